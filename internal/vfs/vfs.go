@@ -1,0 +1,65 @@
+// Package vfs is the file system as the database needs it: few calls, each
+// with its durability stated. Tests put other file systems behind it that
+// crash, fill up or fail at the n-th call.
+package vfs
+
+import (
+	"io"
+)
+
+// FS is a file system. Paths are the operating system's. Errors wrap the
+// errors of package io/fs (fs.ErrNotExist, fs.ErrExist) where they apply.
+// Implementations are safe for concurrent use.
+type FS interface {
+	// Create makes a new file, open for reading and writing, and fails with
+	// fs.ErrExist when the name is taken. The file's data are durable after
+	// File.Sync, its name after SyncDir.
+	Create(path string) (File, error)
+
+	// Open opens an existing file for reading.
+	Open(path string) (File, error)
+
+	// OpenWrite opens an existing file for reading and writing.
+	OpenWrite(path string) (File, error)
+
+	// Remove unlinks a file. Its space returns when the last open file on it
+	// is closed.
+	Remove(path string) error
+
+	// Rename moves a file within a directory, over an existing one if there
+	// is one. It is durable after SyncDir.
+	Rename(from, to string) error
+
+	// List returns the names in a directory, sorted.
+	List(dir string) ([]string, error)
+
+	// MkdirAll makes a directory and its parents, mode 0700.
+	MkdirAll(dir string) error
+
+	// SyncDir makes creations, renames and removals in dir durable.
+	SyncDir(dir string) error
+}
+
+// File is an open file. ReadAt and WriteAt are safe for concurrent use.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+
+	// Sync makes data and size durable.
+	Sync() error
+
+	// SyncData is Sync without times and other attributes that no later read
+	// needs (fdatasync where the system has it).
+	SyncData() error
+
+	// Preallocate reserves space up to size bytes and extends the file to it,
+	// reading as zeros; a file that is larger stays as it is.
+	Preallocate(size int64) error
+
+	// Truncate sets the size.
+	Truncate(size int64) error
+
+	// Size returns the size in bytes.
+	Size() (int64, error)
+}
