@@ -1,0 +1,151 @@
+// Package memtable keeps recent writes in memory, in order: a google/btree of
+// small items without pointers, whose keys and values live in an off-heap arena
+// that can be wiped.
+//
+// A key is collection id (4 B, big-endian) ‖ user key. An item holds the
+// collection id and the first eight bytes of the user key, so that most
+// comparisons need not follow the reference into the arena.
+package memtable
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/google/btree"
+)
+
+// Kind tells what an entry says about its key. The numbers are those of run
+// files.
+type Kind uint8
+
+const (
+	Put       Kind = 1 // the key has this value
+	Tombstone Kind = 2 // the key was deleted
+)
+
+// item is one entry. It holds no pointer: the garbage collector skips the nodes.
+type item struct {
+	prefix     uint64 // first 8 bytes of the user key, padded with zeros
+	entry      entry
+	collection uint32
+}
+
+// degree of the tree: chosen by BenchmarkSet among 8, 16, 32 and 64. Small
+// nodes keep an insertion after a snapshot cheap, which copies its path.
+const degree = 16
+
+// itemSize is an estimate of what the tree costs per entry, in bytes.
+const itemSize = 40
+
+// Table is a memtable. One goroutine at a time may write or take snapshots;
+// snapshots may be read by any number beside it.
+type Table struct {
+	tree  *btree.BTreeG[item]
+	arena arena
+}
+
+// New returns an empty table. It holds no memory until the first write.
+func New() *Table { return &Table{tree: btree.NewG(degree, less)} }
+
+// less orders items by key. Equal prefixes decide nothing: a short key is
+// padded, a long one cut.
+func less(a, b item) bool {
+	switch {
+	case a.collection != b.collection:
+		return a.collection < b.collection
+	case a.prefix != b.prefix:
+		return a.prefix < b.prefix
+	default:
+		return bytes.Compare(a.entry.key(), b.entry.key()) < 0
+	}
+}
+
+func newItem(key []byte, e entry) item {
+	return item{collection: binary.BigEndian.Uint32(key), prefix: prefixOf(key[4:]), entry: e}
+}
+
+func prefixOf(user []byte) uint64 {
+	if len(user) >= 8 {
+		return binary.BigEndian.Uint64(user)
+	}
+	var b [8]byte
+	copy(b[:], user)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// Set stores an entry over an older one of the same key. Key, of at least
+// 4 bytes, and value are copied. The error is one of the operating system's:
+// no memory; the table is unchanged then.
+func (t *Table) Set(key []byte, kind Kind, value []byte) error {
+	e, err := t.arena.add(key, kind, value)
+	if err != nil {
+		return err
+	}
+	t.tree.ReplaceOrInsert(newItem(key, e))
+	return nil
+}
+
+// Get returns the newest entry of key; the value is valid until Wipe or Reset.
+func (t *Table) Get(key []byte) (value []byte, kind Kind, found bool) {
+	return get(t.tree, &t.arena, key)
+}
+
+// Len returns the number of keys.
+func (t *Table) Len() int { return t.tree.Len() }
+
+// Bytes returns an estimate of the memory in use, overwritten entries included.
+func (t *Table) Bytes() int64 { return t.arena.used + int64(t.tree.Len())*itemSize }
+
+// Snapshot returns the table as it is now, in O(1).
+func (t *Table) Snapshot() *View { return &View{tree: t.tree.Clone(), arena: &t.arena} }
+
+// Restore puts the table back to a snapshot of it. The memory of what came
+// later is not reused before Reset.
+func (t *Table) Restore(v *View) { t.tree = v.tree.Clone() }
+
+// Reset wipes and empties the table but keeps some of its memory for reuse. No
+// snapshot may be in use.
+func (t *Table) Reset() {
+	t.tree = btree.NewG(degree, less)
+	t.arena.reset()
+}
+
+// Wipe zeroes every key and value in place and drops the tree. Memory stays
+// mapped: a stale reader sees zeros.
+func (t *Table) Wipe() {
+	t.tree = btree.NewG(degree, less)
+	t.arena.wipe()
+}
+
+// Free wipes the table and returns its memory. No snapshot may be in use.
+func (t *Table) Free() {
+	t.Wipe()
+	t.arena.close()
+}
+
+// View is a snapshot of a table. Safe for concurrent use.
+type View struct {
+	tree  *btree.BTreeG[item]
+	arena *arena
+}
+
+// Get returns the entry of key in the snapshot; the value aliases the arena.
+func (v *View) Get(key []byte) (value []byte, kind Kind, found bool) {
+	return get(v.tree, v.arena, key)
+}
+
+// Len returns the number of keys.
+func (v *View) Len() int { return v.tree.Len() }
+
+func get(tree *btree.BTreeG[item], a *arena, key []byte) (value []byte, kind Kind, found bool) {
+	if tree.Len() == 0 {
+		return nil, 0, false
+	}
+	p := a.probe(key)
+	hit, found := tree.Get(newItem(key, p.entry()))
+	a.release(p)
+	if !found {
+		return nil, 0, false
+	}
+	return hit.entry.value(), hit.entry.kind(), true
+}

@@ -1,0 +1,235 @@
+package memtable
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func key(collection uint32, user string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, collection), user...)
+}
+
+func newTable(t testing.TB) *Table {
+	t.Helper()
+	m := New()
+	t.Cleanup(m.Free)
+	return m
+}
+
+func TestShortKeysSortAsBytes(t *testing.T) {
+	m := newTable(t)
+	users := []string{"", "\x00", "\x00\x00", "a", "a\x00", "a\x00\x00\x00\x00\x00\x00\x00", "a\x00\x00\x00\x00\x00\x00\x00\x00", "ab", "abcdefgh", "abcdefgh\x00", "abcdefghi", "b"}
+	var want [][]byte
+	for _, c := range []uint32{1, 2, 256} {
+		for _, u := range users {
+			want = append(want, key(c, u))
+		}
+	}
+	for _, i := range rand.Perm(len(want)) {
+		if err := m.Set(want[i], Put, []byte(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got [][]byte
+	it := m.Snapshot().NewIter()
+	for ok := it.First(); ok; ok = it.Next() {
+		got = append(got, bytes.Clone(it.Key()))
+	}
+	if !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Fatalf("order is\n%q\nwant\n%q", got, want)
+	}
+	for i, k := range want {
+		if v, kind, ok := m.Get(k); !ok || kind != Put || string(v) != fmt.Sprint(i) {
+			t.Errorf("Get(%q) = %q, %d, %t", k, v, kind, ok)
+		}
+	}
+}
+
+// TestModel compares a table and its snapshots with plain maps.
+func TestModel(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	m := newTable(t)
+	model := map[string]string{}
+	for range 30 {
+		for range rng.IntN(300) {
+			k := string(key(uint32(rng.IntN(3)), fmt.Sprintf("key%0*d", rng.IntN(10), rng.IntN(500))))
+			v := fmt.Sprint(rng.Uint64())
+			model[k] = v
+			if err := m.Set([]byte(k), Put, []byte(v)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v, want := m.Snapshot(), mapOf(model)
+		if err := m.Set(key(0, "later"), Put, nil); err != nil { // must not show in v
+			t.Fatal(err)
+		}
+		model[string(key(0, "later"))] = ""
+		checkView(t, rng, v, want)
+	}
+}
+
+type pair struct{ k, v string }
+
+func mapOf(m map[string]string) []pair {
+	out := make([]pair, 0, len(m))
+	for k, v := range m {
+		out = append(out, pair{k, v})
+	}
+	slices.SortFunc(out, func(a, b pair) int { return bytes.Compare([]byte(a.k), []byte(b.k)) })
+	return out
+}
+
+func checkView(t *testing.T, rng *rand.Rand, v *View, want []pair) {
+	t.Helper()
+	if v.Len() != len(want) {
+		t.Fatalf("Len = %d, want %d", v.Len(), len(want))
+	}
+	it := v.NewIter()
+	at := func(i int, ok bool) {
+		t.Helper()
+		if (i >= 0 && i < len(want)) != ok {
+			t.Fatalf("at %d of %d: ok = %t", i, len(want), ok)
+		}
+		if !ok {
+			return
+		}
+		value, err := it.Value()
+		if err != nil || string(it.Key()) != want[i].k || string(value) != want[i].v {
+			t.Fatalf("at %d: %q = %q, %v; want %v", i, it.Key(), value, err, want[i])
+		}
+	}
+	for range 20 {
+		probe := key(uint32(rng.IntN(4)), fmt.Sprintf("key%d", rng.IntN(600)))
+		i, _ := slices.BinarySearchFunc(want, probe, func(p pair, k []byte) int { return bytes.Compare([]byte(p.k), k) })
+		ok := it.SeekGE(probe)
+		if rng.IntN(2) == 0 {
+			ok = it.SeekLT(probe)
+			i--
+		}
+		at(i, ok)
+		for range 200 {
+			if !ok {
+				break
+			}
+			if rng.IntN(3) > 0 {
+				i++
+				ok = it.Next()
+			} else {
+				i--
+				ok = it.Prev()
+			}
+			at(i, ok)
+		}
+	}
+	at(0, it.First())
+	at(len(want)-1, it.Last())
+}
+
+func TestRestoreAndReset(t *testing.T) {
+	m := newTable(t)
+	set := func(k, v string) {
+		t.Helper()
+		if err := m.Set(key(1, k), Put, []byte(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("a", "1")
+	sp := m.Snapshot()
+	set("a", "2")
+	set("b", "3")
+	m.Restore(sp)
+	if v, _, ok := m.Get(key(1, "a")); !ok || string(v) != "1" {
+		t.Errorf("a = %q, %t after Restore", v, ok)
+	}
+	if _, _, ok := m.Get(key(1, "b")); ok {
+		t.Error("b is there after Restore")
+	}
+	set("c", "4")
+	m.Reset()
+	if m.Len() != 0 || m.Bytes() != 0 {
+		t.Errorf("Len %d, Bytes %d after Reset", m.Len(), m.Bytes())
+	}
+	for i, b := range m.arena.chunks[0] {
+		if b != 0 {
+			t.Fatalf("byte %d is not zero after Reset", i)
+		}
+	}
+}
+
+// TestWipeLeavesZeros holds an iterator over a wipe: it may see nothing but
+// empty keys and values.
+func TestWipeLeavesZeros(t *testing.T) {
+	m := newTable(t)
+	for i := range 5000 {
+		if err := m.Set(key(1, fmt.Sprint("secret", i)), Put, bytes.Repeat([]byte("secret"), 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	it := m.Snapshot().NewIter()
+	it.First()
+	m.Wipe()
+	for ok := it.Valid(); ok; ok = it.Next() {
+		if v, _ := it.Value(); len(it.Key()) != 0 || len(v) != 0 {
+			t.Fatalf("%q = %q after Wipe", it.Key(), v)
+		}
+	}
+	for _, c := range m.arena.chunks {
+		if bytes.Contains(c, []byte("secret")) {
+			t.Fatal("the arena holds a value after Wipe")
+		}
+	}
+}
+
+func BenchmarkSet(b *testing.B) {
+	m := newTable(b)
+	k, v := make([]byte, 20), make([]byte, 100)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for b.Loop() {
+		binary.BigEndian.PutUint64(k[4:], rng.Uint64())
+		if err := m.Set(k, Put, v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	m := newTable(b)
+	const n = 500_000
+	k, v := make([]byte, 20), make([]byte, 100)
+	for i := range uint64(n) {
+		binary.BigEndian.PutUint64(k[4:], i*0x9E3779B97F4A7C15)
+		if err := m.Set(k, Put, v); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for b.Loop() {
+		binary.BigEndian.PutUint64(k[4:], rng.Uint64N(n)*0x9E3779B97F4A7C15)
+		if _, _, ok := m.Get(k); !ok {
+			b.Fatal("not found")
+		}
+	}
+}
+
+func BenchmarkIterate(b *testing.B) {
+	m := newTable(b)
+	for i := range uint64(100_000) {
+		if err := m.Set(key(1, fmt.Sprint(i)), Put, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	it := m.Snapshot().NewIter()
+	ok := it.First()
+	for b.Loop() {
+		if !ok {
+			ok = it.First()
+		}
+		ok = it.Next()
+	}
+}
