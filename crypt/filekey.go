@@ -114,7 +114,8 @@ func PlaceAAD(place uint64, content byte) AAD {
 //
 // The nonce is random; a file has at most 2³² pages, so that the chance of a
 // repeat under one key stays below 2⁻³². dst's spare capacity must not overlap
-// plain. It panics on a wiped key: sealing after a wipe is a fault of ours.
+// plain, unless plain begins exactly where dst ends. It panics on a wiped key:
+// sealing after a wipe is a fault of ours.
 //
 // Source: FORMAT.md §2; NIST SP 800-38D §8.2.2.
 func (k *FileKey) Seal(dst, plain []byte, aad AAD) []byte {

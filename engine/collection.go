@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"encoding/binary"
+
+	"github.com/byokdb/byokdb/engine/internal/memtable"
+)
+
+// Collection is a named ordered set of records within a transaction.
+type Collection struct {
+	tx   *Tx
+	id   uint32
+	name string
+}
+
+// Name returns the collection's name.
+func (c *Collection) Name() string { return c.name }
+
+// internalKey returns collection id ‖ key in the transaction's buffer, valid
+// until the next call.
+func (c *Collection) internalKey(key []byte) []byte {
+	b := binary.BigEndian.AppendUint32(c.tx.keyBuf[:0], c.id)
+	c.tx.keyBuf = append(b, key...)
+	return c.tx.keyBuf
+}
+
+// splitKey returns the parts of an internal key.
+func splitKey(key []byte) (id uint32, user []byte) {
+	return binary.BigEndian.Uint32(key), key[4:]
+}
+
+// Get returns the value of key, valid until the transaction ends.
+// Errors: ErrNotFound, *KeyError, ErrTxClosed, ErrCorrupt.
+func (c *Collection) Get(key []byte) ([]byte, error) {
+	if err := c.tx.enter(); err != nil {
+		return nil, err
+	}
+	defer c.tx.leave()
+	value, err := c.get(key)
+	if err != nil {
+		return nil, err
+	}
+	return c.tx.kept.keep(value), nil
+}
+
+// UnsafeGet is Get without a copy of its own: the bytes are valid until the
+// next call of any method of the transaction, and may be wiped under the
+// caller's hands; see [Tx.Check].
+func (c *Collection) UnsafeGet(key []byte) ([]byte, error) {
+	if err := c.tx.enter(); err != nil {
+		return nil, err
+	}
+	defer c.tx.leave()
+	return c.get(key)
+}
+
+// get returns the value in the transaction's buffer. tx.mu is held.
+func (c *Collection) get(key []byte) ([]byte, error) {
+	tx := c.tx
+	if len(key) > KeySizeMax {
+		return nil, ErrNotFound
+	}
+	k := c.internalKey(key)
+	if tx.writes != nil && tx.nWrites > 0 {
+		if value, kind, ok := tx.writes.Get(k); ok {
+			if kind == memtable.Tombstone {
+				return nil, ErrNotFound
+			}
+			tx.valueBuf = append(tx.valueBuf[:0], value...)
+			return tx.valueBuf, nil
+		}
+	}
+	value, found, err := tx.view.get(tx.valueBuf[:0], k)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, ErrNotFound
+	}
+	tx.valueBuf = value
+	return value, nil
+}
+
+// Put sets the value of key. Both are copied.
+// Errors: ErrReadOnly, ErrKeyTooLarge, ErrValueTooLarge, ErrTxTooLarge.
+func (c *Collection) Put(key, value []byte) error {
+	if len(value) > ValueSizeMax {
+		return ErrValueTooLarge
+	}
+	return c.set(key, memtable.Put, value)
+}
+
+// Delete removes the record of key; there need not be one.
+func (c *Collection) Delete(key []byte) error {
+	return c.set(key, memtable.Tombstone, nil)
+}
+
+func (c *Collection) set(key []byte, kind memtable.Kind, value []byte) error {
+	if len(key) > KeySizeMax {
+		return ErrKeyTooLarge
+	}
+	tx := c.tx
+	if err := tx.enterWrite(); err != nil {
+		return err
+	}
+	defer tx.leave()
+	if err := tx.writes.Set(c.internalKey(key), kind, value); err != nil {
+		return err
+	}
+	tx.nWrites++
+	tx.nBytes += int64(len(key) + len(value) + 17) // 17: an operation's fixed part
+	return nil
+}
+
+// A keeper holds copies that callers were promised until the transaction ends.
+// The chunk in use is wiped then; full ones are left to the garbage collector,
+// so that a scan of any length holds no more than its user does.
+type keeper struct {
+	chunk []byte
+	used  int
+}
+
+const (
+	keepMin = 512
+	keepMax = 64 << 10
+)
+
+func (k *keeper) keep(b []byte) []byte {
+	n := len(b)
+	if n > keepMax/4 {
+		return append(make([]byte, 0, n), b...)
+	}
+	if len(k.chunk)-k.used < n {
+		size := min(max(2*len(k.chunk), keepMin), keepMax)
+		for size < n {
+			size *= 2
+		}
+		k.chunk, k.used = make([]byte, size), 0
+	}
+	out := k.chunk[k.used : k.used+n : k.used+n]
+	k.used += copy(out, b)
+	return out
+}
+
+func (k *keeper) wipe() {
+	clear(k.chunk)
+	k.chunk, k.used = nil, 0
+}

@@ -1,0 +1,230 @@
+package engine
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Cursor walks the records with lo ≤ key < hi as they are when it is made:
+// later writes of the same transaction do not show. Close must be called, or
+// the transaction ended.
+type Cursor struct {
+	c      *Collection
+	lo, hi []byte // internal keys
+	m      *merge
+	place  place
+	err    error
+}
+
+// place tells where a cursor stands.
+type place uint8
+
+const (
+	fresh  place = iota // before the first and behind the last record at once
+	within              // on a record
+	before              // before the first
+	behind              // behind the last
+)
+
+// Cursor returns a cursor over [lo, hi); nil is no bound. It stands before the
+// first and behind the last record at once: Next goes to the first, Prev to the
+// last. An error shows in Err.
+func (c *Collection) Cursor(lo, hi []byte) *Cursor {
+	cur := &Cursor{c: c}
+	tx := c.tx
+	if cur.err = tx.enter(); cur.err != nil {
+		return cur
+	}
+	defer tx.leave()
+	prefix := collectionPrefix(c.id)
+	cur.lo = append(slices.Clone(prefix), lo...)
+	if hi == nil {
+		cur.hi = collectionPrefix(c.id + 1)
+	} else {
+		cur.hi = append(prefix, hi...)
+	}
+	sources := tx.view.sources(cur.lo, cur.hi)
+	if tx.writes != nil && tx.nWrites > 0 {
+		own := memSource{tx.writes.Snapshot().NewIter()}
+		sources = append([]source{own}, sources...)
+	}
+	cur.m = newMerge(sources)
+	if tx.cursors == nil {
+		tx.cursors = make(map[*Cursor]struct{})
+	}
+	tx.cursors[cur] = struct{}{}
+	return cur
+}
+
+// Next moves to the next larger key. It returns false behind the last record,
+// from where Prev goes back to it, and on an error.
+func (c *Cursor) Next() bool {
+	if !c.enter() {
+		return false
+	}
+	defer c.c.tx.leave()
+	var ok bool
+	switch c.place {
+	case fresh, before:
+		ok = c.m.seekGE(c.lo)
+	case within:
+		ok = c.m.next()
+	case behind:
+		return false
+	}
+	return c.settle(ok, true)
+}
+
+// Prev moves to the next smaller key, as Next does to the larger.
+func (c *Cursor) Prev() bool {
+	if !c.enter() {
+		return false
+	}
+	defer c.c.tx.leave()
+	var ok bool
+	switch c.place {
+	case fresh, behind:
+		ok = c.m.seekLT(c.hi)
+	case within:
+		ok = c.m.prev()
+	case before:
+		return false
+	}
+	return c.settle(ok, false)
+}
+
+// Seek moves to the first record with a key ≥ key within the bounds.
+func (c *Cursor) Seek(key []byte) bool {
+	if !c.enter() {
+		return false
+	}
+	defer c.c.tx.leave()
+	k := append(collectionPrefix(c.c.id), key...)
+	if bytes.Compare(k, c.lo) < 0 {
+		k = c.lo
+	}
+	return c.settle(c.m.seekGE(k), true)
+}
+
+// enter begins an operation; an error of the key stays in Err only as long as
+// it lasts.
+func (c *Cursor) enter() bool {
+	if c.m == nil {
+		if c.err == nil {
+			c.err = ErrTxClosed
+		}
+		return false
+	}
+	if c.m.err != nil {
+		return false
+	}
+	c.err = c.c.tx.enter()
+	return c.err == nil
+}
+
+// settle skips tombstones, stops at the bounds and notes errors.
+func (c *Cursor) settle(ok, forward bool) bool {
+	for ok {
+		key := c.m.key()
+		if forward && bytes.Compare(key, c.hi) >= 0 || !forward && bytes.Compare(key, c.lo) < 0 {
+			break
+		}
+		if !c.m.tombstone() {
+			c.place = within
+			return true
+		}
+		if forward {
+			ok = c.m.next()
+		} else {
+			ok = c.m.prev()
+		}
+	}
+	c.err = translate(c.m.err)
+	c.place = before
+	if forward {
+		c.place = behind
+	}
+	return false
+}
+
+// Key returns the record's key, valid until the transaction ends; nil when the
+// cursor is not on a record.
+func (c *Cursor) Key() []byte {
+	if c.place != within || !c.enter() {
+		return nil
+	}
+	defer c.c.tx.leave()
+	return c.c.tx.kept.keep(c.m.key()[4:])
+}
+
+// Value returns the record's value, valid until the transaction ends; nil when
+// the cursor is not on a record, or when reading failed, which Err tells.
+func (c *Cursor) Value() []byte {
+	if c.place != within || !c.enter() {
+		return nil
+	}
+	defer c.c.tx.leave()
+	v, ok := c.value()
+	if !ok {
+		return nil
+	}
+	return c.c.tx.kept.keep(v)
+}
+
+// UnsafeKey is Key without the copy: valid until the cursor moves, and it may
+// be wiped under the caller's hands; see [Tx.Check].
+func (c *Cursor) UnsafeKey() []byte {
+	if c.place != within || !c.enter() {
+		return nil
+	}
+	defer c.c.tx.leave()
+	return c.m.key()[4:]
+}
+
+// UnsafeValue is Value without the copy, on the terms of UnsafeKey.
+func (c *Cursor) UnsafeValue() []byte {
+	if c.place != within || !c.enter() {
+		return nil
+	}
+	defer c.c.tx.leave()
+	v, _ := c.value()
+	return v
+}
+
+// value reads the current value; it is never nil when ok. tx.mu is held.
+func (c *Cursor) value() (v []byte, ok bool) {
+	v, err := c.m.value()
+	if err != nil {
+		c.m.fail(err)
+		c.err = translate(err)
+		return nil, false
+	}
+	if v == nil {
+		v = []byte{}
+	}
+	return v, true
+}
+
+// Err returns why the cursor stopped, nil at the end of the range.
+func (c *Cursor) Err() error { return c.err }
+
+// Close releases the cursor. Later calls do nothing.
+func (c *Cursor) Close() error {
+	tx := c.c.tx
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if c.m == nil {
+		return nil
+	}
+	delete(tx.cursors, c)
+	return c.release()
+}
+
+// release closes the sources. tx.mu is held.
+func (c *Cursor) release() error {
+	err := translate(c.m.close())
+	c.m, c.place = nil, behind
+	clear(c.lo)
+	clear(c.hi)
+	return err
+}

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/byokdb/byokdb/crypt/guard"
+	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/engine/internal/wal"
+	"github.com/byokdb/byokdb/pager"
+)
+
+// Errors of opening.
+var (
+	// ErrNotExist means that there is no database in the directory and
+	// Options.MustExist forbids making one. Retrying does not help.
+	ErrNotExist = errors.New("database does not exist")
+
+	// ErrExist means that there is a database in the directory already and
+	// Options.MustCreate forbids opening it.
+	ErrExist = errors.New("database exists already")
+
+	// ErrNotDatabase means that the directory holds something else than a
+	// database. Nothing was changed in it.
+	ErrNotDatabase = errors.New("not a byokdb database")
+
+	// ErrInUse means that the database is open in another process, or twice in
+	// this one. Retry when the other has closed it.
+	ErrInUse = errors.New("database is open elsewhere")
+
+	// ErrTooNew means that a newer version of byokdb wrote the database. Use
+	// that version; nothing was changed.
+	ErrTooNew = errors.New("database was written by a newer version of byokdb")
+
+	// ErrWrongKey means that the database belongs to another key than the one
+	// given; the error says to which.
+	ErrWrongKey = errors.New("database belongs to another key")
+
+	// ErrErased means that the database was erased by its policy. Final.
+	ErrErased = errors.New("database was erased")
+)
+
+// Errors of an open database.
+var (
+	// ErrCorrupt means that stored bytes are damaged, missing, exchanged or
+	// edited. The error names the file. Retrying does not help; a backup does.
+	ErrCorrupt = errors.New("database is damaged")
+
+	// ErrFailed means that a write or sync failed before: reads of committed
+	// data go on, writes are refused until the database is opened again. The
+	// error wraps the cause. Nothing that was acknowledged is lost.
+	ErrFailed = errors.New("database takes no more writes since a write failed")
+
+	// ErrClosed means that the database was closed.
+	ErrClosed = errors.New("database is closed")
+
+	// ErrKeyUnavailable means that the customer's key cannot be used at
+	// present. It comes as a *KeyError that says why, since when, and what
+	// follows. Retry later: service comes back by itself with the key.
+	ErrKeyUnavailable = guard.ErrKeyUnavailable
+)
+
+// Errors of transactions.
+var (
+	// ErrNotFound means that no record has the key.
+	ErrNotFound = errors.New("key not found")
+
+	// ErrNoCollection means that no collection has the name.
+	ErrNoCollection = errors.New("no such collection")
+
+	// ErrCollectionExists means that a collection of that name exists.
+	ErrCollectionExists = errors.New("collection exists already")
+
+	// ErrCollectionName means that a name is empty or longer than 1 KiB.
+	ErrCollectionName = errors.New("collection name must have 1 to 1024 bytes")
+
+	// ErrTxClosed means that the transaction was committed or rolled back.
+	ErrTxClosed = errors.New("transaction has ended")
+
+	// ErrReadOnly means that the transaction may not write.
+	ErrReadOnly = errors.New("transaction is read-only")
+
+	// ErrKeyTooLarge means that a record's key exceeds KeySizeMax.
+	ErrKeyTooLarge = errors.New("key is larger than 32 KiB")
+
+	// ErrValueTooLarge means that a value exceeds ValueSizeMax.
+	ErrValueTooLarge = errors.New("value is larger than 64 MiB")
+
+	// ErrTxTooLarge means that the writes of one transaction exceed TxSizeMax.
+	// The transaction can only be rolled back.
+	ErrTxTooLarge = errors.New("transaction writes more than 1 GiB")
+)
+
+// KeyError says why the key cannot be used, since when, and when memory will
+// be wiped. errors.Is(err, ErrKeyUnavailable) holds for it.
+type KeyError = guard.KeyError
+
+// A wrongKeyError names the key that a database belongs to.
+type wrongKeyError struct{ dir, want, have string }
+
+func (e *wrongKeyError) Error() string {
+	return fmt.Sprintf("%s: %v: it is sealed under %s, the key given is %s; open it with that key",
+		e.dir, ErrWrongKey, e.want, e.have)
+}
+
+func (e *wrongKeyError) Is(target error) bool { return target == ErrWrongKey }
+
+// translate maps the sentinels of the layers below to this package's, keeping
+// the whole chain.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, m := range [...]struct{ from, to error }{
+		{catalog.ErrInUse, ErrInUse},
+		{catalog.ErrNotExist, ErrNotExist},
+		{catalog.ErrNotDatabase, ErrNotDatabase},
+		{catalog.ErrTooNew, ErrTooNew},
+		{wal.ErrTooNew, ErrTooNew},
+		{pager.ErrTooNew, ErrTooNew},
+		{catalog.ErrCorrupt, ErrCorrupt},
+		{wal.ErrCorrupt, ErrCorrupt},
+		{pager.ErrCorrupt, ErrCorrupt},
+		{wal.ErrFailed, ErrFailed},
+	} {
+		if errors.Is(err, m.from) && !errors.Is(err, m.to) {
+			return fmt.Errorf("%w: %w", m.to, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,421 @@
+// Package catalog is the one mutable file of a database: a bbolt file with what
+// must be known before a key is there, the wrapped DEKs, the guard's record and
+// journal, and the sealed manifest.
+//
+// bbolt gives the atomic switch and the lock. It does not checksum its pages, so
+// every value carries a checksum over its place and its bytes, and the whole
+// file is read and checked before bbolt is let near it.
+package catalog
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/vfs"
+)
+
+// FileName is the catalog's name in a database's directory.
+const FileName = "catalog.bolt"
+
+// tempName is the name of a catalog that is not finished.
+const tempName = "catalog.tmp"
+
+// Buckets and keys. They are on disk.
+const (
+	bucketMain      = "byokdb"
+	bucketEnvelopes = "envelopes"
+	bucketJournal   = "journal"
+
+	keyClear     = "clear"
+	keyGuard     = "guard"
+	keyManifest  = "manifest"
+	keyTombstone = "tombstone"
+)
+
+// Catalog is an open catalog. It holds the file's lock. Safe for concurrent use.
+type Catalog struct {
+	db       *bbolt.DB
+	path     string
+	contents Contents
+}
+
+// Contents are a catalog's records, each checked.
+type Contents struct {
+	Clear     Clear
+	Envelopes []*crypt.Envelope // by epoch; none once erased
+	Guard     []byte            // guard.Record's encoding
+	Manifest  []byte            // sealed; none once erased
+	Tombstone *Tombstone        // nil unless erased
+	Journal   []Entry
+	Size      int64 // of the file, in bytes
+}
+
+// frame returns a value as it is stored: with a checksum over where it belongs
+// and what it is.
+func frame(bucket, key string, value []byte) []byte {
+	return binary.BigEndian.AppendUint32(slices.Clone(value), checksum(bucket, key, value))
+}
+
+func checksum(bucket, key string, value []byte) uint32 {
+	sum := crc32.Checksum([]byte(bucket+"\x00"+key+"\x00"), castagnoli)
+	return crc32.Update(sum, castagnoli, value)
+}
+
+// unframe returns the value of a stored record.
+func (r *record) unframe() ([]byte, error) {
+	n := len(r.value) - 4
+	if n < 0 || checksum(r.bucket, r.key, []byte(r.value[:n])) != binary.BigEndian.Uint32([]byte(r.value[n:])) {
+		return nil, fmt.Errorf("record %q in %q: %w", r.key, r.bucket, ErrCorrupt)
+	}
+	return []byte(r.value[:n]), nil
+}
+
+// Create makes a catalog in dir, which must exist and have none. A crash leaves
+// either nothing under its name or all of it.
+func Create(dir string, c Clear, env *crypt.Envelope, manifest, guardRecord []byte) error {
+	path, temp := filepath.Join(dir, FileName), filepath.Join(dir, tempName)
+	files := vfs.OS()
+	if err := files.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("create catalog: %w", err)
+	}
+	db, err := openBolt(temp, false)
+	if err != nil {
+		return fmt.Errorf("create catalog: %w", err)
+	}
+	cat := &Catalog{db: db, path: temp}
+	err = cat.update(func(tx *bbolt.Tx) error {
+		for _, b := range []string{bucketMain, bucketEnvelopes, bucketJournal} {
+			if _, err := tx.CreateBucket([]byte(b)); err != nil {
+				return err
+			}
+		}
+		return errors.Join(
+			put(tx, bucketMain, keyClear, c.marshal()),
+			put(tx, bucketMain, keyGuard, guardRecord),
+			put(tx, bucketMain, keyManifest, manifest),
+			putEnvelope(tx, env),
+		)
+	})
+	if cerr := db.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = files.Rename(temp, path)
+	}
+	if err == nil {
+		err = files.SyncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("create catalog: %w", err)
+	}
+	return nil
+}
+
+func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
+	return bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:         time.Nanosecond, // one attempt: the other holder keeps it
+		NoFreelistSync:  true,            // a damaged free list would let live pages be overwritten
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: 1 << 20,
+		ReadOnly:        readOnly,
+	})
+}
+
+// Read returns a catalog's contents without taking its lock; another process
+// may have it open. Errors: ErrNotExist, ErrNotDatabase, ErrTooNew, ErrCorrupt.
+func Read(dir string) (*Contents, error) {
+	path := filepath.Join(dir, FileName)
+	var (
+		c   *Contents
+		err error
+	)
+	for range 5 { // a writer may move pages while we read: then another reading differs
+		c, err = read(path)
+		if !errors.Is(err, ErrCorrupt) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func read(path string) (*Contents, error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := scanFile(b)
+	if err != nil {
+		return nil, err
+	}
+	c := &Contents{Size: int64(len(b))}
+	found := map[string]bool{}
+	for i := range s.records {
+		if err := c.take(&s.records[i], found); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.complete(found); err != nil {
+		return nil, err
+	}
+	return c, checkChain(c.Journal)
+}
+
+func readFile(path string) (b []byte, err error) {
+	f, err := vfs.OS().Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > fileSizeMax {
+		return nil, fmt.Errorf("%d bytes: %w", size, ErrNotDatabase)
+	}
+	b = make([]byte, size)
+	if len(b) == 0 {
+		return nil, fmt.Errorf("an empty file: %w", ErrNotDatabase)
+	}
+	_, err = f.ReadAt(b, 0)
+	return b, err
+}
+
+// fileSizeMax bounds what is read as a catalog, in bytes.
+const fileSizeMax = 1 << 30
+
+// take sorts one record into the contents.
+func (c *Contents) take(r *record, found map[string]bool) error {
+	v, err := r.unframe()
+	if err != nil {
+		return err
+	}
+	switch r.bucket {
+	case bucketMain:
+		found[r.key] = true
+		switch r.key {
+		case keyClear:
+			return c.Clear.unmarshal(v)
+		case keyGuard:
+			c.Guard = v
+		case keyManifest:
+			c.Manifest = v
+		case keyTombstone:
+			c.Tombstone = &Tombstone{}
+			return c.Tombstone.unmarshal(v)
+		default:
+			return fmt.Errorf("unknown record %q: %w", r.key, ErrCorrupt)
+		}
+	case bucketEnvelopes:
+		env := &crypt.Envelope{}
+		if err := env.UnmarshalBinary(v); err != nil {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if string(epochKey(env.Epoch)) != r.key {
+			return fmt.Errorf("envelope of epoch %s under the name of another: %w", env.Epoch, ErrCorrupt)
+		}
+		c.Envelopes = append(c.Envelopes, env)
+	case bucketJournal:
+		var e Entry
+		if err := e.unmarshal(r.key, v); err != nil {
+			return err
+		}
+		c.Journal = append(c.Journal, e)
+	default:
+		return fmt.Errorf("unknown bucket: %w", ErrNotDatabase)
+	}
+	return nil
+}
+
+// complete checks that what must be there is there and belongs together.
+func (c *Contents) complete(found map[string]bool) error {
+	switch {
+	case len(found) == 0:
+		return fmt.Errorf("a bbolt file of something else: %w", ErrNotDatabase)
+	case !found[keyClear] || !found[keyGuard]:
+		return fmt.Errorf("a record is missing: %w", ErrCorrupt)
+	case c.Tombstone == nil && (!found[keyManifest] || len(c.Envelopes) == 0):
+		return fmt.Errorf("the manifest or the envelope is missing: %w", ErrCorrupt)
+	}
+	for _, env := range c.Envelopes {
+		if env.Database != c.Clear.Database || env.KeyID != c.Clear.KeyID {
+			return fmt.Errorf("envelope of another database or key: %w", ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+// Open opens the catalog in dir and takes its lock. Errors: ErrInUse at once
+// when another holds it, and those of Read.
+func Open(dir string) (*Catalog, error) {
+	path := filepath.Join(dir, FileName)
+	if _, err := read(path); err != nil {
+		// Whoever holds the lock may be writing: a torn reading is no damage then.
+		if errors.Is(err, ErrCorrupt) && inUse(path) {
+			err = ErrInUse
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	db, err := openBolt(path, false)
+	if errors.Is(err, berrors.ErrTimeout) {
+		err = ErrInUse
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	c, err := read(path) // again, under the lock
+	if err != nil {
+		_ = db.Close() // the first error is the one to report
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Catalog{db: db, path: path, contents: *c}, nil
+}
+
+// inUse reports whether another holds the lock. It maps the file, no more.
+func inUse(path string) (busy bool) {
+	defer func() {
+		if recover() != nil { // bbolt on a damaged file
+			busy = false
+		}
+	}()
+	db, err := openBolt(path, true)
+	if err == nil {
+		_ = db.Close() // nothing was written
+	}
+	return errors.Is(err, berrors.ErrTimeout)
+}
+
+// Contents returns what the catalog held when it was opened.
+func (c *Catalog) Contents() *Contents { return &c.contents }
+
+// Close releases the lock.
+func (c *Catalog) Close() error { return c.db.Close() }
+
+func (c *Catalog) update(fn func(tx *bbolt.Tx) error) error {
+	if err := c.db.Update(fn); err != nil {
+		return fmt.Errorf("%s: %w", c.path, err)
+	}
+	return nil
+}
+
+func put(tx *bbolt.Tx, bucket, key string, value []byte) error {
+	return tx.Bucket([]byte(bucket)).Put([]byte(key), frame(bucket, key, value))
+}
+
+func putEnvelope(tx *bbolt.Tx, env *crypt.Envelope) error {
+	b, err := env.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return put(tx, bucketEnvelopes, string(epochKey(env.Epoch)), b)
+}
+
+func epochKey(e crypt.Epoch) []byte { return binary.BigEndian.AppendUint32(nil, uint32(e)) }
+
+// PutManifest makes a sealed manifest the current one, durably.
+func (c *Catalog) PutManifest(sealed []byte) error {
+	return c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyManifest, sealed) })
+}
+
+// PutEnvelope stores a wrapped DEK, durably, over one of the same epoch.
+func (c *Catalog) PutEnvelope(env *crypt.Envelope) error {
+	return c.update(func(tx *bbolt.Tx) error { return putEnvelope(tx, env) })
+}
+
+// PutGuard stores the guard's record, durably, and appends entry to the journal
+// unless it is nil.
+func (c *Catalog) PutGuard(recordBytes, entry []byte) error {
+	return c.update(func(tx *bbolt.Tx) error {
+		if entry != nil {
+			if err := appendJournal(tx, entry); err != nil {
+				return err
+			}
+		}
+		return put(tx, bucketMain, keyGuard, recordBytes)
+	})
+}
+
+// Journal returns the entries, oldest first.
+func (c *Catalog) Journal() ([]Entry, error) {
+	contents, err := read(c.path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	return contents.Journal, nil
+}
+
+// Erase leaves nothing but a tombstone: it writes it first, durably, then
+// overwrites every page that may hold an envelope or a manifest, old versions
+// included, by exchanging the file for one that never held them. After a crash
+// in between, erasing again ends it.
+func (c *Catalog) Erase(t Tombstone) error {
+	if err := c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyTombstone, t.marshal()) }); err != nil {
+		return err
+	}
+	return c.update(func(tx *bbolt.Tx) error {
+		main := tx.Bucket([]byte(bucketMain))
+		if err := main.Delete([]byte(keyManifest)); err != nil {
+			return err
+		}
+		if err := tx.DeleteBucket([]byte(bucketEnvelopes)); err != nil {
+			return err
+		}
+		_, err := tx.CreateBucket([]byte(bucketEnvelopes))
+		return err
+	})
+}
+
+// Overwrite fills the free pages of an erased catalog with random bytes, so
+// that no old version of an envelope is left in the file. The catalog must be
+// closed.
+func Overwrite(dir string) error {
+	path := filepath.Join(dir, FileName)
+	b, err := readFile(path)
+	if err != nil {
+		return err
+	}
+	s, err := scanFile(b)
+	if err != nil {
+		return err
+	}
+	f, err := vfs.OS().OpenWrite(path)
+	if err != nil {
+		return err
+	}
+	noise := make([]byte, s.pageSize)
+	for id := uint64(2); id < uint64(len(b)/s.pageSize) && err == nil; id++ {
+		if s.seen[id] {
+			continue
+		}
+		rand.Read(noise) // never fails: crypto/rand ends the program instead
+		_, err = f.WriteAt(noise, int64(id)*int64(s.pageSize))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -1,0 +1,87 @@
+package catalog
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt"
+)
+
+// FormatVersion is the version of the whole directory's format. It is on disk.
+const FormatVersion = 1
+
+// Clear is what must be known before a key is there. It holds no customer data.
+type Clear struct {
+	FormatVersion uint16
+	Database      crypt.ID
+	Created       time.Time // seconds, UTC
+	KeyID         string    // of the KEK, for life
+	KeyURI        string    // from which keyuri.Open makes the provider
+	Development   bool      // the KEK protects nothing
+	Policy        []byte    // guard.Policy's encoding
+}
+
+// marshal encodes the record.
+//
+//	format version (2 B) ‖ features that a reader must know (4 B) ‖ features
+//	that a reader may ignore (4 B) ‖ database id (16 B) ‖ created (8 B, seconds
+//	since 1970) ‖ development (1 B) ‖ KEK id ‖ key URI ‖ policy
+//
+// Source: FORMAT.md §3.
+func (c *Clear) marshal() []byte {
+	var e encoder
+	e.u16(FormatVersion)
+	e.u32(0)
+	e.u32(0)
+	e.raw(c.Database[:])
+	e.u64(uint64(c.Created.Unix()))
+	e.u8(b2u(c.Development))
+	e.bytes([]byte(c.KeyID))
+	e.bytes([]byte(c.KeyURI))
+	e.bytes(c.Policy)
+	return e.b
+}
+
+func (c *Clear) unmarshal(b []byte) error {
+	d := decoder{b: b}
+	c.FormatVersion = d.u16()
+	features := d.u32()
+	if !d.bad && (c.FormatVersion > FormatVersion || features != 0) {
+		return fmt.Errorf("format version %d, features %#x: %w", c.FormatVersion, features, ErrTooNew)
+	}
+	d.u32()
+	d.raw(c.Database[:])
+	c.Created = time.Unix(d.i64(), 0).UTC()
+	c.Development = d.u8() != 0
+	c.KeyID, c.KeyURI, c.Policy = string(d.bytes()), string(d.bytes()), d.bytes()
+	return d.done("the clear record")
+}
+
+func b2u(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Tombstone says when and why a database was erased.
+type Tombstone struct {
+	Erased    time.Time // seconds, UTC
+	Reason    string
+	RequestID string // of the KMS's last denial
+}
+
+func (t *Tombstone) marshal() []byte {
+	var e encoder
+	e.u64(uint64(t.Erased.Unix()))
+	e.bytes([]byte(t.Reason))
+	e.bytes([]byte(t.RequestID))
+	return e.b
+}
+
+func (t *Tombstone) unmarshal(b []byte) error {
+	d := decoder{b: b}
+	t.Erased = time.Unix(d.i64(), 0).UTC()
+	t.Reason, t.RequestID = string(d.bytes()), string(d.bytes())
+	return d.done("the tombstone")
+}

@@ -1,0 +1,22 @@
+package catalog
+
+import "errors"
+
+// Errors of the catalog.
+var (
+	// ErrInUse means that another process, or another opening in this one,
+	// holds the catalog's lock.
+	ErrInUse = errors.New("catalog is in use")
+
+	// ErrNotExist means that the directory has no catalog.
+	ErrNotExist = errors.New("catalog does not exist")
+
+	// ErrNotDatabase means that the file is no catalog of ours.
+	ErrNotDatabase = errors.New("not a catalog")
+
+	// ErrTooNew means that a newer version wrote the catalog or the manifest.
+	ErrTooNew = errors.New("catalog was written by a newer version")
+
+	// ErrCorrupt means that stored bytes are damaged or were edited.
+	ErrCorrupt = errors.New("catalog is damaged")
+)

@@ -1,0 +1,268 @@
+package engine
+
+import (
+	"bytes"
+	"sort"
+
+	"github.com/byokdb/byokdb/engine/internal/memtable"
+	"github.com/byokdb/byokdb/pager"
+)
+
+// A source is one ordered map among those that make up a snapshot.
+type source interface {
+	First() bool
+	Last() bool
+	SeekGE(key []byte) bool
+	SeekLT(key []byte) bool
+	Next() bool
+	Prev() bool
+	Valid() bool
+	Key() []byte
+	Value() ([]byte, error)
+	tombstone() bool
+	Err() error
+	Close() error
+}
+
+type memSource struct{ *memtable.Iter }
+
+func (s memSource) tombstone() bool { return s.Kind() == memtable.Tombstone }
+
+type runSource struct{ *pager.Iter }
+
+func (s runSource) tombstone() bool { return s.Kind() == pager.Tombstone }
+
+// levelSource walks the runs of one level, which do not overlap, as one map.
+// It has at most one run's iterator open.
+type levelSource struct {
+	runs []*run
+	i    int
+	it   *pager.Iter
+	err  error
+}
+
+func (s *levelSource) open(i int) bool {
+	if s.it != nil {
+		s.note(s.it.Err())
+		s.note(s.it.Close())
+		s.it = nil
+	}
+	if s.i = i; s.err != nil || i < 0 || i >= len(s.runs) {
+		return false
+	}
+	s.it = s.runs[i].NewIter()
+	return true
+}
+
+func (s *levelSource) note(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+func (s *levelSource) First() bool { return s.open(0) && (s.it.First() || s.forward()) }
+func (s *levelSource) Last() bool  { return s.open(len(s.runs)-1) && (s.it.Last() || s.backward()) }
+
+func (s *levelSource) SeekGE(key []byte) bool {
+	i := sort.Search(len(s.runs), func(i int) bool { return bytes.Compare(s.runs[i].meta.Last, key) >= 0 })
+	return (s.it != nil && s.i == i || s.open(i)) && (s.it.SeekGE(key) || s.forward())
+}
+
+func (s *levelSource) SeekLT(key []byte) bool {
+	i := sort.Search(len(s.runs), func(i int) bool { return bytes.Compare(s.runs[i].meta.First, key) >= 0 }) - 1
+	return (s.it != nil && s.i == i || s.open(i)) && (s.it.SeekLT(key) || s.backward())
+}
+
+func (s *levelSource) Next() bool { return s.it != nil && (s.it.Next() || s.forward()) }
+func (s *levelSource) Prev() bool { return s.it != nil && (s.it.Prev() || s.backward()) }
+
+// forward goes on with the next run after the end of one.
+func (s *levelSource) forward() bool {
+	for s.open(s.i + 1) {
+		if s.it.First() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *levelSource) backward() bool {
+	for s.open(s.i - 1) {
+		if s.it.Last() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *levelSource) Valid() bool            { return s.it != nil && s.it.Valid() }
+func (s *levelSource) Key() []byte            { return s.it.Key() }
+func (s *levelSource) Value() ([]byte, error) { return s.it.Value() }
+func (s *levelSource) tombstone() bool        { return s.it.Kind() == pager.Tombstone }
+
+func (s *levelSource) Err() error {
+	if s.it != nil {
+		s.note(s.it.Err())
+	}
+	return s.err
+}
+
+func (s *levelSource) Close() error {
+	s.open(-1)
+	return s.err
+}
+
+// A merge walks several sources as one map: of equal keys the first source's
+// entry counts. It yields tombstones; its user skips them.
+type merge struct {
+	sources []source // newest first
+	cur     int      // index of the current source, −1 when not valid
+	back    bool     // the other sources stand behind the current key
+	scratch []byte   // key at a change of direction
+	err     error
+}
+
+func newMerge(sources []source) *merge { return &merge{sources: sources, cur: -1} }
+
+func (m *merge) first() bool {
+	m.back = false
+	for _, s := range m.sources {
+		s.First()
+	}
+	return m.pick()
+}
+
+func (m *merge) last() bool {
+	m.back = true
+	for _, s := range m.sources {
+		s.Last()
+	}
+	return m.pick()
+}
+
+func (m *merge) seekGE(key []byte) bool {
+	m.back = false
+	for _, s := range m.sources {
+		s.SeekGE(key)
+	}
+	return m.pick()
+}
+
+func (m *merge) seekLT(key []byte) bool {
+	m.back = true
+	for _, s := range m.sources {
+		s.SeekLT(key)
+	}
+	return m.pick()
+}
+
+func (m *merge) valid() bool { return m.cur >= 0 }
+
+// next moves to the next larger key. The merge must be valid.
+func (m *merge) next() bool {
+	if len(m.sources) == 1 && !m.back {
+		if !m.sources[0].Next() {
+			return m.end(m.sources[0])
+		}
+		return true
+	}
+	if m.back {
+		m.turn()
+	}
+	key := m.sources[m.cur].Key()
+	for i, s := range m.sources { // older entries of the same key
+		if i != m.cur && s.Valid() && bytes.Equal(s.Key(), key) {
+			s.Next()
+		}
+	}
+	m.sources[m.cur].Next()
+	return m.pick()
+}
+
+// prev moves to the next smaller key. The merge must be valid.
+func (m *merge) prev() bool {
+	if !m.back {
+		m.turn()
+	}
+	key := m.sources[m.cur].Key()
+	for i, s := range m.sources {
+		if i != m.cur && s.Valid() && bytes.Equal(s.Key(), key) {
+			s.Prev()
+		}
+	}
+	m.sources[m.cur].Prev()
+	return m.pick()
+}
+
+// turn changes direction: the current source stays, every other one moves to
+// its nearest key on the other side.
+func (m *merge) turn() {
+	m.back = !m.back
+	m.scratch = append(m.scratch[:0], m.sources[m.cur].Key()...)
+	for i, s := range m.sources {
+		switch {
+		case i == m.cur:
+		case m.back:
+			s.SeekLT(m.scratch)
+		default:
+			if s.SeekGE(m.scratch) && bytes.Equal(s.Key(), m.scratch) {
+				s.Next()
+			}
+		}
+	}
+}
+
+// pick makes the source with the nearest key the current one.
+func (m *merge) pick() bool {
+	m.cur = -1
+	var best []byte
+	for i, s := range m.sources {
+		if !s.Valid() {
+			if err := s.Err(); err != nil {
+				return m.fail(err)
+			}
+			continue
+		}
+		key := s.Key()
+		if m.cur >= 0 {
+			c := bytes.Compare(key, best)
+			if m.back && c <= 0 || !m.back && c >= 0 {
+				continue
+			}
+		}
+		m.cur, best = i, key
+	}
+	return m.cur >= 0
+}
+
+func (m *merge) end(s source) bool {
+	m.cur = -1
+	if err := s.Err(); err != nil {
+		return m.fail(err)
+	}
+	return false
+}
+
+func (m *merge) fail(err error) bool {
+	m.cur = -1
+	if m.err == nil {
+		m.err = err
+	}
+	return false
+}
+
+func (m *merge) key() []byte            { return m.sources[m.cur].Key() }
+func (m *merge) value() ([]byte, error) { return m.sources[m.cur].Value() }
+func (m *merge) tombstone() bool        { return m.sources[m.cur].tombstone() }
+
+func (m *merge) close() error {
+	err := m.err
+	for _, s := range m.sources {
+		if cerr := s.Close(); err == nil {
+			err = cerr
+		}
+	}
+	clear(m.scratch[:cap(m.scratch)])
+	m.sources, m.cur, m.scratch = nil, -1, nil
+	return err
+}

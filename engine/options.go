@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt/guard"
+	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/vfs"
+	"github.com/byokdb/byokdb/pager"
+)
+
+// Limits of records and transactions, in bytes.
+const (
+	KeySizeMax   = 32 << 10
+	ValueSizeMax = 64 << 20
+	TxSizeMax    = 1 << 30
+)
+
+// Defaults of Options, in bytes.
+const (
+	DefaultCacheSize    = 64 << 20
+	DefaultMemtableSize = 64 << 20
+)
+
+// Policy is what an organization decides about its key when its database is
+// created. Its zero value takes the defaults: probed every minute within 10 s,
+// no grace, wiped after 4 h, never erased.
+type Policy = guard.Policy
+
+// OnDeadline chooses what follows when the key stays away for Policy.Deadline.
+type OnDeadline = guard.OnDeadline
+
+// What follows at the deadline.
+const (
+	Pause = guard.Pause // memory is wiped; the key brings everything back
+	Erase = guard.Erase // data are destroyed, after denials over the whole deadline
+)
+
+// State is the state of the key's guard.
+type State = guard.State
+
+// The states of the guard.
+const (
+	Active    = guard.Active
+	Suspended = guard.Suspended
+	Paused    = guard.Paused
+	Erased    = guard.Erased
+)
+
+// Event is a transition of the guard.
+type Event = guard.Event
+
+// Cache is a page cache that several databases may share; NewCache makes one.
+type Cache = pager.Cache
+
+// NewCache returns a page cache with a fixed budget in bytes. Close it after
+// the databases that use it.
+func NewCache(budget int64) (*Cache, error) { return pager.NewCache(budget) }
+
+// SyncMode chooses when a commit is durable.
+type SyncMode uint8
+
+const (
+	// SyncFull makes a commit durable before it returns: it survives power loss.
+	SyncFull SyncMode = iota
+
+	// SyncInterval makes commits durable within SyncPeriod. A crash loses at
+	// most the last commits of that time, never part of one, never an earlier one.
+	SyncInterval
+
+	// SyncOff leaves it to flushes and Close. For loads that can be repeated:
+	// a crash loses the last commits, never part of one.
+	SyncOff
+)
+
+// SyncPeriod is the bound on what SyncInterval can lose.
+const SyncPeriod = 100 * time.Millisecond
+
+// Options are the settings of one opening. The zero value is safe; nil means
+// the zero value.
+type Options struct {
+	// MustExist refuses to create a database: ErrNotExist.
+	MustExist bool
+
+	// MustCreate refuses to open an existing database: ErrExist.
+	MustCreate bool
+
+	// Policy is used when the database is created; an existing one keeps its own.
+	Policy Policy
+
+	// CacheSize is the page cache's budget in bytes, DefaultCacheSize if 0. It
+	// is not used when Cache is set.
+	CacheSize int64
+
+	// Cache is shared with other databases.
+	Cache *Cache
+
+	// MemtableSize is how many bytes of recent writes stay in memory before
+	// they are flushed to a run, DefaultMemtableSize if 0. Up to three times
+	// as much is used while a flush goes on.
+	MemtableSize int64
+
+	// PageSize is the logical size of pages in new runs: 4 to 64 KiB, 16 KiB if 0.
+	PageSize int
+
+	// Sync chooses when commits are durable.
+	Sync SyncMode
+
+	// Logger receives transitions of the key and background faults. Silent if nil.
+	Logger *slog.Logger
+
+	// OnEvent is called for every transition of the key's guard, from one
+	// goroutine, and must return soon.
+	OnEvent func(Event)
+
+	fs    vfs.FS      // tests: a file system that fails or crashes
+	clock clock.Clock // tests: a bubble's clock
+}
+
+// withDefaults returns a copy with every zero field set.
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.CacheSize == 0 {
+		out.CacheSize = DefaultCacheSize
+	}
+	if out.MemtableSize == 0 {
+		out.MemtableSize = DefaultMemtableSize
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.fs == nil {
+		out.fs = vfs.OS()
+	}
+	if out.clock == nil {
+		out.clock = clock.System()
+	}
+	return out
+}

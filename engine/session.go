@@ -1,0 +1,389 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/engine/internal/memtable"
+	"github.com/byokdb/byokdb/engine/internal/wal"
+	"github.com/byokdb/byokdb/internal/vfs"
+	"github.com/byokdb/byokdb/pager"
+)
+
+// A session is everything of an open database that needs the key: it is made
+// by unwrapping and replaying, and wiped as a whole when the database is paused
+// or closed. What outlives it (directory, catalog, guard) belongs to [DB].
+type session struct {
+	db    *DB
+	fs    vfs.FS
+	ring  *crypt.KeyRing
+	owner *pager.CacheOwner
+	log   *wal.Log
+
+	// mu guards what follows, up to the next blank line but one. It is held for
+	// memory work only, never across I/O.
+	mu        sync.Mutex
+	changed   sync.Cond     // on mu: a group became durable, a flush ended, the session failed
+	mem       *table        // receives commits
+	frozen    []*table      // waiting to be flushed, oldest first
+	version   *version      // current runs
+	dir       *directory    // as of the last applied commit
+	applied   uint64        // number of the last commit applied to mem
+	durable   uint64        // number of the last durable commit
+	published *view         // at durable; nil while that is also the tip
+	preserved *view         // at the end of the group under way, once a later commit was applied
+	pending   []byte        // batches applied but not yet handed to the log
+	spare     []byte        // the other buffer for pending
+	leading   bool          // a committer is writing a group
+	failed    error         // sticky: why writes are refused
+
+	// manifestMu serializes changes of the manifest. It is held across the
+	// catalog's commit.
+	manifestMu sync.Mutex
+	manifest   *catalog.Manifest
+
+	ctx     context.Context // ends when the session does
+	cancel  context.CancelFunc
+	flushes chan struct{} // capacity 1: there is something to flush
+	merges  chan struct{} // capacity 1: there may be something to compact
+	workers sync.WaitGroup
+}
+
+// A table is a memtable with what its flush needs. Views count as references.
+type table struct {
+	*memtable.Table
+	refs  atomic.Int32
+	floor wal.Floor  // once frozen: where the log goes on behind it
+	dir   *directory // once frozen: as of its last commit
+	last  uint64     // once frozen: number of its last commit
+}
+
+func newTable() *table {
+	t := &table{Table: memtable.New()}
+	t.refs.Store(1)
+	return t
+}
+
+func (t *table) unref() {
+	if t.refs.Add(-1) == 0 {
+		t.Free()
+	}
+}
+
+// A view is a snapshot of the whole database, shared by the transactions that
+// began at the same commit.
+type view struct {
+	refs    atomic.Int32
+	mems    []*memtable.View // newest first
+	tables  []*table
+	version *version
+	dir     *directory
+	commit  uint64
+}
+
+// newView makes a snapshot of the tip. s.mu is held.
+func (s *session) newView() *view {
+	v := &view{version: s.version.ref(), dir: s.dir, commit: s.applied}
+	v.refs.Store(1)
+	v.add(s.mem)
+	for i := len(s.frozen) - 1; i >= 0; i-- {
+		v.add(s.frozen[i])
+	}
+	s.db.nViews.Add(1)
+	return v
+}
+
+func (v *view) add(t *table) {
+	t.refs.Add(1)
+	v.tables = append(v.tables, t)
+	v.mems = append(v.mems, t.Snapshot())
+}
+
+func (s *session) unref(v *view) {
+	if v == nil || v.refs.Add(-1) != 0 {
+		return
+	}
+	for _, t := range v.tables {
+		t.unref()
+	}
+	v.version.unref()
+	s.db.nViews.Add(-1)
+}
+
+// readView returns the newest durable snapshot, with a reference for the caller.
+func (s *session) readView() *view {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.published == nil { // then the tip is durable
+		s.published = s.newView()
+	}
+	s.published.refs.Add(1)
+	return s.published
+}
+
+// writeView returns a snapshot of the tip for the one writer.
+func (s *session) writeView() *view {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.published != nil && s.published.commit == s.applied {
+		s.published.refs.Add(1)
+		return s.published
+	}
+	return s.newView()
+}
+
+// get appends the newest value of an internal key to dst; a tombstone is not found.
+func (v *view) get(dst, key []byte) (value []byte, found bool, err error) {
+	for _, m := range v.mems {
+		if val, kind, ok := m.Get(key); ok {
+			if kind == memtable.Tombstone {
+				return dst, false, nil
+			}
+			return append(dst, val...), true, nil
+		}
+	}
+	value, kind, found, err := v.version.get(dst, key)
+	if err != nil {
+		return dst, false, translate(err)
+	}
+	return value, found && kind == pager.Put, nil
+}
+
+// sources returns an iterator for each part that may hold keys of [lo, hi).
+func (v *view) sources(lo, hi []byte) []source {
+	var out []source
+	for _, m := range v.mems {
+		if m.Len() > 0 {
+			out = append(out, memSource{m.NewIter()})
+		}
+	}
+	for _, r := range v.version.overlapping(0, lo, hi) {
+		out = append(out, runSource{r.NewIter()})
+	}
+	for l := 1; l < nLevels; l++ {
+		if runs := v.version.overlapping(l, lo, hi); len(runs) > 0 {
+			out = append(out, &levelSource{runs: runs, i: -1})
+		}
+	}
+	return out
+}
+
+// openSession unwraps nothing: ring holds the DEKs already, and belongs to the
+// session from here on, also when an error is returned. It opens the manifest
+// and the runs, removes files that no manifest names, and replays the log.
+func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
+	s = &session{
+		db: db, fs: db.opts.fs, ring: ring, owner: db.cache.NewOwner(),
+		flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
+	}
+	s.changed.L = &s.mu
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			s.wipe()
+		}
+	}()
+	s.manifest, err = catalog.OpenManifest(ring, db.clear.Database, db.cat.Manifest())
+	if err != nil {
+		return s, fmt.Errorf("open manifest: %w", err)
+	}
+	if err := db.compareSealed(s.manifest); err != nil {
+		return s, err
+	}
+	if err := s.openRuns(); err != nil {
+		return s, err
+	}
+	s.mem, s.dir = newTable(), newDirectory(s.manifest)
+	s.applied = s.manifest.Commit
+	s.log, err = wal.Open(db.walConfig(ring), s.manifest.Floor, func(_ uint64, payload []byte) error {
+		return s.replay(payload)
+	})
+	if err != nil {
+		return s, fmt.Errorf("recover from the log: %w", err)
+	}
+	s.durable = s.applied
+	return s, nil
+}
+
+func (db *DB) walConfig(ring *crypt.KeyRing) wal.Config {
+	return wal.Config{FS: db.opts.fs, Dir: filepath.Join(db.dir, walDir), Database: db.clear.Database, Ring: ring}
+}
+
+// openRuns opens every run of the manifest and removes the others.
+func (s *session) openRuns() error {
+	var levels [nLevels][]*run
+	known := make(map[string]bool, len(s.manifest.Runs))
+	var opened []*run
+	for _, m := range s.manifest.Runs {
+		if int(m.Level) >= nLevels {
+			return fmt.Errorf("%w: manifest: run %d on level %d", ErrCorrupt, m.ID, m.Level)
+		}
+		r, err := s.openRun(m)
+		if err != nil {
+			for _, o := range opened {
+				_ = o.Close() // the first error is the one to report
+			}
+			return err
+		}
+		opened = append(opened, r)
+		known[runName(m.ID)] = true
+		levels[m.Level] = append(levels[m.Level], r)
+	}
+	s.version = newVersion(levels)
+	names, err := s.fs.List(filepath.Join(s.db.dir, runDir))
+	if err != nil {
+		return fmt.Errorf("list runs: %w", err)
+	}
+	for _, name := range names {
+		if known[name] || filepath.Ext(name) != ".run" {
+			continue
+		}
+		if err := s.fs.Remove(filepath.Join(s.db.dir, runDir, name)); err != nil { // left by a crash
+			return fmt.Errorf("remove unfinished run: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *session) openRun(m catalog.RunMeta) (*run, error) {
+	path := runPath(s.db.dir, m.ID)
+	p, err := pager.OpenRun(pager.RunConfig{
+		FS: s.fs, Path: path, Ring: s.ring, Database: s.db.clear.Database, Cache: s.owner, Info: infoOf(m),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open run: %w", err)
+	}
+	return &run{Run: p, meta: m, path: path, onGone: s.closeRun}, nil
+}
+
+// closeRun is called when no version names a run any more.
+func (s *session) closeRun(r *run) {
+	if err := r.Close(); err != nil {
+		s.db.log.Warn("close run", "path", r.path, "err", err)
+	}
+	if !r.obsolete.Load() {
+		return
+	}
+	if err := s.fs.Remove(r.path); err != nil { // removed at the next opening then
+		s.db.log.Warn("remove run", "path", r.path, "err", err)
+	}
+}
+
+// replay applies one frame of the log to the memtable.
+func (s *session) replay(payload []byte) error {
+	return batches(payload, func(commit uint64, ops []byte) error {
+		if commit <= s.manifest.Commit { // flushed before the crash
+			return nil
+		}
+		if commit != s.applied+1 {
+			return fmt.Errorf("%w: log: commit %d follows %d", ErrCorrupt, commit, s.applied)
+		}
+		if err := applyOps(ops, (*tip)(s)); err != nil {
+			return fmt.Errorf("%w: log: commit %d: %w", ErrCorrupt, commit, err)
+		}
+		s.applied = commit
+		return nil
+	})
+}
+
+// tip applies operations to the session's newest state.
+type tip session
+
+func (t *tip) set(key []byte, kind memtable.Kind, value []byte) error {
+	return t.mem.Set(key, kind, value)
+}
+
+func (t *tip) create(id uint32, name string) error {
+	t.dir = t.dir.with(name, id)
+	return nil
+}
+
+func (t *tip) drop(id uint32) error {
+	t.dir = t.dir.without(id)
+	return nil
+}
+
+// start runs the session's background work.
+func (s *session) start() {
+	s.workers.Go(s.flusher)
+	s.workers.Go(s.compactor)
+	if s.db.opts.Sync == SyncInterval {
+		s.workers.Go(s.syncer)
+	}
+	kick(s.merges)
+	if s.mem.Bytes() >= s.db.opts.MemtableSize {
+		kick(s.flushes)
+	}
+}
+
+// kick wakes a worker that has not been woken yet.
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends the background work and waits for it.
+func (s *session) stop() {
+	s.cancel()
+	s.mu.Lock()
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	s.workers.Wait()
+}
+
+// fail makes the session refuse writes from now on.
+func (s *session) fail(cause error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		if s.failed = cause; !errors.Is(cause, ErrFailed) {
+			s.failed = fmt.Errorf("%w: %w", ErrFailed, cause)
+		}
+		s.db.log.Error("writes are refused from now on", "err", s.failed)
+		s.changed.Broadcast()
+	}
+	return s.failed
+}
+
+// wipe zeroes everything that the key made readable and releases it. No
+// transaction and no worker may be using the session.
+func (s *session) wipe() wiped {
+	s.cancel()
+	var w wiped
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unref(s.published)
+	s.unref(s.preserved)
+	s.published, s.preserved = nil, nil
+	if s.log != nil {
+		s.log.Wipe()
+	}
+	for _, t := range append(s.frozen, s.mem) {
+		if t != nil {
+			w.MemtableBytes += t.Bytes()
+			t.Wipe()
+			t.unref()
+		}
+	}
+	s.frozen, s.mem = nil, nil
+	clear(s.pending[:cap(s.pending)])
+	clear(s.spare[:cap(s.spare)])
+	s.pending, s.spare = nil, nil
+	if s.version != nil {
+		w.Runs = len(s.version.all())
+		s.version.unref() // closes the runs, which wipes their keys
+		s.version = nil
+	}
+	w.CacheBytes = s.owner.Wipe()
+	s.ring.Wipe()
+	s.dir, s.manifest = nil, nil
+	return w
+}

@@ -1,0 +1,376 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/byokdb/byokdb/engine/internal/memtable"
+)
+
+// Tx is a transaction: a snapshot of the database and, if it is writable, the
+// writes on top of it, which only it sees before Commit. A transaction and what
+// was got from it belong to one goroutine at a time.
+//
+// When the key becomes unavailable, every method returns a *[KeyError]; if it
+// comes back before memory is wiped, the transaction goes on. A transaction
+// that was open while memory was wiped, or the database closed, has ended.
+type Tx struct {
+	db       *DB
+	s        *session
+	writable bool
+
+	mu       sync.Mutex // one operation at a time; a pause waits for it
+	err      error      // why the transaction has ended
+	view     *view
+	dir      *directory
+	writes   *memtable.Table // of a writable transaction
+	created  map[uint32]string
+	dropped  []uint32
+	nWrites  int // operations since the snapshot, collections included
+	nBytes   int64
+	cursors  map[*Cursor]struct{}
+	kept     keeper
+	keyBuf   []byte
+	valueBuf []byte
+}
+
+// Begin starts a transaction. A writable one waits until no other is open.
+// Errors: ErrClosed, *KeyError.
+func (db *DB) Begin(writable bool) (*Tx, error) {
+	return db.BeginContext(context.Background(), writable)
+}
+
+// BeginContext is Begin, giving up when ctx ends while it waits for the writer.
+func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
+	if err := db.check(); err != nil {
+		return nil, err
+	}
+	if writable {
+		if err := db.acquireWriter(ctx); err != nil {
+			return nil, err
+		}
+	}
+	tx, err := db.newTx(writable)
+	if err != nil && writable {
+		db.releaseWriter()
+	}
+	return tx, err
+}
+
+func (db *DB) newTx(writable bool) (*Tx, error) {
+	tx := &Tx{db: db, writable: writable}
+	db.txMu.Lock()
+	defer db.txMu.Unlock()
+	if err := db.check(); err != nil { // a pause takes the session under txMu
+		return nil, err
+	}
+	tx.s = db.session
+	if tx.s == nil {
+		return nil, db.unavailable()
+	}
+	if writable {
+		tx.view = tx.s.writeView()
+		tx.writes = db.takeTable()
+	} else {
+		tx.view = tx.s.readView()
+	}
+	tx.dir = tx.view.dir
+	db.txs[tx] = struct{}{}
+	return tx, nil
+}
+
+// Update runs fn in a writable transaction and commits it, or rolls it back if
+// fn returns an error or panics.
+func (db *DB) Update(fn func(tx *Tx) error) error {
+	tx, err := db.Begin(true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // ErrTxClosed after Commit
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// View runs fn on a snapshot.
+func (db *DB) View(fn func(tx *Tx) error) error {
+	tx, err := db.Begin(false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing to report
+	return fn(tx)
+}
+
+// enter begins an operation. When it returns nil, leave must follow.
+func (tx *Tx) enter() error {
+	tx.mu.Lock()
+	err := tx.err
+	if err == nil {
+		err = tx.db.guard.Check()
+	}
+	if err != nil {
+		tx.mu.Unlock()
+	}
+	return err
+}
+
+func (tx *Tx) leave() { tx.mu.Unlock() }
+
+// enterWrite begins an operation that writes.
+func (tx *Tx) enterWrite() error {
+	if err := tx.enter(); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case !tx.writable:
+		err = ErrReadOnly
+	case tx.nBytes > TxSizeMax:
+		err = ErrTxTooLarge
+	default:
+		return nil
+	}
+	tx.leave()
+	return err
+}
+
+// Check returns nil while the transaction can be used. Bytes from the Unsafe
+// methods may be used as data only once a later Check returned nil: memory may
+// be wiped under them.
+func (tx *Tx) Check() error {
+	if err := tx.enter(); err != nil {
+		return err
+	}
+	tx.leave()
+	return nil
+}
+
+// Writable reports whether the transaction may write.
+func (tx *Tx) Writable() bool { return tx.writable }
+
+// DB returns the database.
+func (tx *Tx) DB() *DB { return tx.db }
+
+// Commit makes the transaction's writes durable, as Options.Sync says, and
+// visible, and ends it. After an error nothing of it is visible in this
+// process; if the error is ErrFailed, all of it may be there after reopening,
+// or nothing. Errors: ErrTxClosed, ErrReadOnly, ErrTxTooLarge, *KeyError, ErrFailed.
+func (tx *Tx) Commit() error {
+	if err := tx.enterWrite(); err != nil {
+		if errors.Is(err, ErrKeyUnavailable) || errors.Is(err, ErrTxTooLarge) {
+			_ = tx.Rollback() // the writer's token must not wait for the key
+		}
+		return err
+	}
+	defer tx.leave()
+	if tx.nWrites == 0 {
+		tx.end(ErrTxClosed)
+		return nil
+	}
+	batch := tx.encode()
+	release := sync.OnceFunc(tx.db.releaseWriter)
+	err := tx.s.commit(batch, release)
+	clear(batch)
+	tx.db.keepBatch(batch)
+	tx.writable = false // the token is given back
+	tx.end(ErrTxClosed)
+	return err
+}
+
+// Rollback ends the transaction without a trace. After the end it returns
+// ErrTxClosed.
+func (tx *Tx) Rollback() error {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.err != nil {
+		err := tx.err
+		tx.err = ErrTxClosed
+		return err
+	}
+	tx.end(ErrTxClosed)
+	return nil
+}
+
+// end releases everything that the transaction holds; later operations return
+// why. tx.mu is held.
+func (tx *Tx) end(why error) {
+	tx.err = why
+	for c := range tx.cursors {
+		c.release()
+	}
+	tx.s.unref(tx.view)
+	tx.kept.wipe()
+	clear(tx.keyBuf[:cap(tx.keyBuf)])
+	clear(tx.valueBuf[:cap(tx.valueBuf)])
+	tx.view, tx.dir, tx.cursors, tx.keyBuf, tx.valueBuf = nil, nil, nil, nil, nil
+	tx.created, tx.dropped = nil, nil
+	if tx.writes != nil {
+		tx.db.returnTable(tx.writes)
+		tx.writes = nil
+	}
+	if tx.writable {
+		tx.writable = false
+		tx.db.releaseWriter()
+	}
+	tx.db.forget(tx)
+}
+
+// encode returns the transaction's writes as a batch: creations first, then
+// records in order, drops last.
+func (tx *Tx) encode() []byte {
+	b := beginBatch(tx.db.takeBatch(), tx.view.commit+1)
+	for _, id := range sortedIDs(tx.created) {
+		b = appendOp(b, opCreate, id, []byte(tx.created[id]))
+	}
+	it := tx.writes.Snapshot().NewIter()
+	for ok := it.First(); ok; ok = it.Next() {
+		id, key := splitKey(it.Key())
+		if slices.Contains(tx.dropped, id) {
+			continue
+		}
+		if it.Kind() == memtable.Tombstone {
+			b = appendOp(b, opDelete, id, key)
+			continue
+		}
+		value, err := it.Value()
+		invariant(err == nil, "a memtable's values are in memory")
+		b = appendValue(appendOp(b, opPut, id, key), value)
+	}
+	for _, id := range tx.dropped {
+		b = appendOp(b, opDrop, id, nil)
+	}
+	endBatch(b)
+	return b
+}
+
+func sortedIDs(m map[uint32]string) []uint32 {
+	out := make([]uint32, 0, len(m))
+	for id := range m {
+		out = append(out, id)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// A Savepoint is a state of a writable transaction to which it can return.
+type Savepoint struct {
+	tx      *Tx
+	writes  *memtable.View
+	dir     *directory
+	created map[uint32]string
+	dropped []uint32
+	nWrites int
+	nBytes  int64
+}
+
+// Savepoint marks the present state. It costs O(1) plus the collections
+// created and dropped, and is valid until the transaction ends. A transaction
+// that is read-only or has ended has no state to mark: RollbackTo reports it.
+func (tx *Tx) Savepoint() Savepoint {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.writes == nil {
+		return Savepoint{}
+	}
+	return Savepoint{
+		tx: tx, writes: tx.writes.Snapshot(), dir: tx.dir, created: maps.Clone(tx.created),
+		dropped: slices.Clone(tx.dropped), nWrites: tx.nWrites, nBytes: tx.nBytes,
+	}
+}
+
+// RollbackTo undoes what came after sp, which stays valid. Collections that
+// were created after it must not be used any more; cursors keep their snapshot.
+func (tx *Tx) RollbackTo(sp Savepoint) error {
+	if err := tx.enter(); err != nil {
+		return err
+	}
+	defer tx.leave()
+	if !tx.writable {
+		return ErrReadOnly
+	}
+	if sp.tx != tx {
+		return errors.New("the savepoint belongs to another transaction")
+	}
+	tx.writes.Restore(sp.writes)
+	tx.dir, tx.nWrites, tx.nBytes = sp.dir, sp.nWrites, sp.nBytes
+	tx.created, tx.dropped = maps.Clone(sp.created), slices.Clone(sp.dropped)
+	return nil
+}
+
+// CreateCollection makes an empty collection. Names have 1 to 1024 bytes.
+// Errors: ErrCollectionExists, ErrCollectionName, ErrReadOnly.
+func (tx *Tx) CreateCollection(name string) (*Collection, error) {
+	if len(name) == 0 || len(name) > 1024 {
+		return nil, ErrCollectionName
+	}
+	if err := tx.enterWrite(); err != nil {
+		return nil, err
+	}
+	defer tx.leave()
+	if _, ok := tx.dir.ids[name]; ok {
+		return nil, fmt.Errorf("%w: %q", ErrCollectionExists, name)
+	}
+	id := tx.dir.next
+	tx.dir = tx.dir.with(name, id)
+	if tx.created == nil {
+		tx.created = make(map[uint32]string)
+	}
+	tx.created[id] = name
+	tx.nWrites++
+	return &Collection{tx: tx, id: id, name: name}, nil
+}
+
+// CreateCollectionIfNotExists makes a collection or returns the one there is.
+func (tx *Tx) CreateCollectionIfNotExists(name string) (*Collection, error) {
+	c, err := tx.Collection(name)
+	if errors.Is(err, ErrNoCollection) {
+		return tx.CreateCollection(name)
+	}
+	return c, err
+}
+
+// Collection returns a collection, valid until the transaction ends.
+// Errors: ErrNoCollection.
+func (tx *Tx) Collection(name string) (*Collection, error) {
+	if err := tx.enter(); err != nil {
+		return nil, err
+	}
+	defer tx.leave()
+	id, ok := tx.dir.ids[name]
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrNoCollection, name)
+	}
+	return &Collection{tx: tx, id: id, name: name}, nil
+}
+
+// DropCollection removes a collection with its records; their space returns
+// with later compactions. Errors: ErrNoCollection, ErrReadOnly.
+func (tx *Tx) DropCollection(name string) error {
+	if err := tx.enterWrite(); err != nil {
+		return err
+	}
+	defer tx.leave()
+	id, ok := tx.dir.ids[name]
+	if !ok {
+		return fmt.Errorf("%w: %q", ErrNoCollection, name)
+	}
+	tx.dir = tx.dir.without(id)
+	tx.dropped = append(tx.dropped, id)
+	tx.nWrites++
+	return nil
+}
+
+// Collections returns the names of all collections, sorted.
+func (tx *Tx) Collections() ([]string, error) {
+	if err := tx.enter(); err != nil {
+		return nil, err
+	}
+	defer tx.leave()
+	return tx.dir.names(), nil
+}
