@@ -226,7 +226,11 @@ func (c *Cache) get(r *Run, at ref, kind pageKind) (page, error) {
 	key := uint64(r.fileNo)<<32 | at.off>>pageKeyShift
 	hash := hashPage(key)
 	s := c.shards[(hash<<32)>>c.shift]
-	if f := s.lookup(key, hash); f != 0 {
+	if kind == kindLeaf {
+		if f := s.lookupLeaf(key, hash); f != 0 {
+			return c.hit(r, s, f, at, kind)
+		}
+	} else if f := s.lookup(key, hash); f != 0 {
 		return c.hit(r, s, f, at, kind)
 	}
 	for {

@@ -217,8 +217,8 @@ func (r *Run) Get(dst, key []byte) (value []byte, kind EntryKind, found bool, er
 			p.release()
 			continue
 		}
-		i, equal := n.search(key)
-		if !equal {
+		i := n.find(key)
+		if i < 0 {
 			p.release()
 			return dst, 0, false, nil
 		}

@@ -120,6 +120,29 @@ func (s *shard) lookup(key, hash uint64) uint32 {
 	return 0
 }
 
+// lookupLeaf is lookup for a page that is probably in memory and not in the
+// processor's cache. The atomic operations of lookup are barriers: what is
+// needed next would be fetched one miss after the other. So header and slots are
+// touched first, unpinned and for nothing but having been touched.
+func (s *shard) lookupLeaf(key, hash uint64) uint32 {
+	if at := s.table[hash>>s.shift].Load(); at != 0 {
+		p := (*[leafTouched]byte)(s.alloc.mem[int(at-1)<<granuleLog:])
+		sum := uint32(0)
+		for i := 0; i < leafTouched; i += 64 {
+			sum += uint32(p[i])
+		}
+		if sum == ^uint32(0) { // never; the loads must have a use
+			return 0
+		}
+	}
+	return s.lookup(key, hash)
+}
+
+// leafTouched is about where the slots of a leaf end, in bytes.
+const leafTouched = 1 << 10
+
+const _ = uint(granuleSize - leafTouched)
+
 // unpin ends the use of a frame.
 func (s *shard) unpin(at uint32) {
 	f := &s.frames[at]
