@@ -195,11 +195,15 @@ func randomEntries(r *rand.Rand, n, pageSize int) []entry {
 		}
 		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b entry) int { return bytes.Compare(a.key, b.key) })
+	sortEntries(out)
 	return out
 }
 
-// checkEntry compares where an iterator is with an entry; e is nil when it
+func sortEntries(entries []entry) {
+	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.key, b.key) })
+}
+
+// checkAt compares where an iterator is with an entry; e is nil when it
 // should be nowhere.
 func checkAt(t *testing.T, it *Iter, ok bool, e *entry) {
 	t.Helper()
