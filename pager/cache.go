@@ -189,7 +189,8 @@ func (o *CacheOwner) Wipe() {
 func (o *CacheOwner) Reset() {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
-	if era := o.era.Load(); era%2 == 1 && !o.c.closed {
+	_, open := o.c.owners[o]
+	if era := o.era.Load(); era%2 == 1 && open {
 		o.era.CompareAndSwap(era, era+1)
 	}
 }
