@@ -1,6 +1,9 @@
 package pager
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Iter walks the entries of a run in the order of their keys, both ways. It
 // pins a page of every level of the tree until it is closed. What Key and Value
@@ -8,8 +11,9 @@ import "fmt"
 // concurrent use.
 type Iter struct {
 	r     *Run
-	leaf  node // the page of path's last step; nil when there is none
-	i, n  int  // position in leaf, entries of leaf
+	leaf  node   // the page of path's last step; nil when there is none
+	i, n  int    // position in leaf, entries of leaf
+	entry []byte // at i, as it is in the leaf
 	path  []step
 	value page // of the current entry, when it is large
 	err   error
@@ -48,7 +52,7 @@ func (it *Iter) SeekGE(key []byte) bool {
 	if it.i == it.n {
 		return it.leave(true)
 	}
-	it.ok = true
+	it.place(it.i)
 	return true
 }
 
@@ -61,8 +65,7 @@ func (it *Iter) SeekLT(key []byte) bool {
 	if it.i == 0 {
 		return it.leave(false)
 	}
-	it.i--
-	it.ok = true
+	it.place(it.i - 1)
 	return true
 }
 
@@ -74,7 +77,7 @@ func (it *Iter) Next() bool {
 	}
 	it.dropValue()
 	if it.i+1 < it.n {
-		it.i++
+		it.place(it.i + 1)
 		return true
 	}
 	return it.leave(true)
@@ -88,7 +91,7 @@ func (it *Iter) Prev() bool {
 	}
 	it.dropValue()
 	if it.i > 0 {
-		it.i--
+		it.place(it.i - 1)
 		return true
 	}
 	return it.leave(false)
@@ -102,7 +105,8 @@ func (it *Iter) Key() []byte {
 	if !it.ok || !it.alive() {
 		return nil
 	}
-	return it.leaf.key(it.i)
+	k := entryHeaderSize + int(binary.BigEndian.Uint16(it.entry[1:]))
+	return it.entry[entryHeaderSize:k:k]
 }
 
 // Kind returns the current entry's kind, 0 on no entry.
@@ -110,8 +114,7 @@ func (it *Iter) Kind() EntryKind {
 	if !it.ok || !it.alive() {
 		return 0
 	}
-	start, _ := it.leaf.bounds(it.i, it.n)
-	return EntryKind(it.leaf[start] & entryKindMask)
+	return EntryKind(it.entry[0] & entryKindMask)
 }
 
 // Size returns the size of the current entry's value in bytes, without reading
@@ -120,8 +123,8 @@ func (it *Iter) Size() int {
 	if !it.ok || !it.alive() {
 		return 0
 	}
-	flags, _, v := it.leaf.entry(it.i, it.n)
-	if flags&entryLarge != 0 {
+	v := it.stored()
+	if it.entry[0]&entryLarge != 0 {
 		return largeSize(v)
 	}
 	return len(v)
@@ -134,8 +137,8 @@ func (it *Iter) Value() ([]byte, error) {
 	if !it.ok || !it.alive() {
 		return nil, it.err
 	}
-	flags, _, v := it.leaf.entry(it.i, it.n)
-	if flags&entryLarge == 0 {
+	v := it.stored()
+	if it.entry[0]&entryLarge == 0 {
 		return v, nil
 	}
 	if it.value.data == nil {
@@ -190,11 +193,28 @@ func (it *Iter) Close() error {
 	return it.err
 }
 
-// alive checks that the run can still be read. If not, the position is gone.
+// stored returns what the leaf holds as the current entry's value.
+func (it *Iter) stored() []byte {
+	return it.entry[entryHeaderSize+int(binary.BigEndian.Uint16(it.entry[1:])):]
+}
+
+// place moves to entry i of the leaf.
+func (it *Iter) place(i int) {
+	start, end := it.leaf.bounds(i, it.n)
+	it.entry = it.leaf[start:end:end]
+	it.i, it.ok = i, true
+}
+
+// alive reports whether the run can still be read. If not, the position is gone.
 func (it *Iter) alive() bool {
-	if it.r.era.Load() == it.r.owner.era.Load() {
-		return true
-	}
+	return it.r.era.Load() == it.r.owner.era.Load() || it.bury()
+}
+
+// bury ends the iteration of a run that was wiped or closed. It is apart from
+// alive, which is inlined.
+//
+//go:noinline
+func (it *Iter) bury() bool {
 	it.fail(it.r.live())
 	return false
 }
@@ -212,7 +232,7 @@ func (it *Iter) reset() {
 		it.path[i].p.release()
 	}
 	it.path = it.path[:0]
-	it.leaf, it.ok = nil, false
+	it.leaf, it.entry, it.ok = nil, nil, false
 }
 
 func (it *Iter) dropValue() {
@@ -264,7 +284,7 @@ func (it *Iter) walk(at ref, first bool) bool {
 			i = n.len() - 1
 		}
 		if it.leaf != nil {
-			it.i, it.ok = i, true
+			it.place(i)
 			return true
 		}
 		it.path[len(it.path)-1].i = i
@@ -296,7 +316,7 @@ func (it *Iter) seek(key []byte) bool {
 
 // leave goes from the current leaf to the next or the previous one.
 func (it *Iter) leave(forward bool) bool {
-	it.ok, it.leaf = false, nil
+	it.leaf, it.entry, it.ok = nil, nil, false
 	for len(it.path) > 0 {
 		last := len(it.path) - 1
 		it.path[last].p.release()
