@@ -108,8 +108,10 @@ func (s *session) lead(sync bool) {
 		err = s.log.Sync()
 	}
 	clear(group)
+	size := s.log.Size()
 
 	s.mu.Lock()
+	s.logBytes = size
 	if cap(group) <= groupKeepMax {
 		s.spare = group[:0]
 	}
@@ -140,8 +142,11 @@ func (s *session) makeRoom() error {
 		s.changed.Wait()
 	}
 	s.mu.Unlock()
-	if !full {
+	switch {
+	case !full:
 		return nil
+	case s.ctx.Err() != nil: // paused or closed while the flush was awaited
+		return s.ended()
 	}
 	return s.freeze()
 }

@@ -29,19 +29,21 @@ type session struct {
 	// mu guards what follows, up to the next blank line but one. It is held for
 	// memory work only, never across I/O.
 	mu        sync.Mutex
-	changed   sync.Cond     // on mu: a group became durable, a flush ended, the session failed
-	mem       *table        // receives commits
-	frozen    []*table      // waiting to be flushed, oldest first
-	version   *version      // current runs
-	dir       *directory    // as of the last applied commit
-	applied   uint64        // number of the last commit applied to mem
-	durable   uint64        // number of the last durable commit
-	published *view         // at durable; nil while that is also the tip
-	preserved *view         // at the end of the group under way, once a later commit was applied
-	pending   []byte        // batches applied but not yet handed to the log
-	spare     []byte        // the other buffer for pending
-	leading   bool          // a committer is writing a group
-	failed    error         // sticky: why writes are refused
+	changed   sync.Cond  // on mu: a group became durable, a flush ended, the session failed
+	mem       *table     // receives commits
+	frozen    []*table   // waiting to be flushed, oldest first
+	version   *version   // current runs
+	dir       *directory // as of the last applied commit
+	applied   uint64     // number of the last commit applied to mem
+	durable   uint64     // number of the last durable commit
+	published *view      // at durable; nil while that is also the tip
+	preserved *view      // at the end of the group under way, once a later commit was applied
+	pending   []byte     // batches applied but not yet handed to the log
+	spare     []byte     // the other buffer for pending
+	leading   bool       // a committer is writing a group
+	failed    error      // sticky: why writes are refused
+	nextRun   uint64     // id of the next run
+	logBytes  int64      // of the log, as of the last group
 
 	// manifestMu serializes changes of the manifest. It is held across the
 	// catalog's commit.
@@ -199,7 +201,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	if err := s.openRuns(); err != nil {
 		return s, err
 	}
-	s.mem, s.dir = newTable(), newDirectory(s.manifest)
+	s.mem, s.dir, s.nextRun = newTable(), newDirectory(s.manifest), s.manifest.NextRun
 	s.applied = s.manifest.Commit
 	s.log, err = wal.Open(db.walConfig(ring), s.manifest.Floor, func(_ uint64, payload []byte) error {
 		return s.replay(payload)
@@ -207,7 +209,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	if err != nil {
 		return s, fmt.Errorf("recover from the log: %w", err)
 	}
-	s.durable = s.applied
+	s.durable, s.logBytes = s.applied, s.log.Size()
 	return s, nil
 }
 
@@ -330,14 +332,54 @@ func kick(c chan struct{}) {
 	}
 }
 
-// stop ends the background work and waits for it.
-func (s *session) stop() {
+// interrupt ends waiting and background work.
+func (s *session) interrupt() {
 	s.cancel()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.changed.Broadcast()
-	s.mu.Unlock()
+}
+
+// ended says why the session was interrupted.
+func (s *session) ended() error {
+	if err := s.db.check(); err != nil {
+		return err
+	}
+	return ErrClosed
+}
+
+// stop interrupts the background work and waits for its end.
+func (s *session) stop() {
+	s.interrupt()
 	s.workers.Wait()
 }
+
+// finish makes everything durable before Close: a memtable worth a file is
+// flushed, so that the next opening has little to replay. The workers have
+// stopped and no transaction is open.
+func (s *session) finish() error {
+	if s.failed != nil {
+		return nil // reported by every commit since
+	}
+	if s.mem.Bytes() >= finishFlushMin {
+		if err := s.freeze(); err != nil {
+			return err
+		}
+	}
+	for len(s.frozen) > 0 {
+		if err := s.flushOldest(context.Background()); err != nil {
+			return err
+		}
+	}
+	if err := s.writeGroup(true); err != nil {
+		return err
+	}
+	return s.log.Close()
+}
+
+// finishFlushMin is the size in bytes of a memtable that Close flushes: smaller
+// ones are replayed in less than 10 ms.
+const finishFlushMin = 1 << 20
 
 // fail makes the session refuse writes from now on.
 func (s *session) fail(cause error) error {
@@ -382,7 +424,7 @@ func (s *session) wipe() wiped {
 		s.version.unref() // closes the runs, which wipes their keys
 		s.version = nil
 	}
-	w.CacheBytes = s.owner.Wipe()
+	s.owner.Close()
 	s.ring.Wipe()
 	s.dir, s.manifest = nil, nil
 	return w

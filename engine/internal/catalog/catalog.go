@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -28,8 +29,8 @@ import (
 // FileName is the catalog's name in a database's directory.
 const FileName = "catalog.bolt"
 
-// tempName is the name of a catalog that is not finished.
-const tempName = "catalog.tmp"
+// TempName is the name of a catalog that is not finished.
+const TempName = "catalog.tmp"
 
 // Buckets and keys. They are on disk.
 const (
@@ -48,6 +49,9 @@ type Catalog struct {
 	db       *bbolt.DB
 	path     string
 	contents Contents
+
+	mu       sync.Mutex
+	manifest []byte // the current one, sealed
 }
 
 // Contents are a catalog's records, each checked.
@@ -84,7 +88,7 @@ func (r *record) unframe() ([]byte, error) {
 // Create makes a catalog in dir, which must exist and have none. A crash leaves
 // either nothing under its name or all of it.
 func Create(dir string, c Clear, env *crypt.Envelope, manifest, guardRecord []byte) error {
-	path, temp := filepath.Join(dir, FileName), filepath.Join(dir, tempName)
+	path, temp := filepath.Join(dir, FileName), filepath.Join(dir, TempName)
 	files := vfs.OS()
 	if err := files.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create catalog: %w", err)
@@ -289,7 +293,7 @@ func Open(dir string) (*Catalog, error) {
 		_ = db.Close() // the first error is the one to report
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Catalog{db: db, path: path, contents: *c}, nil
+	return &Catalog{db: db, path: path, contents: *c, manifest: c.Manifest}, nil
 }
 
 // inUse reports whether another holds the lock. It maps the file, no more.
@@ -335,7 +339,20 @@ func epochKey(e crypt.Epoch) []byte { return binary.BigEndian.AppendUint32(nil, 
 
 // PutManifest makes a sealed manifest the current one, durably.
 func (c *Catalog) PutManifest(sealed []byte) error {
-	return c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyManifest, sealed) })
+	if err := c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyManifest, sealed) }); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.manifest = sealed
+	return nil
+}
+
+// Manifest returns the current manifest, sealed.
+func (c *Catalog) Manifest() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.manifest
 }
 
 // PutEnvelope stores a wrapped DEK, durably, over one of the same epoch.
@@ -366,9 +383,9 @@ func (c *Catalog) Journal() ([]Entry, error) {
 }
 
 // Erase leaves nothing but a tombstone: it writes it first, durably, then
-// overwrites every page that may hold an envelope or a manifest, old versions
-// included, by exchanging the file for one that never held them. After a crash
-// in between, erasing again ends it.
+// deletes the envelopes and the manifest. Old versions of them stay in pages
+// that bbolt does not use any more, until Overwrite. After a crash in between,
+// erasing again ends it.
 func (c *Catalog) Erase(t Tombstone) error {
 	if err := c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyTombstone, t.marshal()) }); err != nil {
 		return err

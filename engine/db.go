@@ -1,0 +1,354 @@
+// Package engine is the database: collections of ordered records, in
+// transactions with snapshot isolation, sealed under the customer's own key.
+//
+// Recent writes are in a write-ahead log and a memtable, older ones in a
+// log-structured tree of immutable B-tree files. Everything that the key makes
+// readable belongs to a session, which is wiped as a whole when the key stays
+// away or the database is closed; see ARCHITECTURE.md.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/crypt/guard"
+	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/engine/internal/memtable"
+	"github.com/byokdb/byokdb/engine/internal/wal"
+	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/pager"
+)
+
+// DB is an open database. Safe for concurrent use.
+type DB struct {
+	dir    string
+	opts   Options
+	log    *slog.Logger
+	clock  clock.Clock
+	key    crypt.Provider
+	policy Policy
+	cat    *catalog.Catalog
+	clear  catalog.Clear
+	guard  *guard.Guard
+
+	cache    *pager.Cache
+	ownCache bool
+
+	writer  chan struct{} // holds the writer's token
+	closing chan struct{} // closed by Close
+	nViews  atomic.Int64
+
+	txMu    sync.Mutex
+	session *session // nil while paused, erased or closed
+	txs     map[*Tx]struct{}
+	wipes   []func()
+	lastly  *wiped // what the last wipe wiped
+
+	envMu     sync.Mutex
+	envelopes []*crypt.Envelope
+
+	spareMu    sync.Mutex
+	spareTable *memtable.Table // of the last writable transaction, wiped
+	spareBatch []byte
+}
+
+// Open opens the database in dir with its key, or creates it there: an absent
+// or empty directory becomes a database of that key for life. ctx bounds the
+// opening, not the database. The provider stays the caller's to close, after
+// the database.
+//
+// Errors: ErrNotExist, ErrExist, ErrNotDatabase, ErrInUse, ErrTooNew,
+// ErrWrongKey, ErrCorrupt, ErrErased, *KeyError when the key cannot be used.
+func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB, error) {
+	db := &DB{
+		dir: dir, opts: o.withDefaults(), key: key,
+		writer: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
+	}
+	db.log, db.clock = db.opts.Logger, db.opts.clock
+	exists, err := db.exists()
+	switch {
+	case err != nil:
+		return nil, err
+	case exists && db.opts.MustCreate:
+		return nil, fmt.Errorf("%s: %w", dir, ErrExist)
+	case !exists && db.opts.MustExist:
+		return nil, fmt.Errorf("%s: %w", dir, ErrNotExist)
+	case !exists:
+		if err := db.create(ctx); err != nil {
+			return nil, translate(err)
+		}
+	}
+	if err := db.open(ctx); err != nil {
+		return nil, translate(err)
+	}
+	return db, nil
+}
+
+// exists tells whether the directory holds a database, and refuses one that
+// holds something else.
+func (db *DB) exists() (bool, error) {
+	names, err := db.opts.fs.List(db.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open database: %w", err)
+	}
+	strangers := 0
+	for _, name := range names {
+		switch name {
+		case catalog.FileName:
+			return true, nil
+		case walDir, runDir, catalog.TempName: // an unfinished creation
+		default:
+			strangers++
+		}
+	}
+	if strangers > 0 {
+		return false, fmt.Errorf("%s: %w: the directory holds other files and no %s", db.dir, ErrNotDatabase, catalog.FileName)
+	}
+	return false, nil
+}
+
+// create makes an empty database. Its catalog comes last and whole: before that
+// the directory holds none.
+func (db *DB) create(ctx context.Context) error {
+	policy := db.opts.Policy.WithDefaults()
+	warnings, err := policy.Validate()
+	if err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	for _, w := range warnings {
+		db.log.Warn(w)
+	}
+	ctx, cancel := context.WithTimeout(ctx, policy.ProbeTimeout)
+	defer cancel()
+	id := newID()
+	if err := db.key.Check(ctx); err != nil {
+		return db.keyError(err, guard.Record{})
+	}
+	c := crypt.Context{Database: id, Purpose: crypt.PurposeData, Epoch: 1}
+	dek, wrapped, _, err := db.key.Generate(ctx, c)
+	if err != nil {
+		return db.keyError(err, guard.Record{})
+	}
+	now := db.clock.Now()
+	env, err := crypt.NewEnvelope(c, db.key.KeyID(), wrapped, dek, now)
+	if err != nil {
+		dek.Wipe()
+		return err
+	}
+	ring := crypt.NewKeyRing()
+	ring.Add(1, dek)
+	defer ring.Wipe()
+	return db.write(ring, env, policy, now)
+}
+
+// write puts a new database on disk.
+func (db *DB) write(ring *crypt.KeyRing, env *crypt.Envelope, policy Policy, now time.Time) error {
+	encoded, err := policy.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	record, err := guard.Record{LastGood: now}.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	files := db.opts.fs
+	for _, d := range []string{db.dir, filepath.Join(db.dir, walDir), filepath.Join(db.dir, runDir)} {
+		if err := files.MkdirAll(d); err != nil {
+			return fmt.Errorf("create database: %w", err)
+		}
+	}
+	db.clear = catalog.Clear{
+		Database: env.Database, Created: now, KeyID: db.key.KeyID(), KeyURI: db.key.URI(),
+		Development: db.key.Development(), Policy: encoded,
+	}
+	floor, err := wal.Create(db.walConfig(ring))
+	if err != nil {
+		return err
+	}
+	m := &catalog.Manifest{
+		Generation: 1, Floor: floor, NextRun: 1, NextCollection: 1, KeyID: db.clear.KeyID, Policy: encoded,
+	}
+	sealed, err := m.Seal(ring, env.Database)
+	if err != nil {
+		return err
+	}
+	if err := catalog.Create(db.dir, db.clear, env, sealed, record); err != nil {
+		return err
+	}
+	return files.SyncDir(filepath.Dir(filepath.Clean(db.dir)))
+}
+
+// open opens an existing database.
+func (db *DB) open(ctx context.Context) (err error) {
+	db.cat, err = catalog.Open(db.dir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = db.release() // the first error is the one to report
+		}
+	}()
+	contents := db.cat.Contents()
+	db.clear, db.envelopes = contents.Clear, contents.Envelopes
+	if contents.Tombstone != nil {
+		return db.finishErasure(contents.Tombstone)
+	}
+	if have := db.key.KeyID(); have != db.clear.KeyID {
+		return &wrongKeyError{dir: db.dir, want: db.clear.KeyID, have: have}
+	}
+	if err := db.policy.UnmarshalBinary(db.clear.Policy); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	var record guard.Record
+	if err := record.UnmarshalBinary(contents.Guard); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if db.cache = db.opts.Cache; db.cache == nil {
+		if db.cache, err = pager.NewCache(db.opts.CacheSize); err != nil {
+			return err
+		}
+		db.ownCache = true
+	}
+	sent := db.clock.Monotonic()
+	ring, err := db.unwrapAll(ctx)
+	if err != nil {
+		return db.refuse(err, record)
+	}
+	s, err := openSession(db, ring)
+	if err != nil {
+		return err
+	}
+	db.session = s
+	db.guard, err = guard.Start(db.guardConfig(), record, sent)
+	if err != nil {
+		s.wipe()
+		return err
+	}
+	s.start()
+	return nil
+}
+
+// release closes what outlives sessions.
+func (db *DB) release() error {
+	err := db.cat.Close()
+	if db.ownCache {
+		if cerr := db.cache.Close(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
+
+// check is the first line of every operation of the database.
+func (db *DB) check() error {
+	select {
+	case <-db.closing:
+		return ErrClosed
+	default:
+		return db.guard.Check()
+	}
+}
+
+// unavailable says why there is no session. db.txMu is held.
+func (db *DB) unavailable() error {
+	if err := db.check(); err != nil {
+		return err
+	}
+	return &KeyError{State: Paused, KeyID: db.clear.KeyID, Message: "the database is coming back"}
+}
+
+// OnWipe registers a function that is called whenever memory is wiped, before
+// the Go heap is scrubbed: it drops and zeroes what its owner keeps of the
+// database's contents. It must not call the database.
+func (db *DB) OnWipe(fn func()) {
+	db.txMu.Lock()
+	defer db.txMu.Unlock()
+	db.wipes = append(db.wipes, fn)
+}
+
+// Close ends open transactions, makes what is committed durable, wipes memory
+// and closes the database. Later calls return ErrClosed.
+func (db *DB) Close() error {
+	db.txMu.Lock()
+	select {
+	case <-db.closing:
+		db.txMu.Unlock()
+		return ErrClosed
+	default:
+	}
+	close(db.closing)
+	db.txMu.Unlock()
+
+	active := db.guard.Check() == nil
+	db.guard.Close()
+	err := db.endSession(ErrClosed, func(s *session) error {
+		if !active {
+			return nil // what was acknowledged is durable
+		}
+		return s.finish()
+	})
+	if rerr := db.release(); err == nil {
+		err = rerr
+	}
+	return translate(err)
+}
+
+// forget takes an ended transaction off the list.
+func (db *DB) forget(tx *Tx) {
+	db.txMu.Lock()
+	defer db.txMu.Unlock()
+	delete(db.txs, tx)
+}
+
+// takeTable returns an empty memtable for the one writable transaction.
+func (db *DB) takeTable() *memtable.Table {
+	db.spareMu.Lock()
+	defer db.spareMu.Unlock()
+	t := db.spareTable
+	if db.spareTable = nil; t == nil {
+		t = memtable.New()
+	}
+	return t
+}
+
+// returnTable wipes a transaction's memtable and keeps it for the next one.
+func (db *DB) returnTable(t *memtable.Table) {
+	t.Reset()
+	db.spareMu.Lock()
+	defer db.spareMu.Unlock()
+	if db.spareTable == nil {
+		db.spareTable = t
+		return
+	}
+	t.Free()
+}
+
+func (db *DB) takeBatch() []byte {
+	db.spareMu.Lock()
+	defer db.spareMu.Unlock()
+	b := db.spareBatch
+	db.spareBatch = nil
+	return b[:0]
+}
+
+// keepBatch keeps a wiped buffer for the next commit.
+func (db *DB) keepBatch(b []byte) {
+	if cap(b) > groupKeepMax {
+		return
+	}
+	db.spareMu.Lock()
+	defer db.spareMu.Unlock()
+	db.spareBatch = b
+}

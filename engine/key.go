@@ -1,0 +1,323 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/crypt/guard"
+	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/internal/scrub"
+)
+
+// This file is the life of the key in an open database: unwrapped at opening,
+// probed by the guard, wiped on pause, unwrapped again on return.
+
+func newID() (id crypt.ID) {
+	rand.Read(id[:]) // never fails: crypto/rand ends the program instead
+	return id
+}
+
+// unwrapAll has the KMS unwrap every envelope, and checks that the DEKs that
+// come back are the ones that sealed this database.
+func (db *DB) unwrapAll(ctx context.Context) (*crypt.KeyRing, error) {
+	ctx, cancel := context.WithTimeout(ctx, db.policy.ProbeTimeout)
+	defer cancel()
+	ring := crypt.NewKeyRing()
+	for _, env := range db.currentEnvelopes() {
+		dek, _, err := db.unwrap(ctx, env)
+		if err != nil {
+			ring.Wipe()
+			return nil, err
+		}
+		ring.Add(env.Epoch, dek)
+	}
+	return ring, nil
+}
+
+func (db *DB) unwrap(ctx context.Context, env *crypt.Envelope) (*crypt.Secret, crypt.Receipt, error) {
+	dek, receipt, err := db.key.Unwrap(ctx, env.Wrapped, env.Context())
+	if err != nil {
+		return nil, receipt, err
+	}
+	if err := env.Verify(dek); err != nil {
+		dek.Wipe()
+		return nil, receipt, err
+	}
+	return dek, receipt, nil
+}
+
+func (db *DB) currentEnvelopes() []*crypt.Envelope {
+	db.envMu.Lock()
+	defer db.envMu.Unlock()
+	return db.envelopes
+}
+
+// compareSealed compares the clear records with their sealed copies.
+func (db *DB) compareSealed(m *catalog.Manifest) error {
+	if m.KeyID != db.clear.KeyID || !bytes.Equal(m.Policy, db.clear.Policy) {
+		return fmt.Errorf("%w: %s: somebody edited the policy or the key id", ErrCorrupt, catalog.FileName)
+	}
+	return nil
+}
+
+// keyError makes the provider's failure a *KeyError.
+func (db *DB) keyError(err error, record guard.Record) error {
+	var pe *crypt.ProviderError
+	if !errors.As(err, &pe) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	out := &KeyError{
+		State: guard.Suspended, Class: crypt.ClassOf(err), KeyID: db.key.KeyID(),
+		Since: record.UnavailableSince, Message: record.Message, RequestID: record.RequestID, Err: err,
+	}
+	if out.Since.IsZero() {
+		out.Since = db.clock.Now()
+	}
+	if out.Message == "" {
+		out.Message = providerMessage(err)
+	}
+	return out
+}
+
+func providerMessage(err error) string {
+	var pe *crypt.ProviderError
+	if !errors.As(err, &pe) {
+		return err.Error()
+	}
+	switch {
+	case pe.Detail != "" && pe.Code != "":
+		return pe.Code + ": " + pe.Detail
+	case pe.Detail != "":
+		return pe.Detail
+	case pe.Code != "":
+		return pe.Code
+	default:
+		return pe.Error()
+	}
+}
+
+// refuse turns an opening away because of its key, and notes since when the key
+// is unavailable, so that the deadline goes on across restarts.
+func (db *DB) refuse(cause error, record guard.Record) error {
+	class := crypt.ClassOf(cause)
+	if class == crypt.ClassTampered {
+		return fmt.Errorf("%w: %w", ErrCorrupt, cause) // the record is evidence: it stays
+	}
+	if record.UnavailableSince.IsZero() {
+		record.UnavailableSince = db.clock.Now()
+	}
+	var pe *crypt.ProviderError
+	if errors.As(cause, &pe) {
+		record.RequestID = pe.RequestID
+	}
+	if record.State == guard.Active {
+		record.State = guard.Suspended
+	}
+	record.Class, record.Message = class, providerMessage(cause)
+	if err := db.saveRecord(record); err != nil {
+		return errors.Join(db.keyError(cause, record), err)
+	}
+	return db.keyError(cause, record)
+}
+
+func (db *DB) saveRecord(record guard.Record) error {
+	b, err := record.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return db.cat.PutGuard(b, nil)
+}
+
+// guardConfig connects the guard with the database.
+func (db *DB) guardConfig() guard.Config {
+	return guard.Config{
+		Policy: db.policy, KeyID: db.clear.KeyID, Clock: db.clock, Logger: db.log,
+		Probe: db.probe, Pause: db.pause, Resume: db.resume, Erase: db.erase,
+		Save: db.saveRecord, OnEvent: db.onEvent, Good: db.noteMaterial,
+	}
+}
+
+// probe unwraps the newest envelope at the KMS. Verify compares the DEK with
+// the envelope's check value in constant time.
+func (db *DB) probe(ctx context.Context) (crypt.Receipt, error) {
+	dek, receipt, err := db.unwrap(ctx, db.newestEnvelope())
+	dek.Wipe()
+	return receipt, err
+}
+
+// onEvent tells the program, and wakes the workers that wait for the key.
+func (db *DB) onEvent(e Event) {
+	if e.To == guard.Active {
+		db.txMu.Lock()
+		if s := db.session; s != nil {
+			kick(s.flushes)
+			kick(s.merges)
+		}
+		db.txMu.Unlock()
+	}
+	if db.opts.OnEvent != nil {
+		db.opts.OnEvent(e)
+	}
+}
+
+// noteMaterial rewraps the envelope when the KMS reports that the KEK has new
+// material.
+func (db *DB) noteMaterial(receipt crypt.Receipt) {
+	env := db.newestEnvelope()
+	if receipt.MaterialID == "" || env.Wrapped.MaterialID == "" || receipt.MaterialID == env.Wrapped.MaterialID {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), db.policy.ProbeTimeout)
+	defer cancel()
+	if err := db.rewrap(ctx, env); err != nil { // the old envelope goes on working
+		db.log.Warn("rewrap after new key material", "err", err)
+	}
+}
+
+func (db *DB) newestEnvelope() *crypt.Envelope {
+	envelopes := db.currentEnvelopes()
+	return envelopes[len(envelopes)-1]
+}
+
+// Rewrap has the KMS wrap the DEK anew with the newest material of the
+// customer's key. The DEK and the data stay as they are.
+// Errors: *KeyError, crypt.ErrNotSupported.
+func (db *DB) Rewrap(ctx context.Context) error {
+	if err := db.check(); err != nil {
+		return err
+	}
+	if err := db.rewrap(ctx, db.newestEnvelope()); err != nil {
+		return db.keyError(err, guard.Record{})
+	}
+	return nil
+}
+
+// rewrap replaces an envelope once the new one was seen to unwrap.
+func (db *DB) rewrap(ctx context.Context, env *crypt.Envelope) error {
+	wrapped, _, err := db.key.Rewrap(ctx, env.Wrapped, env.Context())
+	if err != nil {
+		return err
+	}
+	next := *env
+	next.Wrapped = wrapped
+	dek, _, err := db.unwrap(ctx, &next)
+	if err != nil {
+		return fmt.Errorf("the rewrapped key does not unwrap: %w", err)
+	}
+	dek.Wipe()
+	if err := db.cat.PutEnvelope(&next); err != nil {
+		return err
+	}
+	db.envMu.Lock()
+	defer db.envMu.Unlock()
+	db.envelopes = slices.Clone(db.envelopes)
+	for i, e := range db.envelopes {
+		if e.Epoch == next.Epoch {
+			db.envelopes[i] = &next
+		}
+	}
+	return nil
+}
+
+// wiped says what a wipe found and wiped.
+type wiped struct {
+	At            time.Time
+	Transactions  int   // open ones, ended
+	Runs          int   // whose file keys were wiped
+	MemtableBytes int64 // of recent writes
+	CacheBytes    int64 // of decoded pages
+	HeapErr       error // of the scrub of the Go heap
+}
+
+// pause wipes everything that the key made readable.
+func (db *DB) pause() {
+	err := db.endSession(db.pausedError(), func(*session) error { return nil })
+	if err != nil {
+		db.log.Error("pause", "err", err)
+	}
+}
+
+// pausedError is what transactions return that were open at the pause.
+func (db *DB) pausedError() error {
+	err := db.guard.Check()
+	if err == nil { // the guard calls pause only when the key is away
+		err = &KeyError{State: Paused, KeyID: db.clear.KeyID}
+	}
+	return err
+}
+
+// endSession ends every transaction with why, lets last finish the session's
+// work, and wipes it. Without a session it only wipes what is left.
+func (db *DB) endSession(why error, last func(s *session) error) error {
+	w := &wiped{At: db.clock.Now()}
+	db.txMu.Lock()
+	s := db.session
+	db.session = nil
+	open := make([]*Tx, 0, len(db.txs))
+	for tx := range db.txs {
+		open = append(open, tx)
+	}
+	wipes := db.wipes
+	db.txMu.Unlock()
+	var err error
+	if s != nil {
+		w.Transactions = len(open)
+		s.interrupt()
+		for _, tx := range open {
+			tx.kill(why)
+		}
+		s.stop()
+		err = last(s)
+		cached := db.cache.Stats().Bytes
+		sw := s.wipe()
+		w.Runs, w.MemtableBytes, w.CacheBytes = sw.Runs, sw.MemtableBytes, cached-db.cache.Stats().Bytes
+	}
+	db.spareMu.Lock()
+	if db.spareTable != nil {
+		db.spareTable.Free()
+		db.spareTable = nil
+	}
+	clear(db.spareBatch[:cap(db.spareBatch)])
+	db.spareBatch = nil
+	db.spareMu.Unlock()
+	for _, fn := range wipes {
+		fn()
+	}
+	w.HeapErr = scrub.Heap()
+	db.txMu.Lock()
+	db.lastly = w
+	db.txMu.Unlock()
+	return err
+}
+
+// kill ends a transaction from outside, once its operation under way is done.
+func (tx *Tx) kill(why error) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.err == nil {
+		tx.end(why)
+	}
+}
+
+// resume brings a paused database back: the guard calls it when the key answers.
+func (db *DB) resume(ctx context.Context) error {
+	ring, err := db.unwrapAll(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := openSession(db, ring)
+	if err != nil {
+		return translate(err)
+	}
+	db.txMu.Lock()
+	db.session = s
+	db.txMu.Unlock()
+	s.start()
+	return nil
+}

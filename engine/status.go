@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/crypt/guard"
+	"github.com/byokdb/byokdb/engine/internal/catalog"
+)
+
+// KeyStatus is the state of the customer's key and what follows from it.
+type KeyStatus struct {
+	State       State         `json:"state"`
+	Class       crypt.Class   `json:"class"` // of the last failure
+	KeyID       string        `json:"key_id"`
+	URI         string        `json:"uri"`
+	Development bool          `json:"development"` // the key protects nothing
+	Since       time.Time     `json:"since,omitzero"`
+	WipeAt      time.Time     `json:"wipe_at,omitzero"`
+	LastGood    time.Time     `json:"last_good,omitzero"` // when the last good probe was sent
+	NextProbe   time.Time     `json:"next_probe,omitzero"`
+	LeaseUntil  time.Time     `json:"lease_until,omitzero"`
+	Message     string        `json:"message,omitempty"` // what the provider said
+	RequestID   string        `json:"request_id,omitempty"`
+	Bound       time.Duration `json:"bound_ns"` // from the KMS refusing to the database refusing
+	Policy      Policy        `json:"policy"`
+	Counters    KeyCounters   `json:"counters"`
+}
+
+// KeyCounters count what the guard has done since the database was opened.
+type KeyCounters = guard.Counters
+
+// WipeReport says what the last wipe of memory found and wiped.
+type WipeReport struct {
+	At            time.Time `json:"at"`
+	Transactions  int       `json:"transactions"`   // open ones, ended
+	Runs          int       `json:"runs"`           // whose file keys were wiped
+	MemtableBytes int64     `json:"memtable_bytes"` // of recent writes
+	CacheBytes    int64     `json:"cache_bytes"`    // of decoded pages
+	HeapScrubbed  bool      `json:"heap_scrubbed"`  // dead objects of the Go heap are cleared
+}
+
+// Status is what a database says of itself at one moment. Sizes are in bytes.
+type Status struct {
+	Dir           string      `json:"dir"`
+	Database      crypt.ID    `json:"database"`
+	FormatVersion int         `json:"format_version"`
+	Created       time.Time   `json:"created"`
+	Key           KeyStatus   `json:"key"`
+	Failed        string      `json:"failed,omitempty"` // why writes are refused
+	Generation    uint64      `json:"generation"`
+	Commit        uint64      `json:"commit"` // number of the last durable commit
+	Collections   int         `json:"collections"`
+	Runs          int         `json:"runs"`
+	RunsPerLevel  []int       `json:"runs_per_level,omitempty"`
+	RunBytes      int64       `json:"run_bytes"`
+	LogBytes      int64       `json:"log_bytes"`
+	MemtableBytes int64       `json:"memtable_bytes"`
+	CacheBytes    int64       `json:"cache_bytes"`
+	CacheBudget   int64       `json:"cache_budget"`
+	CacheHits     uint64      `json:"cache_hits"`
+	CacheMisses   uint64      `json:"cache_misses"`
+	Snapshots     int         `json:"snapshots"` // held by transactions
+	LastWipe      *WipeReport `json:"last_wipe,omitempty"`
+}
+
+// Status never fails and never waits for the KMS, whatever the state of the key.
+// What belongs to the data is zero while memory is wiped.
+func (db *DB) Status() Status {
+	g := db.guard.Status()
+	c := db.cache.Stats()
+	st := Status{
+		Dir: db.dir, Database: db.clear.Database, FormatVersion: int(db.clear.FormatVersion), Created: db.clear.Created,
+		Key: KeyStatus{
+			State: g.State, Class: g.Class, KeyID: db.clear.KeyID, URI: db.clear.KeyURI, Development: db.clear.Development,
+			Since: g.Since, WipeAt: g.WipeAt, LastGood: g.LastGood, NextProbe: g.NextProbe, LeaseUntil: g.LeaseUntil,
+			Message: g.Message, RequestID: g.RequestID, Bound: db.policy.Bound(), Policy: db.policy, Counters: g.Counters,
+		},
+		CacheBytes: c.Bytes, CacheBudget: c.Budget, CacheHits: c.Hits, CacheMisses: c.Misses,
+		Snapshots: int(db.nViews.Load()),
+	}
+	db.txMu.Lock()
+	s, w := db.session, db.lastly
+	db.txMu.Unlock()
+	if w != nil {
+		st.LastWipe = &WipeReport{
+			At: w.At, Transactions: w.Transactions, Runs: w.Runs, MemtableBytes: w.MemtableBytes,
+			CacheBytes: w.CacheBytes, HeapScrubbed: w.HeapErr == nil,
+		}
+	}
+	if s != nil {
+		s.status(&st)
+	}
+	return st
+}
+
+func (s *session) status(st *Status) {
+	s.manifestMu.Lock()
+	if s.manifest != nil {
+		st.Generation = s.manifest.Generation
+	}
+	s.manifestMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mem == nil { // wiped in between
+		return
+	}
+	if s.failed != nil {
+		st.Failed = s.failed.Error()
+	}
+	st.Commit, st.Collections = s.durable, len(s.dir.ids)
+	st.MemtableBytes = s.mem.Bytes()
+	for _, t := range s.frozen {
+		st.MemtableBytes += t.Bytes()
+	}
+	for l := range s.version.levels {
+		st.Runs += len(s.version.levels[l])
+		st.RunBytes += s.version.size(l)
+		st.RunsPerLevel = append(st.RunsPerLevel, len(s.version.levels[l]))
+	}
+	st.LogBytes = s.logBytes
+}
+
+// ProbeKey probes the key at once and returns what came of it: nil, or a
+// *KeyError.
+func (db *DB) ProbeKey(ctx context.Context) error {
+	select {
+	case <-db.closing:
+		return ErrClosed
+	default:
+		return db.guard.ProbeNow(ctx)
+	}
+}
+
+// Info is what a database shows without its key. It holds no customer data.
+type Info struct {
+	Dir              string      `json:"dir"`
+	Database         crypt.ID    `json:"database"`
+	FormatVersion    int         `json:"format_version"`
+	Created          time.Time   `json:"created"`
+	KeyID            string      `json:"key_id"`
+	KeyURI           string      `json:"key_uri"`
+	Development      bool        `json:"development"`
+	Policy           Policy      `json:"policy"`
+	Epochs           int         `json:"epochs"` // wrapped DEKs
+	State            State       `json:"state"`  // the last one recorded
+	Class            crypt.Class `json:"class"`  // of the last failure recorded
+	Message          string      `json:"message,omitempty"`
+	UnavailableSince time.Time   `json:"unavailable_since,omitzero"`
+	LastGood         time.Time   `json:"last_good,omitzero"`
+	Erased           time.Time   `json:"erased,omitzero"`
+}
+
+// Stat reads what the database in dir shows without its key. It takes no lock:
+// another process may have the database open.
+// Errors: ErrNotExist, ErrNotDatabase, ErrTooNew, ErrCorrupt.
+func Stat(dir string) (*Info, error) {
+	c, err := catalog.Read(dir)
+	if err != nil {
+		return nil, translate(err)
+	}
+	i := &Info{
+		Dir: dir, Database: c.Clear.Database, FormatVersion: int(c.Clear.FormatVersion), Created: c.Clear.Created,
+		KeyID: c.Clear.KeyID, KeyURI: c.Clear.KeyURI, Development: c.Clear.Development, Epochs: len(c.Envelopes),
+	}
+	if err := i.Policy.UnmarshalBinary(c.Clear.Policy); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
+	}
+	var r guard.Record
+	if err := r.UnmarshalBinary(c.Guard); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
+	}
+	i.State, i.Class, i.Message = r.State, r.Class, r.Message
+	i.UnavailableSince, i.LastGood = r.UnavailableSince, r.LastGood
+	if c.Tombstone != nil {
+		i.State, i.Erased, i.Message = Erased, c.Tombstone.Erased, c.Tombstone.Reason
+	}
+	return i, nil
+}

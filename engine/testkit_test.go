@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/byokdb/byokdb/crypt"
+)
+
+// fakeKey is a KMS key in memory with a switch.
+type fakeKey struct {
+	id string
+
+	mu    sync.Mutex
+	err   error // what every call returns
+	deks  map[string][crypt.KeySize]byte
+	calls int
+}
+
+func newFakeKey(id string) *fakeKey {
+	return &fakeKey{id: id, deks: make(map[string][crypt.KeySize]byte)}
+}
+
+func (k *fakeKey) KeyID() string     { return k.id }
+func (k *fakeKey) URI() string       { return "fake:" + k.id }
+func (k *fakeKey) Development() bool { return true }
+func (k *fakeKey) Close() error      { return nil }
+
+// set makes every call fail with a class; ClassNone makes them work again.
+func (k *fakeKey) set(class crypt.Class) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = nil
+	if class != crypt.ClassNone {
+		k.err = &crypt.ProviderError{Class: class, Op: "unwrap", KeyID: k.id, Code: "FakeException", RequestID: "req-1", Detail: "switched off by the test"}
+	}
+}
+
+func (k *fakeKey) begin() error {
+	k.calls++
+	return k.err
+}
+
+func (k *fakeKey) Check(context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.begin()
+}
+
+func (k *fakeKey) Generate(_ context.Context, c crypt.Context) (*crypt.Secret, crypt.Wrapped, crypt.Receipt, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.begin(); err != nil {
+		return nil, crypt.Wrapped{}, crypt.Receipt{}, err
+	}
+	dek, err := crypt.RandomSecret()
+	if err != nil {
+		return nil, crypt.Wrapped{}, crypt.Receipt{}, err
+	}
+	w := crypt.Wrapped{Bytes: append([]byte("wrapped:"), c.Canonical()...)}
+	err = dek.Use(func(b []byte) error {
+		k.deks[string(w.Bytes)] = [crypt.KeySize]byte(b)
+		return nil
+	})
+	return dek, w, crypt.Receipt{RequestID: "req-0"}, err
+}
+
+func (k *fakeKey) Unwrap(_ context.Context, w crypt.Wrapped, _ crypt.Context) (*crypt.Secret, crypt.Receipt, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.begin(); err != nil {
+		return nil, crypt.Receipt{}, err
+	}
+	b, ok := k.deks[string(w.Bytes)]
+	if !ok {
+		return nil, crypt.Receipt{}, &crypt.ProviderError{Class: crypt.ClassTampered, Op: "unwrap", KeyID: k.id, Err: errors.New("unknown ciphertext")}
+	}
+	dek, err := crypt.NewSecret(b[:])
+	return dek, crypt.Receipt{RequestID: "req-2"}, err
+}
+
+func (k *fakeKey) Rewrap(context.Context, crypt.Wrapped, crypt.Context) (crypt.Wrapped, crypt.Receipt, error) {
+	return crypt.Wrapped{}, crypt.Receipt{}, crypt.ErrNotSupported
+}
+
+// openTest opens a database that is verified and closed at the end of the test.
+func openTest(t testing.TB, dir string, key crypt.Provider, o *Options) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), dir, key, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Verify(context.Background()); err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrKeyUnavailable) {
+			t.Errorf("Verify: %v", err)
+		}
+		if err := db.Close(); err != nil && !errors.Is(err, ErrClosed) {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return db
+}
+
+// put writes one record in a transaction of its own.
+func put(t testing.TB, db *DB, collection, key, value string) {
+	t.Helper()
+	err := db.Update(func(tx *Tx) error {
+		c, err := tx.CreateCollectionIfNotExists(collection)
+		if err != nil {
+			return err
+		}
+		return c.Put([]byte(key), []byte(value))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustGet(t testing.TB, db *DB, collection, key, want string) {
+	t.Helper()
+	err := db.View(func(tx *Tx) error {
+		c, err := tx.Collection(collection)
+		if err != nil {
+			return err
+		}
+		v, err := c.Get([]byte(key))
+		if err == nil && string(v) != want {
+			t.Errorf("%s/%s = %q, want %q", collection, key, v, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("get %s/%s: %v", collection, key, err)
+	}
+}
+
+// crashCopy copies an open database's directory as a crash of the process
+// leaves it: at one moment, as far as the catalog's switches go.
+func crashCopy(t testing.TB, db *DB, dir string) string {
+	t.Helper()
+	db.session.manifestMu.Lock()
+	defer db.session.manifestMu.Unlock()
+	to := filepath.Join(t.TempDir(), "copy.byok")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
