@@ -9,8 +9,8 @@ import (
 )
 
 // sampleNodes returns encoded nodes of both kinds.
-func sampleNodes(t testing.TB) map[pageKind][]byte {
-	t.Helper()
+func sampleNodes(tb testing.TB) map[pageKind][]byte {
+	tb.Helper()
 	out := make(map[pageKind][]byte)
 	for _, kind := range []pageKind{kindLeaf, kindInner} {
 		w := nodeWriter{kind: kind}
@@ -25,22 +25,22 @@ func sampleNodes(t testing.TB) map[pageKind][]byte {
 				flags, value = byte(Put)|entryLarge, append([]byte{0, 0, 1, 0}, make([]byte, refSize)...)
 			}
 			if err := w.add(flags, fmt.Appendf(nil, "key %03d", i), value); err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 		}
 		var b buffer
 		if err := w.encode(&b); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out[kind] = bytes.Clone(b.bytes())
 		if err := checkNode(out[kind], kind); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := w.entries.free(); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := b.free(); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return out

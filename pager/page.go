@@ -206,4 +206,6 @@ func (c content) decode(dst []byte) error {
 }
 
 // sameArray reports whether two slices begin at the same byte.
-func sameArray(a, b []byte) bool { return unsafe.SliceData(a) == unsafe.SliceData(b) }
+func sameArray(a, b []byte) bool {
+	return unsafe.SliceData(a) == unsafe.SliceData(b) //nolint:gosec // compares addresses, follows none
+}

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -128,18 +129,9 @@ func wantPageError(t *testing.T, what string, err error, is ...error) {
 			t.Fatalf("%s: %v, want %v", what, err, target)
 		}
 	}
-	if errors.Is(err, ErrCorrupt) != contains(is, ErrCorrupt) && !contains(is, ErrMismatch) {
+	if errors.Is(err, ErrCorrupt) != slices.Contains(is, ErrCorrupt) && !slices.Contains(is, ErrMismatch) {
 		t.Fatalf("%s: %v: ErrCorrupt %v", what, err, errors.Is(err, ErrCorrupt))
 	}
-}
-
-func contains(list []error, err error) bool {
-	for _, e := range list {
-		if e == err { //nolint:errorlint // identity is the point
-			return true
-		}
-	}
-	return false
 }
 
 // R1, R4, R5: every single flipped bit is found.
