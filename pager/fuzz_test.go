@@ -164,7 +164,7 @@ func FuzzFixed(f *testing.F) {
 	})
 }
 
-// Keys are found again and few others; a vector fixes what is on disk.
+// R9: keys are found again and few others; vectors fix what is on disk.
 func TestFilter(t *testing.T) {
 	const n = 20_000
 	nBlocks := filterBlocks(n)

@@ -324,7 +324,7 @@ func checkGet(t *testing.T, r *Run, key []byte, found bool, e *entry) {
 	}
 }
 
-// Random maps, all ways of reading, all page sizes and compressions.
+// R8: random maps, all ways of reading, all page sizes and compressions.
 func TestModel(t *testing.T) {
 	for _, pageSize := range []int{PageSizeMin, 5000, PageSizeDefault, PageSizeMax} {
 		for _, c := range []Compression{S2, None, Zstd} {

@@ -257,6 +257,7 @@ func TestTamperHeader(t *testing.T) {
 	}
 }
 
+// R3: a sound header under another key.
 func TestWrongKey(t *testing.T) {
 	v := newVictim(t)
 	cfg := v.runConfig(v.path, v.info)
@@ -279,6 +280,7 @@ func TestWrongKey(t *testing.T) {
 	wantPageError(t, "another database's run", err, ErrMismatch)
 }
 
+// R12: a sound run that is not the one the manifest names.
 func TestMismatch(t *testing.T) {
 	v := newVictim(t)
 	for name, edit := range map[string]func(*Info){

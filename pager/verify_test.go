@@ -8,7 +8,7 @@ import (
 	"github.com/byokdb/byokdb/crypt"
 )
 
-// R8 to R11: what authenticates and is wrong all the same, as a faulty writer
+// R8, R9, R10: what authenticates and is wrong all the same, as a faulty writer
 // would leave it, is found by Verify, and reading it does not panic.
 func TestVerifyFinds(t *testing.T) {
 	must := func(err error) {
