@@ -120,7 +120,7 @@ func FuzzContent(f *testing.F) {
 	f.Add(append([]byte{codecS2, 0, 0, byte(len(page) >> 8), byte(len(page))}, s2.Encode(nil, page)...))
 	f.Add([]byte{codecZstd, 0, 0, 0, 1, 0x28, 0xB5, 0x2F, 0xFD, 0x20, 1, 9, 0, 0, 'a'})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseContent(data)
+		c, err := parseContent(&scratch{}, data)
 		if err != nil {
 			return
 		}
