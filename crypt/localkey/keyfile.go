@@ -2,6 +2,7 @@ package localkey
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/vfs"
@@ -23,9 +25,8 @@ import (
 //	    26    32  KEK
 //	    58    16  fingerprint of the KEK, which is its checksum too
 const (
-	fileMagic   = "byokdb development key v1\n"
-	fileVersion = 1
-	fileSize    = len(fileMagic) + crypt.KeySize + fingerprintSize
+	fileMagic = "byokdb development key v1\n"
+	fileSize  = len(fileMagic) + crypt.KeySize + fingerprintSize
 
 	magicFamily = "byokdb development key v" // of every version
 )
@@ -117,7 +118,8 @@ func parseKeyFile(b []byte) (*crypt.Secret, fingerprint, error) {
 
 // makeKeyFile writes a new random KEK to path, mode 0600, durably. It fails with
 // fs.ErrExist when the name is taken, and leaves no file behind when it fails
-// otherwise.
+// otherwise. The file appears under its name whole, except on file systems
+// without hard links.
 func makeKeyFile(path string) error {
 	kek, err := crypt.RandomSecret()
 	if err != nil {
@@ -125,6 +127,25 @@ func makeKeyFile(path string) error {
 	}
 	defer kek.Wipe()
 	fsys := vfs.OS()
+	temp := path + ".new-" + strings.ToLower(rand.Text())
+	if err := writeKeyFile(fsys, temp, kek); err != nil {
+		return err
+	}
+	err = os.Link(temp, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = writeKeyFile(fsys, path, kek)
+	}
+	if rerr := fsys.Remove(temp); err == nil {
+		err = rerr
+	}
+	if err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(path))
+}
+
+// writeKeyFile makes the file anew and syncs it, or leaves none.
+func writeKeyFile(fsys vfs.FS, path string, kek *crypt.Secret) error {
 	f, err := fsys.Create(path)
 	if err != nil {
 		return err
@@ -144,9 +165,6 @@ func makeKeyFile(path string) error {
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
-	}
-	if err == nil {
-		err = fsys.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return errors.Join(err, fsys.Remove(path))

@@ -34,8 +34,10 @@ const (
 	wrappedSize = wrapHeader + crypt.Overhead + crypt.KeySize
 )
 
-const _ = uint(wrappedSize - 77) // on disk
-const _ = uint(77 - wrappedSize)
+const (
+	_ = uint(wrappedSize - 77) // on disk
+	_ = uint(77 - wrappedSize)
+)
 
 // Codes of this provider's errors, in the manner of a KMS.
 const (
