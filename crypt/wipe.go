@@ -5,6 +5,11 @@ import (
 	"unsafe"
 )
 
+// WipeCipher clears the key schedules of a cipher.Block or cipher.AEAD of the
+// standard library, for providers that wrap DEKs themselves. v must not be used
+// afterwards.
+func WipeCipher(v any) { wipeState(v) }
+
 // wipeState clears the memory of a cipher object: the standard library puts key
 // schedules on the Go heap and offers no way to clear them.
 //

@@ -94,17 +94,17 @@ func BenchmarkGet(b *testing.B) {
 		it := r.NewIter()
 		defer func() { _ = it.Close() }()
 		b.ReportAllocs()
-		ok, n := false, 0
+		n := 0
 		for b.Loop() {
-			if !ok {
-				ok = it.First()
+			if !it.Valid() && !it.First() {
+				b.Fatal(it.Err())
 			}
 			v, err := it.Value()
 			if err != nil {
 				b.Fatal(err)
 			}
 			n += len(it.Key()) + len(v)
-			ok = it.Next()
+			it.Next()
 		}
 		if n == 0 {
 			b.Fatal("no bytes seen")
@@ -129,12 +129,10 @@ func BenchmarkScanCold(b *testing.B) {
 	r, _ := benchRun(b, benchRowsN/4, CacheBudgetMin)
 	it := r.NewIter()
 	defer func() { _ = it.Close() }()
-	ok := false
 	for b.Loop() {
-		if !ok {
-			ok = it.First()
+		if !it.Next() && !it.First() {
+			b.Fatal(it.Err())
 		}
-		ok = it.Next()
 	}
 }
 

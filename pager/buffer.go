@@ -1,7 +1,10 @@
 package pager
 
 import (
+	"fmt"
 	"math/bits"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/byokdb/byokdb/internal/offheap"
 )
@@ -77,10 +80,11 @@ func (b *buffer) free() error {
 type scratch struct {
 	sealed, plain []byte
 	used          int // bytes of plain to be wiped
+	zstd          *zstd.Decoder
 }
 
 // scratchKeepMax is the largest scratch that is kept for the next reader.
-const scratchKeepMax = 96 << 10
+const scratchKeepMax = 128 << 10
 
 func (w *scratch) reserve(n int) error {
 	if n <= len(w.sealed) {
@@ -96,6 +100,21 @@ func (w *scratch) reserve(n int) error {
 	}
 	w.sealed, w.plain = mem[:size:2*size], mem[size:]
 	return nil
+}
+
+// decoder returns a decoder of zstd pages, whose working memory on the Go heap
+// goes with the scratch.
+func (w *scratch) decoder() (*zstd.Decoder, error) {
+	if w.zstd != nil {
+		return w.zstd, nil
+	}
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(2*contentSizeMax))
+	if err != nil {
+		return nil, fmt.Errorf("make a zstd decoder: %w", err)
+	}
+	w.zstd = d
+	return d, nil
 }
 
 func (w *scratch) wipe() {

@@ -228,7 +228,7 @@ func (f *faultyFile) Sync() error {
 	return f.File.Sync()
 }
 
-// Each call in turn fails: the error comes out, it is not taken for damage, and
+// R11: each call in turn fails: the error comes out, it is not taken for damage, and
 // nothing is left behind.
 func TestFaults(t *testing.T) {
 	f := newFixture(t, CacheBudgetMin)

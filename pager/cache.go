@@ -182,6 +182,7 @@ func (o *CacheOwner) Wipe() {
 	}
 	for _, w := range o.c.scratches {
 		clear(w.plain)
+		w.zstd = nil // its history is on the Go heap, for the garbage collector
 	}
 }
 

@@ -37,28 +37,28 @@ func (c countingFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // openCounted is open through a file system that counts reads.
-func (f *fixture) openCounted(t testing.TB, path string, info Info) (*Run, *atomic.Int64) {
-	t.Helper()
+func (f *fixture) openCounted(tb testing.TB, path string, info Info) (*Run, *atomic.Int64) {
+	tb.Helper()
 	fs := &countingFS{FS: vfs.OS()}
 	cfg := f.runConfig(path, info)
 	cfg.FS = fs
 	r, err := OpenRun(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := r.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return r, &fs.reads
 }
 
-func mustGet(t testing.TB, r *Run, e *entry) {
-	t.Helper()
+func mustGet(tb testing.TB, r *Run, e *entry) {
+	tb.Helper()
 	v, kind, found, err := r.Get(nil, e.key)
 	if err != nil || !found || kind != e.kind || !bytes.Equal(v, e.value) {
-		t.Errorf("get: found %v, kind %v, %d bytes, %v", found, kind, len(v), err)
+		tb.Errorf("get: found %v, kind %v, %d bytes, %v", found, kind, len(v), err)
 	}
 }
 

@@ -16,7 +16,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	dek, err := crypt.RandomSecret()
 	if err != nil {
@@ -44,17 +44,17 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer cache.Close()
+	defer func() { _ = cache.Close() }()
 	run, err := pager.OpenRun(pager.RunConfig{FS: vfs.OS(), Path: path, Ring: ring, Cache: cache.NewOwner(), Info: info})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer run.Close()
+	defer func() { _ = run.Close() }()
 
 	value, kind, found, err := run.Get(nil, []byte("banana"))
 	fmt.Printf("%s %v %v %v\n", value, kind, found, err)
 	it := run.NewIter()
-	defer it.Close()
+	defer func() { _ = it.Close() }()
 	for ok := it.SeekGE([]byte("b")); ok; ok = it.Next() {
 		fmt.Printf("%s\n", it.Key())
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // sampleNodes returns encoded nodes of both kinds.
-func sampleNodes(t testing.TB) map[pageKind][]byte {
-	t.Helper()
+func sampleNodes(tb testing.TB) map[pageKind][]byte {
+	tb.Helper()
 	out := make(map[pageKind][]byte)
 	for _, kind := range []pageKind{kindLeaf, kindInner} {
 		w := nodeWriter{kind: kind}
@@ -25,22 +25,22 @@ func sampleNodes(t testing.TB) map[pageKind][]byte {
 				flags, value = byte(Put)|entryLarge, append([]byte{0, 0, 1, 0}, make([]byte, refSize)...)
 			}
 			if err := w.add(flags, fmt.Appendf(nil, "key %03d", i), value); err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 		}
 		var b buffer
 		if err := w.encode(&b); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out[kind] = bytes.Clone(b.bytes())
 		if err := checkNode(out[kind], kind); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := w.entries.free(); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := b.free(); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return out
@@ -120,7 +120,7 @@ func FuzzContent(f *testing.F) {
 	f.Add(append([]byte{codecS2, 0, 0, byte(len(page) >> 8), byte(len(page))}, s2.Encode(nil, page)...))
 	f.Add([]byte{codecZstd, 0, 0, 0, 1, 0x28, 0xB5, 0x2F, 0xFD, 0x20, 1, 9, 0, 0, 'a'})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseContent(data)
+		c, err := parseContent(&scratch{}, data)
 		if err != nil {
 			return
 		}
@@ -164,7 +164,7 @@ func FuzzFixed(f *testing.F) {
 	})
 }
 
-// Keys are found again and few others; a vector fixes what is on disk.
+// R9: keys are found again and few others; vectors fix what is on disk.
 func TestFilter(t *testing.T) {
 	const n = 20_000
 	nBlocks := filterBlocks(n)

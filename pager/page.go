@@ -3,7 +3,6 @@ package pager
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"unsafe"
 
@@ -139,7 +138,7 @@ func (s *source) readSealed(w *scratch, at ref, kind pageKind) (content, error) 
 		return content{}, s.fail("open "+kind.String(), at.off, err)
 	}
 	w.used = len(plain)
-	c, err := parseContent(plain)
+	c, err := parseContent(w, plain)
 	if err != nil {
 		return content{}, s.fail("decode "+kind.String(), at.off, err)
 	}
@@ -151,13 +150,14 @@ type content struct {
 	codec byte
 	size  int // decoded, in bytes: 1 to contentSizeMax
 	data  []byte
+	w     *scratch // that it is in
 }
 
-func parseContent(plain []byte) (content, error) {
+func parseContent(w *scratch, plain []byte) (content, error) {
 	if len(plain) <= framingSize {
 		return content{}, corrupt("the page is empty")
 	}
-	c := content{codec: plain[0], size: int(binary.BigEndian.Uint32(plain[1:])), data: plain[framingSize:]}
+	c := content{codec: plain[0], size: int(binary.BigEndian.Uint32(plain[1:])), data: plain[framingSize:], w: w}
 	if c.size == 0 || c.size > contentSizeMax {
 		return content{}, corrupt("the page's size is out of range")
 	}
@@ -185,12 +185,10 @@ func (c content) decode(dst []byte) error {
 		}
 		return nil
 	case codecZstd:
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxMemory(2*contentSizeMax))
+		d, err := c.w.decoder()
 		if err != nil {
-			return fmt.Errorf("make a zstd decoder: %w", err)
+			return err
 		}
-		defer d.Close()
 		var h zstd.Header
 		if err := h.Decode(c.data); err != nil || !h.HasFCS || h.FrameContentSize != uint64(c.size) {
 			return corrupt("the page's size does not match")
@@ -206,4 +204,6 @@ func (c content) decode(dst []byte) error {
 }
 
 // sameArray reports whether two slices begin at the same byte.
-func sameArray(a, b []byte) bool { return unsafe.SliceData(a) == unsafe.SliceData(b) }
+func sameArray(a, b []byte) bool {
+	return unsafe.SliceData(a) == unsafe.SliceData(b) //nolint:gosec // compares addresses, follows none
+}

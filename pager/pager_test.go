@@ -25,30 +25,30 @@ type entry struct {
 // testDatabase is the database id of test runs.
 var testDatabase = crypt.ID{1, 2, 3}
 
-func newRing(t testing.TB) *crypt.KeyRing {
-	t.Helper()
+func newRing(tb testing.TB) *crypt.KeyRing {
+	tb.Helper()
 	dek, err := crypt.RandomSecret()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ring := crypt.NewKeyRing()
 	ring.Add(1, dek)
-	t.Cleanup(ring.Wipe)
+	tb.Cleanup(ring.Wipe)
 	return ring
 }
 
-func newCache(t testing.TB, budget int64) *Cache {
-	t.Helper()
+func newCache(tb testing.TB, budget int64) *Cache {
+	tb.Helper()
 	c, err := NewCache(budget)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if st := c.Stats(); st.Pinned != 0 || st.Overflow != 0 {
-			t.Errorf("at the end of the test, %d bytes are pinned, %d beyond the budget", st.Pinned, st.Overflow)
+			tb.Errorf("at the end of the test, %d bytes are pinned, %d beyond the budget", st.Pinned, st.Overflow)
 		}
 		if err := c.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return c
@@ -63,9 +63,9 @@ type fixture struct {
 	next  uint64
 }
 
-func newFixture(t testing.TB, budget int64) *fixture {
-	t.Helper()
-	f := &fixture{ring: newRing(t), cache: newCache(t, budget), dir: t.TempDir()}
+func newFixture(tb testing.TB, budget int64) *fixture {
+	tb.Helper()
+	f := &fixture{ring: newRing(tb), cache: newCache(tb, budget), dir: tb.TempDir()}
 	f.owner = f.cache.NewOwner()
 	return f
 }
@@ -78,20 +78,20 @@ func (f *fixture) config(pageSize int, c Compression) BuilderConfig {
 	}
 }
 
-func (f *fixture) build(t testing.TB, cfg BuilderConfig, entries []entry) Info {
-	t.Helper()
+func (f *fixture) build(tb testing.TB, cfg BuilderConfig, entries []entry) Info {
+	tb.Helper()
 	b, err := NewBuilder(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, e := range entries {
 		if err := b.Add(e.key, e.kind, e.value); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	info, err := b.Finish()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return info
 }
@@ -101,36 +101,36 @@ func (f *fixture) runConfig(path string, info Info) RunConfig {
 }
 
 // open opens a run, which is verified and closed at the end of the test.
-func (f *fixture) open(t testing.TB, path string, info Info) *Run {
-	t.Helper()
+func (f *fixture) open(tb testing.TB, path string, info Info) *Run {
+	tb.Helper()
 	r, err := OpenRun(f.runConfig(path, info))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if r.live() == nil {
 			if _, err := r.Verify(context.Background(), nil); err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		}
 		if err := r.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return r
 }
 
 // newRun builds a run and opens it.
-func (f *fixture) newRun(t testing.TB, pageSize int, c Compression, entries []entry) *Run {
-	t.Helper()
+func (f *fixture) newRun(tb testing.TB, pageSize int, c Compression, entries []entry) *Run {
+	tb.Helper()
 	cfg := f.config(pageSize, c)
-	return f.open(t, cfg.Path, f.build(t, cfg, entries))
+	return f.open(tb, cfg.Path, f.build(tb, cfg, entries))
 }
 
-func newRand(t testing.TB) *rand.Rand {
-	t.Helper()
+func newRand(tb testing.TB) *rand.Rand {
+	tb.Helper()
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	tb.Logf("seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
@@ -324,7 +324,7 @@ func checkGet(t *testing.T, r *Run, key []byte, found bool, e *entry) {
 	}
 }
 
-// Random maps, all ways of reading, all page sizes and compressions.
+// R8: random maps, all ways of reading, all page sizes and compressions.
 func TestModel(t *testing.T) {
 	for _, pageSize := range []int{PageSizeMin, 5000, PageSizeDefault, PageSizeMax} {
 		for _, c := range []Compression{S2, None, Zstd} {

@@ -39,7 +39,7 @@ type shard struct {
 // frame is a page in the cache, or nothing.
 type frame struct {
 	key   atomic.Uint64 // 0 when it is nothing
-	state atomic.Uint32 // pins, stateDead, stateDoomed
+	state atomic.Uint32 // pins, stateLive, stateDoomed
 	freq  atomic.Uint32 // uses since it was last considered, up to freqMax
 	next  atomic.Uint32 // in the chain of the hash table
 
@@ -56,8 +56,8 @@ type frame struct {
 
 // States of a frame besides its pins.
 const (
-	stateDead   uint32 = 1 << 31 // nothing to be had here
-	stateDoomed uint32 = 1 << 30 // was dropped while pinned; the last pin frees it
+	stateLive   uint32 = 1 << 31 // else there is nothing to be had here
+	stateDoomed uint32 = 1 << 30 // live, but dropped while pinned; the last pin frees it
 	statePins          = stateDoomed - 1
 )
 
@@ -90,9 +90,6 @@ func newShard(regions int) (*shard, error) {
 		frames: make([]frame, n), table: make([]atomic.Uint32, size), shift: 64 - log,
 		alloc: alloc, ghosts: make([]uint32, size), inflight: make(map[uint64]*load),
 	}
-	for i := range s.frames {
-		s.frames[i].state.Store(stateDead)
-	}
 	return s, nil
 }
 
@@ -108,7 +105,7 @@ func (s *shard) lookup(key, hash uint64) uint32 {
 			at = f.next.Load()
 			continue
 		}
-		if f.state.Add(1)&(stateDead|stateDoomed) == 0 && f.key.Load() == key {
+		if f.state.Add(1)&^statePins == stateLive && f.key.Load() == key {
 			if f.freq.Load() < freqMax {
 				f.freq.Add(1) // may pass the limit by the number of readers; no harm
 			}
@@ -146,12 +143,12 @@ const _ = uint(granuleSize - leafTouched)
 // unpin ends the use of a frame.
 func (s *shard) unpin(at uint32) {
 	f := &s.frames[at]
-	if f.state.Add(^uint32(0)) != stateDoomed {
+	if f.state.Add(^uint32(0)) != stateLive|stateDoomed {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.state.CompareAndSwap(stateDoomed, stateDead) {
+	if f.state.CompareAndSwap(stateLive|stateDoomed, 0) {
 		s.reclaim(at)
 	}
 }
@@ -204,7 +201,7 @@ func (s *shard) evict(smallOnly bool) bool {
 		f.freq.Store(min(freq, freqMax) - 1)
 		s.enqueue(at, true)
 		return false
-	case !f.state.CompareAndSwap(0, stateDead): // pinned
+	case !f.state.CompareAndSwap(stateLive, 0): // pinned
 		s.enqueue(at, f.inMain)
 		return false
 	}
@@ -236,7 +233,7 @@ func (s *shard) publish(at uint32, key uint64, owner uint32) {
 		*ghost = 0
 	}
 	s.enqueue(at, known)
-	f.state.Add(stateDead + 1) // wraps: no longer dead, one pin more
+	f.state.Add(stateLive + 1) // passing readers may have pinned it for a moment: add, not store
 	slot.Store(at)
 }
 
@@ -259,14 +256,14 @@ func (s *shard) drop(match func(key uint64, owner uint32) bool) {
 			continue
 		}
 		s.dequeue(at)
-		if f.state.CompareAndSwap(0, stateDead) {
+		if f.state.CompareAndSwap(stateLive, 0) {
 			s.unlink(at, key)
 			s.reclaim(at)
 			continue
 		}
 		s.unlink(at, key)
 		clear(s.bytes(at))
-		if f.state.Add(stateDoomed) == stateDoomed && f.state.CompareAndSwap(stateDoomed, stateDead) {
+		if f.state.Add(stateDoomed) == stateLive|stateDoomed && f.state.CompareAndSwap(stateLive|stateDoomed, 0) {
 			s.reclaim(at) // the last pin went in the meantime
 		}
 	}
@@ -330,7 +327,7 @@ func (s *shard) dequeue(at uint32) {
 // pinned returns the bytes of pages that are pinned.
 func (s *shard) pinned() (n int64) {
 	for i := range s.frames {
-		if st := s.frames[i].state.Load(); st&stateDead == 0 && st&statePins > 0 {
+		if st := s.frames[i].state.Load(); st&stateLive != 0 && st&statePins > 0 {
 			n += granuleSize << s.alloc.blocks[i].order
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -128,18 +129,9 @@ func wantPageError(t *testing.T, what string, err error, is ...error) {
 			t.Fatalf("%s: %v, want %v", what, err, target)
 		}
 	}
-	if errors.Is(err, ErrCorrupt) != contains(is, ErrCorrupt) && !contains(is, ErrMismatch) {
+	if errors.Is(err, ErrCorrupt) != slices.Contains(is, ErrCorrupt) && !slices.Contains(is, ErrMismatch) {
 		t.Fatalf("%s: %v: ErrCorrupt %v", what, err, errors.Is(err, ErrCorrupt))
 	}
-}
-
-func contains(list []error, err error) bool {
-	for _, e := range list {
-		if e == err { //nolint:errorlint // identity is the point
-			return true
-		}
-	}
-	return false
 }
 
 // R1, R4, R5: every single flipped bit is found.
@@ -265,6 +257,7 @@ func TestTamperHeader(t *testing.T) {
 	}
 }
 
+// R3: a sound header under another key.
 func TestWrongKey(t *testing.T) {
 	v := newVictim(t)
 	cfg := v.runConfig(v.path, v.info)
@@ -287,6 +280,7 @@ func TestWrongKey(t *testing.T) {
 	wantPageError(t, "another database's run", err, ErrMismatch)
 }
 
+// R12: a sound run that is not the one the manifest names.
 func TestMismatch(t *testing.T) {
 	v := newVictim(t)
 	for name, edit := range map[string]func(*Info){

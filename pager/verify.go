@@ -47,7 +47,7 @@ func (r *Run) Verify(ctx context.Context, progress func(pages, bytes int64)) (Ve
 // verifier is one Verify under way.
 type verifier struct {
 	r        *Run
-	ctx      context.Context //nolint:containedctx // lives as long as one call
+	ctx      context.Context // lives as long as one call
 	progress func(pages, bytes int64)
 	st       VerifyStats
 	w        scratch

@@ -1,0 +1,267 @@
+package awskms
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/byokdb/byokdb/crypt"
+)
+
+// Codes of our own, beside those of the KMS.
+const (
+	codeEmpty       = "EmptyAnswer"
+	codeAnswer      = "WrongAnswer"
+	codeUsage       = "InvalidKeyUsageException"
+	codeGarbage     = "NotAKMS"
+	codeTimeout     = "Timeout"
+	codeCanceled    = "Canceled"
+	codeNetwork     = "Network"
+	codeDNS         = "DNS"
+	codeTLS         = "TLS"
+	codeCredentials = "NoCredentials"
+	codeRole        = "AssumeRole"
+)
+
+// classes sorts the error codes of AWS KMS and of its front end. A code that is
+// not here is unreachable: it must never count as the customer's denial.
+//
+// Source: AWS KMS API reference, Common Errors and the errors of each operation.
+var classes = map[string]crypt.Class{
+	"DisabledException":             crypt.ClassDenied,
+	"KMSInvalidStateException":      crypt.ClassDenied, // see invalidState
+	"AccessDeniedException":         crypt.ClassDenied,
+	"NotAuthorized":                 crypt.ClassDenied,
+	"NotFoundException":             crypt.ClassDenied,
+	"IncorrectKeyException":         crypt.ClassDenied,
+	"InvalidKeyUsageException":      crypt.ClassDenied,
+	"UnsupportedOperationException": crypt.ClassDenied,
+
+	"InvalidCiphertextException": crypt.ClassTampered,
+
+	"ExpiredTokenException":               crypt.ClassCredentials,
+	"ExpiredToken":                        crypt.ClassCredentials,
+	"RequestExpired":                      crypt.ClassCredentials,
+	"RequestTimeTooSkewed":                crypt.ClassCredentials,
+	"UnrecognizedClientException":         crypt.ClassCredentials,
+	"InvalidClientTokenId":                crypt.ClassCredentials,
+	"InvalidSignatureException":           crypt.ClassCredentials,
+	"SignatureDoesNotMatch":               crypt.ClassCredentials,
+	"IncompleteSignature":                 crypt.ClassCredentials,
+	"IncompleteSignatureException":        crypt.ClassCredentials,
+	"MissingAuthenticationToken":          crypt.ClassCredentials,
+	"MissingAuthenticationTokenException": crypt.ClassCredentials,
+	"OptInRequired":                       crypt.ClassCredentials,
+}
+
+// details say in a sentence what a code means, and what to do.
+var details = map[string]string{
+	"DisabledException":          "the key is disabled; enable it: aws kms enable-key",
+	"KMSInvalidStateException":   "the key's state does not allow its use, as when it is pending deletion: aws kms describe-key shows it",
+	"AccessDeniedException":      "the key's policy, a grant or the caller's IAM policy does not allow this; CloudTrail shows which",
+	"NotAuthorized":              "the key's policy, a grant or the caller's IAM policy does not allow this; CloudTrail shows which",
+	"NotFoundException":          "the KMS knows no such key; it was deleted, or the ARN is wrong",
+	"IncorrectKeyException":      "the data key was wrapped by another key than this one",
+	"InvalidKeyUsageException":   "the key is not a symmetric key for encryption; make one: aws kms create-key",
+	"InvalidCiphertextException": "the wrapped data key is damaged, or belongs to another database or epoch",
+
+	"ExpiredTokenException":       "this program's AWS credentials have expired; renew them",
+	"UnrecognizedClientException": "AWS does not know this program's credentials; check the access key",
+	"InvalidSignatureException":   "AWS refused this program's signature; check the secret key and the clock",
+	"RequestTimeTooSkewed":        "this machine's clock is wrong; set it",
+
+	"ThrottlingException":        "the KMS limits the rate of requests; it is asked again later",
+	"LimitExceededException":     "a quota of the KMS is used up; it is asked again later",
+	"KMSInternalException":       "the KMS has an internal fault; it is asked again later",
+	"KeyUnavailableException":    "the KMS cannot reach the key now; it is asked again later",
+	"DependencyTimeoutException": "the KMS waited too long for a part of its own; it is asked again later",
+}
+
+// answer is what the checks of an answer need to know about its call.
+type answer struct {
+	op       string
+	metadata middleware.Metadata
+}
+
+func (a answer) requestID() string {
+	id, _ := awsmiddleware.GetRequestIDMetadata(a.metadata)
+	return printable(id)
+}
+
+// refuse makes the error of an answer that came, but is not good.
+func (p *Provider) refuse(a answer, class crypt.Class, code, detail string) error {
+	return &crypt.ProviderError{
+		Class: class, Op: a.op, KeyID: p.target.keyARN, Code: code, RequestID: a.requestID(), Detail: detail,
+	}
+}
+
+// empty makes the error of a good status without content: it says nothing about
+// the key.
+func (p *Provider) empty(a answer) error {
+	return p.refuse(a, crypt.ClassUnreachable, codeEmpty, "the answer is empty: something between here and the KMS gave it")
+}
+
+// sort makes a *crypt.ProviderError of an error of the SDK. The SDK's error does
+// not go along, for it may hold what an endpoint chose to say; the context's
+// error does.
+func (p *Provider) sort(ctx context.Context, op string, err error) error {
+	e := &crypt.ProviderError{Class: crypt.ClassUnreachable, Op: op, KeyID: p.target.keyARN}
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		e.RequestID = printable(response.ServiceRequestID())
+	}
+	var creds *credentialsError
+	var api smithy.APIError
+	switch {
+	case errors.As(err, &creds):
+		sortCredentials(ctx, e, creds)
+	case errors.As(err, &api) && api.ErrorCode() != "UnknownError" && printable(api.ErrorCode()) != "":
+		sortCode(e, api.ErrorCode())
+		if e.Code == "KMSInvalidStateException" {
+			p.invalidState(ctx, e)
+		}
+	default:
+		sortTransport(ctx, e, err)
+	}
+	return e
+}
+
+// sortCode fills in what an error code of AWS says.
+func sortCode(e *crypt.ProviderError, code string) {
+	e.Code, e.Detail = printable(code), details[code]
+	if class, ok := classes[code]; ok {
+		e.Class = class
+	}
+	switch {
+	case e.Detail != "":
+	case e.Class == crypt.ClassDenied:
+		e.Detail = "the KMS refuses to use the key"
+	case e.Class == crypt.ClassCredentials:
+		e.Detail = "AWS does not accept this program's credentials; check them and the clock"
+	default:
+		e.Detail = "the KMS could not answer; it is asked again later"
+	}
+}
+
+// invalidState looks closer at KMSInvalidStateException. For keys in custom and
+// external key stores it is the answer to any failure of the store, and while a
+// key is being changed it is the answer too; neither is a denial. Only the key's
+// description can tell. Without one it stays a denial.
+func (p *Provider) invalidState(ctx context.Context, e *crypt.ProviderError) {
+	out, err := p.clients.client().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &p.target.keyARN})
+	if err != nil || out.KeyMetadata == nil || out.KeyMetadata.Arn == nil || *out.KeyMetadata.Arn != p.target.keyARN {
+		return
+	}
+	e.Class, e.Detail = classOfState(out.KeyMetadata.KeyState, out.KeyMetadata.Origin, e.Detail)
+}
+
+// classOfState returns what KMSInvalidStateException means for a key.
+func classOfState(state types.KeyState, origin types.OriginType, detail string) (crypt.Class, string) {
+	external := origin == types.OriginTypeAwsCloudhsm || origin == types.OriginTypeExternalKeyStore
+	switch {
+	case state == types.KeyStateUnavailable, external && state == types.KeyStateEnabled:
+		return crypt.ClassUnreachable, "the key store that holds the key cannot be used; connect it: aws kms connect-custom-key-store"
+	case state == types.KeyStateCreating, state == types.KeyStateUpdating:
+		return crypt.ClassUnreachable, "the key is being changed; it is asked again later"
+	case state == types.KeyStatePendingImport:
+		return crypt.ClassDenied, "the key has no key material; import it again"
+	case state == types.KeyStatePendingDeletion, state == types.KeyStatePendingReplicaDeletion:
+		return crypt.ClassDenied, "the key is pending deletion; cancel that, then enable it: aws kms cancel-key-deletion, aws kms enable-key"
+	}
+	return crypt.ClassDenied, detail
+}
+
+// sortCredentials sorts a failure to get credentials, from STS or elsewhere. An
+// STS that cannot be reached says nothing about the credentials.
+func sortCredentials(ctx context.Context, e *crypt.ProviderError, err error) {
+	e.Class, e.Code = crypt.ClassCredentials, codeCredentials
+	e.Detail = "this program has no AWS credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run it with a role"
+	var call *smithy.OperationError
+	if !errors.As(err, &call) || call.ServiceID != "STS" {
+		if ctx.Err() != nil {
+			sortTransport(ctx, e, err)
+		}
+		return
+	}
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorCode() == "UnknownError" {
+		sortTransport(ctx, e, err)
+		return
+	}
+	sortCode(e, api.ErrorCode())
+	if e.Class == crypt.ClassUnreachable {
+		return // throttled, or a fault inside STS
+	}
+	e.Class = crypt.ClassCredentials
+	if api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "AccessDeniedException" {
+		e.Code = codeRole
+		e.Detail = "the role in role_arn may not be assumed by this program; check its trust policy and external_id"
+	}
+}
+
+// sortTransport sorts what is no answer of an AWS service.
+func sortTransport(ctx context.Context, e *crypt.ProviderError, err error) {
+	e.Class = crypt.ClassUnreachable
+	set := func(code, detail string) { e.Code, e.Detail = code, detail }
+	var (
+		network  net.Error
+		dns      *net.DNSError
+		response *awshttp.ResponseError
+	)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		e.Err = context.Canceled
+		set(codeCanceled, "the call was canceled")
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		e.Err = context.DeadlineExceeded
+		set(codeTimeout, "the KMS did not answer in time")
+	case errors.As(err, &dns):
+		set(codeDNS, "the name of the KMS's endpoint does not resolve; check the network and the region")
+	case isTLS(err):
+		set(codeTLS, "no trusted TLS connection to the KMS; check the endpoint, the proxy and the clock")
+	case errors.As(err, &response) && response.HTTPStatusCode() != 0:
+		set(codeGarbage, "what answered is not an AWS KMS (HTTP "+http.StatusText(response.HTTPStatusCode())+"); check endpoint and proxy")
+	case errors.As(err, &network) && network.Timeout():
+		set(codeTimeout, "the KMS did not answer in time")
+	default:
+		set(codeNetwork, "no connection to the KMS, or it broke off; check the network and the endpoint")
+	}
+}
+
+func isTLS(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		header       tls.RecordHeaderError
+		alert        tls.AlertError
+		unknown      x509.UnknownAuthorityError
+		host         x509.HostnameError
+	)
+	return errors.As(err, &verification) || errors.As(err, &header) || errors.As(err, &alert) ||
+		errors.As(err, &unknown) || errors.As(err, &host)
+}
+
+const wordSizeMax = 128 // bytes
+
+// printable returns an identifier that the other side sent, or nothing when it
+// is not one.
+func printable(s string) string {
+	if len(s) > wordSizeMax {
+		return ""
+	}
+	for _, r := range s {
+		if r < '!' || r > '~' {
+			return ""
+		}
+	}
+	return s
+}

@@ -1,0 +1,315 @@
+// Package guard keeps an open database on the customer's switch: it probes the
+// key, grants a lease on the DEK, and suspends, pauses or erases when the key
+// stays away.
+//
+//	active → suspended → paused → (erased)
+//
+// It comes back from suspended and from paused by itself. The promise rests on
+// time, not on anybody noticing: [Guard.Check] compares the monotonic clock
+// with a lease that counts from when the last good probe was sent.
+//
+// One goroutine decides and never waits for anything but events; each call out
+// of it (probe, pause, resume, erase, save and events) runs in a goroutine of
+// its own, at most one of each, so that a hung KMS or disk holds nothing up.
+//
+// Limits: a machine that slept is noticed within a second of waking; sleep
+// between the opening unwrap and Start is not seen.
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/clock"
+)
+
+// NoUnwrap is Start's lastGood when nothing was unwrapped: the guard starts
+// paused, without calling Pause, and calls Resume when the key answers.
+const NoUnwrap = time.Duration(math.MinInt64)
+
+// Config is what a guard needs of the database that it guards. Policy, KeyID
+// and Probe are required, and Resume where the guard can come to be paused.
+//
+// Save and OnEvent run in one goroutine, in order, beside Probe, Pause and
+// Resume; Erase runs beside none of the others.
+type Config struct {
+	Policy Policy
+	KeyID  string
+	Clock  clock.Clock  // nil: the system's
+	Logger *slog.Logger // nil: no logging
+
+	// Probe unwraps the current envelope at the KMS and compares the result
+	// with the DEK in constant time. It is retried within ProbeTimeout while
+	// the KMS is unreachable. At most one is under way.
+	Probe func(ctx context.Context) (crypt.Receipt, error)
+
+	// Pause wipes everything. Called once on entering paused.
+	Pause func()
+
+	// Resume unwraps, replays and reopens. Called when paused and the key
+	// answers. After an error it is called again when the next probe is good.
+	// ctx ends only with Close: Resume bounds its own calls at the KMS.
+	Resume func(ctx context.Context) error
+
+	// Erase destroys wrapped keys and data, and persists the record first. It
+	// must be idempotent: it is called until it returns nil, and again after a
+	// restart with an erased record. Save is not called any more.
+	Erase func(Record) error
+
+	// Save persists the record. Called after transitions and, while denied,
+	// as DeniedFor grows; after an error it is retried.
+	Save func(Record) error
+
+	// OnEvent is told of every transition, in order.
+	OnEvent func(Event)
+
+	// Good is called after each good probe, from the probe's goroutine.
+	Good func(crypt.Receipt)
+}
+
+// Event is a change of state, or of the failure class within a state. From is
+// To then.
+type Event struct {
+	Sequence  uint64      `json:"sequence"` // grows by 1, across restarts too if records are saved
+	Time      time.Time   `json:"time"`     // wall clock
+	From      State       `json:"from"`
+	To        State       `json:"to"`
+	Class     crypt.Class `json:"class"`
+	Message   string      `json:"message"`
+	RequestID string      `json:"request_id"` // of the provider's call that caused it
+}
+
+// Status is a guard at one moment. Times are the wall clock's, zero when they
+// do not apply.
+type Status struct {
+	State       State         `json:"state"`
+	Class       crypt.Class   `json:"class"` // ClassNone when the last probe was good
+	KeyID       string        `json:"key_id"`
+	Since       time.Time     `json:"since"`       // unavailable since
+	WipeAt      time.Time     `json:"wipe_at"`     // when memory will be wiped, or was
+	LastGood    time.Time     `json:"last_good"`   // when the last good probe was sent
+	LeaseUntil  time.Time     `json:"lease_until"` // when active
+	NextProbe   time.Time     `json:"next_probe"`
+	DeniedFor   time.Duration `json:"denied_for"`
+	Message     string        `json:"message"`
+	RequestID   string        `json:"request_id"`
+	Policy      Policy        `json:"policy"`
+	Counters    Counters      `json:"counters"`
+	SaveFailing bool          `json:"save_failing"` // the record on disk is behind
+}
+
+// Counters count since Start.
+type Counters struct {
+	Probes      uint64 `json:"probes"` // finished, retries within one not counted
+	Failures    uint64 `json:"failures"`
+	Suspensions uint64 `json:"suspensions"`
+	Pauses      uint64 `json:"pauses"`
+	Resumes     uint64 `json:"resumes"`
+}
+
+const leaseNone = math.MinInt64
+
+// Guard guards one open database. Safe for concurrent use.
+type Guard struct {
+	lease atomic.Int64 // clock.Monotonic until which Check succeeds; leaseNone when refused
+	cfg   Config
+	clk   clock.Clock
+	log   *slog.Logger
+
+	mu sync.RWMutex // held only for moments, never during a call out
+	m  machine
+
+	probed   chan attempt
+	lived    chan lifeResult
+	reported chan error
+	wake     chan struct{}
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}  // closed when the loop has ended
+	calls  sync.WaitGroup // calls out
+}
+
+// Start starts a guard. rec is what the last process saved, or the zero Record.
+// lastGood is the clock.Monotonic at which the unwrap that opened the database
+// was sent, or NoUnwrap. With an erased record the guard finishes the erasure
+// and refuses everything. Errors wrap ErrPolicy or ErrRecord.
+func Start(cfg Config, rec Record, lastGood time.Duration) (*Guard, error) {
+	if _, err := cfg.Policy.Validate(); err != nil {
+		return nil, err
+	}
+	if err := rec.Validate(); err != nil {
+		return nil, err
+	}
+	switch {
+	case cfg.Probe == nil:
+		return nil, errors.New("guard: Probe is missing")
+	case cfg.Policy.OnDeadline == Erase && cfg.Erase == nil:
+		return nil, errors.New("guard: the policy erases and Erase is missing")
+	}
+	g := &Guard{
+		cfg: cfg, clk: cfg.Clock, log: cfg.Logger,
+		probed: make(chan attempt, 1), lived: make(chan lifeResult, 1), reported: make(chan error, 1),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	if g.clk == nil {
+		g.clk = clock.System()
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.mu.Lock()
+	g.begin(rec, lastGood)
+	g.mu.Unlock()
+	go g.loop()
+	return g, nil
+}
+
+// Check returns nil while the DEK may be used, else a *KeyError, or ErrClosed
+// after Close. It costs one atomic load and one reading of the monotonic clock.
+func (g *Guard) Check() error {
+	if int64(g.clk.Monotonic()) < g.lease.Load() {
+		return nil
+	}
+	return g.refusal()
+}
+
+// refusal describes why Check fails.
+func (g *Guard) refusal() error {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	m := &g.m
+	if m.closed {
+		return ErrClosed
+	}
+	now := g.now()
+	if m.state == Active && now < m.leaseEnd {
+		return nil // a good probe came in between
+	}
+	e := &KeyError{
+		State: m.state, Class: m.class, Since: g.wallSince(), WipeAt: g.wipeAt(),
+		KeyID: g.cfg.KeyID, Message: m.message, RequestID: m.requestID, Err: m.err,
+	}
+	if m.state == Active { // the lease ran out and the loop has not come to it
+		e.State = Suspended
+		since := g.failedSince()
+		e.Since, e.WipeAt = g.wall(since), g.wall(since+g.cfg.Policy.Deadline)
+	}
+	if e.Class == crypt.ClassNone {
+		e.Class = crypt.ClassUnreachable
+	}
+	return e
+}
+
+// Status returns the guard's present state.
+func (g *Guard) Status() Status {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	m := &g.m
+	st := Status{
+		State: m.state, Class: m.class, KeyID: g.cfg.KeyID,
+		Since: g.wallSince(), WipeAt: g.wipeAt(), LastGood: m.lastGoodWall,
+		DeniedFor: m.deniedFor, Message: m.message, RequestID: m.requestID,
+		Policy: g.cfg.Policy, Counters: m.counters, SaveFailing: m.saveFailing,
+	}
+	if m.state == Active {
+		st.LeaseUntil = g.wall(m.leaseEnd)
+		if now := g.now(); now >= m.leaseEnd {
+			since := g.failedSince()
+			st.State, st.Since, st.WipeAt = Suspended, g.wall(since), g.wall(since+g.cfg.Policy.Deadline)
+		}
+	}
+	if m.state != Erased {
+		st.NextProbe = g.wall(m.nextProbe)
+	}
+	return st
+}
+
+// ProbeNow probes at once, and returns the probe's error or nil. When the
+// database was paused and the key answers, it waits for Resume and returns its
+// error. Errors: the provider's, ErrClosed, a *KeyError when erased, ctx's.
+func (g *Guard) ProbeNow(ctx context.Context) error {
+	reply := make(chan error, 1)
+	g.mu.Lock()
+	if g.m.state == Erased {
+		g.mu.Unlock()
+		return g.refusal()
+	}
+	g.m.asked = append(g.m.asked, reply)
+	g.mu.Unlock()
+	g.poke()
+	select {
+	case err := <-reply:
+		return err
+	case <-g.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("probe the key: %w", ctx.Err())
+	}
+}
+
+// poke makes the loop look again.
+func (g *Guard) poke() {
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close refuses everything from now on, cancels what is under way and waits
+// for it: no goroutine, timer or KMS call is left. It wipes nothing. It may be
+// called more than once.
+func (g *Guard) Close() {
+	g.mu.Lock()
+	g.m.closed = true
+	g.lease.Store(leaseNone)
+	g.mu.Unlock()
+	g.cancel()
+	<-g.done
+	g.calls.Wait()
+}
+
+// loop is the guard's goroutine.
+func (g *Guard) loop() {
+	defer close(g.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-g.ctx.Done():
+			return
+		case <-timer.C:
+			g.locked(g.watch)
+		case a := <-g.probed:
+			g.locked(func() { g.onProbed(a) })
+		case r := <-g.lived:
+			g.locked(func() { g.onLived(r) })
+		case err := <-g.reported:
+			g.locked(func() { g.onReported(err) })
+		case <-g.wake:
+		}
+		var wait time.Duration
+		g.locked(func() {
+			g.step()
+			wait = g.untilNext()
+		})
+		timer.Reset(wait)
+	}
+}
+
+// locked runs fn unless the guard was closed.
+func (g *Guard) locked(fn func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.m.closed {
+		fn()
+	}
+}

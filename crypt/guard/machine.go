@@ -1,0 +1,426 @@
+package guard
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt"
+)
+
+// machine is the guard's state; Guard.mu guards it. Its times count as the
+// monotonic clock does, plus what the machine was seen to sleep, so that sleep
+// counts as time and steps of the wall clock do not.
+type machine struct {
+	state     State
+	class     crypt.Class // of the last failure
+	message   string
+	requestID string
+	err       error
+	closed    bool
+
+	bootOffset time.Duration // boot minus monotonic, as last seen
+	slept      time.Duration // sum of the sleeps seen
+
+	lastGood     time.Duration // when the last good probe was sent
+	lastGoodWall time.Time
+	leaseEnd     time.Duration // when active; the grace included
+	failing      bool          // since the last good probe a failure was found
+	refused      bool          // and one of them was no outage: no grace any more
+	since        time.Duration // unavailable since, when failing or not active
+	wipedAt      time.Duration // when Pause returned
+	wiped        bool          // wipedAt is set
+
+	probing   bool
+	expired   bool // the probe under way has had its time
+	probeEnd  time.Duration
+	nextProbe time.Duration
+	asked     []chan error // ProbeNow calls for the next probe
+	waiting   []chan error // for the one under way
+	resuming  []chan error // for Resume
+
+	life     lifeOp // under way
+	lifeNext time.Duration
+	goodSent time.Duration // when the probe was sent that Resume rests on
+
+	deniedFor  time.Duration
+	lastDenied time.Duration
+	denials    bool          // the last answer was a denial, at lastDenied
+	savedFor   time.Duration // deniedFor as last handed to Save
+
+	sequence    uint64
+	events      []Event
+	unsaved     bool
+	saveFailing bool
+	saveNext    time.Duration
+	reporting   bool
+
+	counters Counters
+}
+
+const (
+	retryInterval = 5 * time.Second // between probes while suspended or paused
+	watchInterval = time.Second     // between looks at boot time
+	sleepMin      = 50 * time.Millisecond
+	nEventsMax    = 1024 // waiting for OnEvent; the oldest go first
+	deniedPeriods = 3    // denials further apart than so many periods are not consecutive
+	deniedSave    = time.Minute
+)
+
+// now is the time that the machine counts in, as far as sleep was seen.
+func (g *Guard) now() time.Duration { return g.clk.Monotonic() + g.m.slept }
+
+// wall converts a machine time for people and records.
+func (g *Guard) wall(t time.Duration) time.Time {
+	return g.clk.Now().Round(0).UTC().Add(t - g.now())
+}
+
+// begin sets the first state. An opening unwrap counts as a good probe.
+func (g *Guard) begin(rec Record, lastGood time.Duration) {
+	m := &g.m
+	m.bootOffset = g.bootOffset()
+	m.sequence = rec.Sequence
+	m.lastGoodWall = rec.LastGood
+	now := g.now()
+	switch {
+	case rec.State == Erased:
+		m.state = Erased
+		g.restore(rec)
+		m.lifeNext = now
+		g.lease.Store(leaseNone)
+		return
+	case lastGood != NoUnwrap:
+		from := rec.State
+		lastGood = min(lastGood, now)
+		g.good(lastGood)
+		m.nextProbe = lastGood + g.cfg.Policy.ProbeInterval
+		if from != Active {
+			g.event(from)
+		}
+		return
+	}
+	m.state = Paused
+	g.restore(rec)
+	if m.class == crypt.ClassNone {
+		m.class = crypt.ClassUnreachable
+	}
+	m.nextProbe = now
+	g.lease.Store(leaseNone)
+	if rec.State != Paused {
+		g.event(rec.State)
+	}
+}
+
+// restore takes over what a record says about a failure. A time of the wall
+// clock that lies ahead was written under another clock: the outage counts
+// from now. One that lies back only shows: there is nothing in memory to wipe,
+// and erasing counts denials, not the clock.
+func (g *Guard) restore(rec Record) {
+	m := &g.m
+	m.class, m.message, m.requestID = rec.Class, rec.Message, rec.RequestID
+	m.deniedFor, m.savedFor = rec.DeniedFor, rec.DeniedFor
+	m.failing = true
+	m.since = g.now()
+	if ago := g.clk.Now().Round(0).Sub(rec.UnavailableSince); !rec.UnavailableSince.IsZero() && ago > 0 {
+		m.since -= ago
+	}
+}
+
+// good notes a good probe that was sent at the given time, and grants the
+// lease. The state becomes active; the caller reports it.
+func (g *Guard) good(sent time.Duration) {
+	m := &g.m
+	m.state = Active
+	m.class, m.message, m.requestID, m.err = crypt.ClassNone, "", "", nil
+	m.failing, m.refused, m.wiped = false, false, false
+	m.deniedFor, m.savedFor, m.denials = 0, 0, false
+	m.lastGood, m.lastGoodWall = sent, g.wall(sent)
+	g.grant(sent + g.cfg.Policy.Bound())
+}
+
+// grant sets the lease's end.
+func (g *Guard) grant(end time.Duration) {
+	g.m.leaseEnd = end
+	g.lease.Store(int64(end - g.m.slept))
+}
+
+// revoke ends the lease.
+func (g *Guard) revoke() { g.lease.Store(leaseNone) }
+
+// watch compares boot time with monotonic time: what the first gained is sleep.
+func (g *Guard) watch() {
+	m := &g.m
+	offset := g.bootOffset()
+	d := offset - m.bootOffset
+	if d > -sleepMin && d < sleepMin {
+		return // not rebased: many short sleeps add up
+	}
+	m.bootOffset = offset
+	if d < 0 {
+		return // where boot time is made of the wall clock, it can be set back
+	}
+	m.slept += d
+	g.log.Info("the machine slept", "duration", d)
+	if m.state == Active {
+		g.grant(m.leaseEnd)
+	}
+}
+
+// bootOffset reads boot time less monotonic time. Being held up between the two
+// readings must not look like sleep, so that the tightest of a few counts.
+func (g *Guard) bootOffset() time.Duration {
+	var offset time.Duration
+	tightest := time.Duration(1<<63 - 1)
+	for range 5 {
+		before := g.clk.Monotonic()
+		boot := g.clk.Boot()
+		after := g.clk.Monotonic()
+		if after-before < tightest {
+			tightest, offset = after-before, boot-before
+		}
+		if tightest < time.Millisecond {
+			break
+		}
+	}
+	return offset
+}
+
+// step does everything that is due.
+func (g *Guard) step() {
+	g.watch()
+	m := &g.m
+	now := g.now()
+	if m.probing && !m.expired && now >= m.probeEnd {
+		m.expired = true
+		g.noteOutage(errNoAnswer(g.cfg))
+		g.settle(errNoAnswer(g.cfg), now)
+	}
+	if m.state == Active && now >= m.leaseEnd {
+		m.since, m.failing = g.failedSince(), true
+		if m.class == crypt.ClassNone {
+			g.setFailure(errExpired(g.cfg))
+		}
+		g.suspend()
+		m.nextProbe = min(m.nextProbe, now)
+	}
+	if m.state == Suspended && m.life == lifeNone && now >= m.since+g.cfg.Policy.Deadline {
+		g.pause()
+	}
+	if g.eraseDue() {
+		g.condemn()
+	}
+	if m.state == Erased && m.life == lifeNone && !m.probing && !m.reporting && m.lifeNext <= now {
+		g.callErase()
+	}
+	if m.state != Erased && m.life == lifeNone && !m.probing && (now >= m.nextProbe || len(m.asked) > 0) {
+		g.callProbe()
+	}
+	if !m.reporting && m.life != lifeErase && (len(m.events) > 0 || m.unsaved && now >= m.saveNext) {
+		g.callReport()
+	}
+}
+
+// untilNext returns the time to the next thing that falls due.
+func (g *Guard) untilNext() time.Duration {
+	m := &g.m
+	now := g.now()
+	next := now + watchInterval
+	if m.probing && !m.expired {
+		next = min(next, m.probeEnd)
+	}
+	switch m.state {
+	case Active:
+		next = min(next, m.leaseEnd)
+	case Suspended:
+		if m.life == lifeNone {
+			next = min(next, m.since+g.cfg.Policy.Deadline)
+		}
+	case Erased:
+		if m.life == lifeNone && !m.probing && !m.reporting {
+			next = min(next, m.lifeNext)
+		}
+	case Paused:
+	}
+	if m.state != Erased && m.life == lifeNone && !m.probing {
+		next = min(next, m.nextProbe)
+	}
+	if m.unsaved && !m.reporting && m.life != lifeErase {
+		next = min(next, m.saveNext)
+	}
+	return max(0, next-now)
+}
+
+// failedSince is when the key became unavailable: at the first failure found,
+// or when the lease ended if nothing was found before.
+func (g *Guard) failedSince() time.Duration {
+	if g.m.failing {
+		return min(g.m.since, g.m.leaseEnd)
+	}
+	return g.m.leaseEnd
+}
+
+// setFailure keeps what a failure says, and reports whether its class is new.
+func (g *Guard) setFailure(err error) (changed bool) {
+	m := &g.m
+	class := crypt.ClassOf(err)
+	changed = class != m.class
+	m.class, m.err = class, err
+	m.message, m.requestID = describe(err)
+	return changed
+}
+
+// noteOutage notes an outage as soon as an attempt found it: the grace begins.
+func (g *Guard) noteOutage(err error) {
+	m := &g.m
+	if m.state != Active {
+		return
+	}
+	if !m.failing {
+		m.failing, m.since = true, g.now()
+	}
+	changed := g.setFailure(err)
+	if m.refused || g.cfg.Policy.UnreachableGrace == 0 {
+		return
+	}
+	if changed {
+		g.event(Active)
+	}
+	g.grant(m.lastGood + g.cfg.Policy.Bound() + g.cfg.Policy.UnreachableGrace)
+}
+
+// fail takes the result of a probe that failed for good.
+func (g *Guard) fail(err error) {
+	m := &g.m
+	now := g.now()
+	m.counters.Failures++
+	class := crypt.ClassOf(err)
+	g.countDenial(class == crypt.ClassDenied, now)
+	if class != crypt.ClassUnreachable {
+		m.refused = m.refused || class != crypt.ClassCredentials
+	}
+	if m.state != Active {
+		if g.setFailure(err) {
+			g.event(m.state)
+		}
+		return
+	}
+	if !m.failing {
+		m.failing, m.since = true, now
+	}
+	g.setFailure(err)
+	end := m.lastGood + g.cfg.Policy.Bound() + g.cfg.Policy.UnreachableGrace
+	if !m.refused && class == crypt.ClassUnreachable && g.cfg.Policy.UnreachableGrace > 0 && now < end {
+		g.grant(end)
+		return
+	}
+	m.since = min(m.since, m.leaseEnd)
+	g.suspend()
+}
+
+// suspend enters suspended; the failure and its time are set.
+func (g *Guard) suspend() {
+	g.m.state = Suspended
+	g.m.counters.Suspensions++
+	g.revoke()
+	g.event(Active)
+}
+
+// pause enters paused and wipes.
+func (g *Guard) pause() {
+	g.m.state = Paused
+	g.m.counters.Pauses++
+	g.revoke()
+	g.callPause()
+	g.event(Suspended)
+}
+
+// countDenial adds up the time that the KMS was seen to deny. An answer of
+// another kind, or a gap, begins a new stretch: time in which nobody asked is
+// not counted, and neither is an outage.
+func (g *Guard) countDenial(denied bool, now time.Duration) {
+	m := &g.m
+	gapMax := deniedPeriods * (g.retryEvery() + g.cfg.Policy.ProbeTimeout)
+	if denied && m.denials && now-m.lastDenied <= gapMax {
+		m.deniedFor += now - m.lastDenied
+	}
+	m.denials, m.lastDenied = denied, now
+	if m.deniedFor-m.savedFor >= min(deniedSave, g.cfg.Policy.Deadline/20) && m.deniedFor > 0 {
+		m.savedFor, m.unsaved = m.deniedFor, true
+	}
+}
+
+// eraseDue reports whether policy and denials say that the data must go.
+func (g *Guard) eraseDue() bool {
+	m := &g.m
+	return g.cfg.Policy.OnDeadline == Erase && m.state == Paused && m.life == lifeNone && m.denials &&
+		!m.probing && m.deniedFor >= g.cfg.Policy.Deadline
+}
+
+// condemn enters erased: final, even while Erase still fails.
+func (g *Guard) condemn() {
+	g.m.state = Erased
+	g.m.lifeNext = g.now()
+	g.revoke()
+	g.event(Paused)
+	for _, c := range g.m.asked {
+		c <- &KeyError{State: Erased, Class: g.m.class, Since: g.wallSince(), KeyID: g.cfg.KeyID, Err: g.m.err}
+	}
+	g.m.asked = nil
+}
+
+// event queues an event of the change from a state to the present one, and the
+// record to be saved.
+func (g *Guard) event(from State) {
+	m := &g.m
+	m.sequence++
+	m.unsaved = true
+	m.saveNext = g.now()
+	if len(m.events) == nEventsMax {
+		m.events = append(m.events[:0], m.events[1:]...)
+	}
+	m.events = append(m.events, Event{
+		Sequence: m.sequence, Time: g.wall(g.now()), From: from, To: m.state,
+		Class: m.class, Message: m.message, RequestID: m.requestID,
+	})
+}
+
+// record returns what is to be saved.
+func (g *Guard) record() Record {
+	m := &g.m
+	return Record{
+		State: m.state, Class: m.class, Sequence: m.sequence, UnavailableSince: g.wallSince(),
+		LastGood: m.lastGoodWall, DeniedFor: m.deniedFor, Message: m.message, RequestID: m.requestID,
+	}
+}
+
+// wallSince is the wall time of m.since, zero when nothing fails.
+func (g *Guard) wallSince() time.Time {
+	if !g.m.failing {
+		return time.Time{}
+	}
+	return g.wall(g.m.since)
+}
+
+// wipeAt is the wall time at which memory will be wiped or was.
+func (g *Guard) wipeAt() time.Time {
+	m := &g.m
+	switch {
+	case m.wiped:
+		return g.wall(m.wipedAt)
+	case m.state == Suspended, m.state == Active && m.failing, m.state == Paused && m.life == lifePause:
+		return g.wall(m.since + g.cfg.Policy.Deadline)
+	}
+	return time.Time{}
+}
+
+// retryEvery is the time between probes while the key is away, without jitter.
+func (g *Guard) retryEvery() time.Duration { return min(retryInterval, g.cfg.Policy.ProbeInterval) }
+
+// jitter returns d less up to a fifth, so that many databases do not ask at
+// once.
+func jitter(d time.Duration) time.Duration {
+	var b [8]byte
+	rand.Read(b[:])
+	span := uint64(d/5) + 1                                         //nolint:gosec // d is positive
+	return d - time.Duration(binary.LittleEndian.Uint64(b[:])%span) //nolint:gosec // below d
+}

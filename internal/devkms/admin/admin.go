@@ -1,0 +1,103 @@
+// Package admin changes keys of a development KMS through the AWS SDK, as the
+// customer's administrator would. It talks to loopback endpoints alone, with
+// credentials that mean nothing, so that it can never touch a real key.
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+)
+
+// requestTimeout limits one request.
+const requestTimeout = 10 * time.Second
+
+// Disable disables a key.
+func Disable(ctx context.Context, endpoint, keyARN string) error {
+	return with(endpoint, keyARN, "disable", func(c *kms.Client) error {
+		_, err := c.DisableKey(ctx, &kms.DisableKeyInput{KeyId: &keyARN})
+		return err
+	})
+}
+
+// Enable enables a key.
+func Enable(ctx context.Context, endpoint, keyARN string) error {
+	return with(endpoint, keyARN, "enable", func(c *kms.Client) error {
+		_, err := c.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &keyARN})
+		return err
+	})
+}
+
+// ScheduleDeletion lets a key be deleted in 30 days; until then it cannot be
+// used.
+func ScheduleDeletion(ctx context.Context, endpoint, keyARN string) error {
+	return with(endpoint, keyARN, "schedule the deletion of", func(c *kms.Client) error {
+		_, err := c.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &keyARN})
+		return err
+	})
+}
+
+// CancelDeletion keeps a key that was to be deleted. It is disabled afterwards,
+// as at AWS.
+func CancelDeletion(ctx context.Context, endpoint, keyARN string) error {
+	return with(endpoint, keyARN, "cancel the deletion of", func(c *kms.Client) error {
+		_, err := c.CancelKeyDeletion(ctx, &kms.CancelKeyDeletionInput{KeyId: &keyARN})
+		return err
+	})
+}
+
+// Rotate gives a key new material.
+func Rotate(ctx context.Context, endpoint, keyARN string) error {
+	return with(endpoint, keyARN, "rotate", func(c *kms.Client) error {
+		_, err := c.RotateKeyOnDemand(ctx, &kms.RotateKeyOnDemandInput{KeyId: &keyARN})
+		return err
+	})
+}
+
+// SetPolicy replaces a key's policy.
+func SetPolicy(ctx context.Context, endpoint, keyARN, policy string) error {
+	return with(endpoint, keyARN, "set the policy of", func(c *kms.Client) error {
+		_, err := c.PutKeyPolicy(ctx, &kms.PutKeyPolicyInput{KeyId: &keyARN, Policy: &policy})
+		return err
+	})
+}
+
+func with(endpoint, keyARN, what string, fn func(*kms.Client) error) error {
+	if err := loopback(endpoint); err != nil {
+		return err
+	}
+	id, err := arn.Parse(keyARN)
+	if err != nil || id.Service != "kms" {
+		return fmt.Errorf("%q is not the ARN of a KMS key", keyARN)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := kms.New(kms.Options{
+		Region: id.Region, BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: transport, Timeout: requestTimeout},
+		Credentials:      credentials.NewStaticCredentialsProvider("devkms", "devkms", ""),
+		RetryMaxAttempts: 1, Retryer: aws.NopRetryer{},
+	})
+	if err := fn(client); err != nil {
+		return fmt.Errorf("%s key %s: %w", what, keyARN, err)
+	}
+	return nil
+}
+
+// loopback refuses endpoints on other machines.
+func loopback(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("%q is not the URL of an endpoint, such as http://127.0.0.1:8080", endpoint)
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("endpoint %s is on another machine; only a development KMS on this one may be changed from here", endpoint)
+	}
+	return nil
+}
