@@ -291,14 +291,13 @@ func (db *DB) Close() error {
 	close(db.closing)
 	db.txMu.Unlock()
 
-	active := db.guard.Check() == nil
-	db.guard.Close()
 	err := db.endSession(ErrClosed, func(s *session) error {
-		if !active {
+		if db.guard.Check() != nil {
 			return nil // what was acknowledged is durable
 		}
 		return s.finish()
 	})
+	db.guard.Close() // a pause or return under way ends first
 	if rerr := db.release(); err == nil {
 		err = rerr
 	}

@@ -316,6 +316,13 @@ func (db *DB) resume(ctx context.Context) error {
 		return translate(err)
 	}
 	db.txMu.Lock()
+	select {
+	case <-db.closing:
+		db.txMu.Unlock()
+		s.wipe()
+		return ErrClosed
+	default:
+	}
 	db.session = s
 	db.txMu.Unlock()
 	s.start()

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/vfs"
@@ -56,8 +57,8 @@ const (
 // bufferKeepMax is the largest frame buffer that is kept, in bytes.
 const bufferKeepMax = 4 << 20
 
-// Log is an open log. Append, Rotate and Release belong to one goroutine at a
-// time, in any order with Sync.
+// Log is an open log. Append, Sync, Rotate, Close and Wipe belong to one
+// goroutine at a time; Release and Ended may run beside them.
 type Log struct {
 	cfg     Config
 	file    vfs.File // of the current segment, nil before the first append
@@ -69,15 +70,22 @@ type Log struct {
 	next    uint64 // number of the next frame
 	tag     Tag    // of the last frame
 	last    uint64 // number of the newest segment, also before the first append
-	first   uint64 // number of the oldest segment
-	total   int64  // bytes of frames in older segments
-	spares  []string
 	failure error
+
+	mu     sync.Mutex // guards what follows
+	ended  []extent   // segments before the current one, oldest first
+	spares []string   // paths of files for reuse
+}
+
+// extent is a segment that has ended.
+type extent struct {
+	segment uint64
+	size    int64 // bytes of frames
 }
 
 // Create begins a new log with its first segment, durably, and returns its floor.
 func Create(cfg Config) (Floor, error) {
-	l := &Log{cfg: cfg, next: 1, first: 1}
+	l := &Log{cfg: cfg, next: 1}
 	if err := l.begin(); err != nil {
 		return Floor{}, err
 	}
@@ -131,12 +139,15 @@ func (l *Log) name(file vfs.File, path string, h *header) error {
 
 // spare opens a recycled file, or makes one.
 func (l *Log) spare(segment uint64) (vfs.File, string, error) {
+	l.mu.Lock()
 	if n := len(l.spares); n > 0 {
 		path := l.spares[n-1]
 		l.spares = l.spares[:n-1]
+		l.mu.Unlock()
 		file, err := l.cfg.FS.OpenWrite(path)
 		return file, path, err
 	}
+	l.mu.Unlock()
 	path := filepath.Join(l.cfg.Dir, strings.TrimSuffix(segmentName(segment), segmentExt)+spareExt)
 	file, err := l.cfg.FS.Create(path)
 	return file, path, err
@@ -253,7 +264,9 @@ func (l *Log) endSegment() error {
 	if l.file == nil {
 		return nil
 	}
-	l.total += l.end - headerSize
+	l.mu.Lock()
+	l.ended = append(l.ended, extent{segment: l.header.segment, size: l.end - headerSize})
+	l.mu.Unlock()
 	file := l.file
 	l.file = nil
 	l.key.Wipe()
@@ -270,33 +283,47 @@ func (l *Log) endSegment() error {
 // Release gives up the segments before f. They are kept for reuse or removed.
 // An error leaves files behind that the next Open removes.
 func (l *Log) Release(f Floor) error {
-	for ; l.first < f.Segment && l.first < l.last; l.first++ {
-		path := l.path(l.first)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.ended) > 0 && l.ended[0].segment < f.Segment {
+		path := l.path(l.ended[0].segment)
 		if len(l.spares) >= sparesMax {
 			if err := l.cfg.FS.Remove(path); err != nil {
 				return err
 			}
-			continue
+		} else {
+			spare := strings.TrimSuffix(path, segmentExt) + spareExt
+			if err := l.cfg.FS.Rename(path, spare); err != nil {
+				return err
+			}
+			l.spares = append(l.spares, spare)
 		}
-		spare := strings.TrimSuffix(path, segmentExt) + spareExt
-		if err := l.cfg.FS.Rename(path, spare); err != nil {
-			return err
-		}
-		l.spares = append(l.spares, spare)
+		l.ended = l.ended[1:]
 	}
-	l.total = 0
 	return l.cfg.FS.SyncDir(l.cfg.Dir)
 }
 
 // Position returns the number and the tag of the last frame.
 func (l *Log) Position() (frame uint64, tag Tag) { return l.next - 1, l.tag }
 
-// Size returns the bytes of the log that a replay would read.
-func (l *Log) Size() int64 {
-	if l.file == nil {
-		return l.total
+// Ended returns the bytes of frames in the segments before the current one.
+func (l *Log) Ended() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.ended {
+		n += e.size
 	}
-	return l.total + l.end
+	return n
+}
+
+// Size returns the bytes of frames that a replay would read. It belongs to the
+// goroutine that appends.
+func (l *Log) Size() int64 {
+	n := l.Ended()
+	if l.file != nil {
+		n += l.end - headerSize
+	}
+	return n
 }
 
 // Close makes all frames durable, closes the log and wipes its key.
@@ -305,6 +332,8 @@ func (l *Log) Close() error {
 	if eerr := l.endSegment(); err == nil {
 		err = eerr
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, path := range l.spares {
 		if rerr := l.cfg.FS.Remove(path); err == nil {
 			err = rerr

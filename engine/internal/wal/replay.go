@@ -35,8 +35,7 @@ func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) err
 		}
 	}
 	return &Log{
-		cfg: cfg, next: r.next, tag: r.tag, last: segments[len(segments)-1],
-		first: segments[0], total: r.stats.Bytes,
+		cfg: cfg, next: r.next, tag: r.tag, last: segments[len(segments)-1], ended: r.extents,
 	}, nil
 }
 
@@ -66,6 +65,8 @@ type reader struct {
 	tag    Tag    // of the frame before it
 	stats  Stats
 	plain  []byte
+
+	extents []extent
 }
 
 // list returns the segments from the floor on, which must follow each other
@@ -140,6 +141,7 @@ func (r *reader) segment(n uint64, newest, sync bool) (err error) {
 	if err != nil {
 		return err
 	}
+	r.extents = append(r.extents, extent{segment: n, size: end - headerSize})
 	r.stats.Segments++
 	r.stats.Bytes += end - headerSize
 	if !newest || end >= w.size {
