@@ -122,6 +122,22 @@ func (c *Cursor) enter() bool {
 	return c.err == nil
 }
 
+// look begins a look at the current record. The key's lease was checked when
+// the cursor moved here; a wipe since then has ended the transaction, and one
+// under way waits.
+func (c *Cursor) look() bool {
+	tx := c.c.tx
+	tx.mu.Lock()
+	if tx.err == nil && c.place == within {
+		return true
+	}
+	if tx.err != nil {
+		c.err = tx.err
+	}
+	tx.mu.Unlock()
+	return false
+}
+
 // settle skips tombstones, stops at the bounds and notes errors.
 func (c *Cursor) settle(ok, forward bool) bool {
 	for ok {
@@ -150,7 +166,7 @@ func (c *Cursor) settle(ok, forward bool) bool {
 // Key returns the record's key, valid until the transaction ends; nil when the
 // cursor is not on a record.
 func (c *Cursor) Key() []byte {
-	if c.place != within || !c.enter() {
+	if !c.look() {
 		return nil
 	}
 	defer c.c.tx.leave()
@@ -160,7 +176,7 @@ func (c *Cursor) Key() []byte {
 // Value returns the record's value, valid until the transaction ends; nil when
 // the cursor is not on a record, or when reading failed, which Err tells.
 func (c *Cursor) Value() []byte {
-	if c.place != within || !c.enter() {
+	if !c.look() {
 		return nil
 	}
 	defer c.c.tx.leave()
@@ -174,7 +190,7 @@ func (c *Cursor) Value() []byte {
 // UnsafeKey is Key without the copy: valid until the cursor moves, and it may
 // be wiped under the caller's hands; see [Tx.Check].
 func (c *Cursor) UnsafeKey() []byte {
-	if c.place != within || !c.enter() {
+	if !c.look() {
 		return nil
 	}
 	defer c.c.tx.leave()
@@ -183,7 +199,7 @@ func (c *Cursor) UnsafeKey() []byte {
 
 // UnsafeValue is Value without the copy, on the terms of UnsafeKey.
 func (c *Cursor) UnsafeValue() []byte {
-	if c.place != within || !c.enter() {
+	if !c.look() {
 		return nil
 	}
 	defer c.c.tx.leave()

@@ -1,0 +1,6 @@
+// Package bench measures the engine beside bbolt, in one run on one machine:
+//
+//	go test -bench . ./bench
+//
+// bbolt is the one peer that the project depends on anyway.
+package bench
