@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,157 +13,17 @@ import (
 	"github.com/byokdb/byokdb/internal/clock"
 )
 
-// rig is a database as the guard sees it, and a KMS that answers as told.
-type rig struct {
-	t   *testing.T
-	cfg Config
-	g   *Guard
-
-	mu      sync.Mutex
-	answer  crypt.Class   // ClassNone: good
-	hang    bool          // Probe waits for its ctx
-	deaf    chan struct{} // Probe ignores its ctx until this is closed
-	resume  error
-	erase   error
-	saveErr error
-	block   chan struct{} // Save waits for it
-
-	sent                    []time.Time
-	pauses, resumes, erases int
-	events                  []Event
-	saved                   []Record
-}
-
-var testPolicy = Policy{ProbeInterval: time.Minute, ProbeTimeout: 10 * time.Second, Deadline: 4 * time.Hour}
-
-func newRig(t *testing.T, p Policy) *rig {
-	t.Helper()
-	r := &rig{t: t}
-	r.cfg = Config{
-		Policy: p, KeyID: "test-key", Clock: clock.Process(),
-		Probe: r.probe,
-		Pause: func() { r.do(func() { r.pauses++ }) },
-		Resume: func(context.Context) error {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			if r.resume == nil {
-				r.resumes++
-			}
-			return r.resume
-		},
-		Erase: func(rec Record) error {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			if rec.State != Erased {
-				t.Errorf("Erase got a record that says %v", rec.State)
-			}
-			r.erases++
-			return r.erase
-		},
-		Save: func(rec Record) error {
-			r.mu.Lock()
-			block, err := r.block, r.saveErr
-			r.saved = append(r.saved, rec)
-			r.mu.Unlock()
-			if block != nil {
-				<-block
-			}
-			return err
-		},
-		OnEvent: func(e Event) { r.do(func() { r.events = append(r.events, e) }) },
-	}
-	return r
-}
-
-func (r *rig) do(fn func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fn()
-}
-
-func (r *rig) set(c crypt.Class) { r.do(func() { r.answer = c }) }
-
-func (r *rig) probe(ctx context.Context) (crypt.Receipt, error) {
-	r.mu.Lock()
-	r.sent = append(r.sent, time.Now())
-	class, hang, deaf := r.answer, r.hang, r.deaf
-	r.mu.Unlock()
-	if deaf != nil {
-		<-deaf
-	}
-	if hang {
-		<-ctx.Done()
-		return crypt.Receipt{}, ctx.Err()
-	}
-	if class != crypt.ClassNone {
-		return crypt.Receipt{}, &crypt.ProviderError{Class: class, Op: "unwrap", Code: "Test", RequestID: "req-1", Detail: "so it is"}
-	}
-	return crypt.Receipt{RequestID: "req-0"}, nil
-}
-
-// start starts with an unwrap sent now.
-func (r *rig) start() *rig {
-	return r.startWith(Record{}, r.cfg.Clock.Monotonic())
-}
-
-func (r *rig) startWith(rec Record, lastGood time.Duration) *rig {
-	r.t.Helper()
-	g, err := Start(r.cfg, rec, lastGood)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.g = g
-	r.t.Cleanup(g.Close)
-	return r
-}
-
-func (r *rig) pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-func (r *rig) want(s State) *KeyError {
-	r.t.Helper()
-	if got := r.g.Status().State; got != s {
-		r.t.Fatalf("state is %v, want %v", got, s)
-	}
-	err := r.g.Check()
-	if s == Active {
-		if err != nil {
-			r.t.Fatalf("Check: %v", err)
-		}
-		return nil
-	}
-	ke, ok := errors.AsType[*KeyError](err)
-	if !ok {
-		r.t.Fatalf("Check returned %v, want a *KeyError", err)
-	}
-	if !errors.Is(err, ErrKeyUnavailable) || ke.State != s || ke.KeyID != "test-key" {
-		r.t.Fatalf("Check returned %+v", ke)
-	}
-	return ke
-}
-
-func (r *rig) counts(pauses, resumes, erases int) {
-	r.t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.pauses != pauses || r.resumes != resumes || r.erases != erases {
-		r.t.Fatalf("%d pauses, %d resumes, %d erases; want %d, %d, %d", r.pauses, r.resumes, r.erases, pauses, resumes, erases)
-	}
-}
-
 func TestDeniedThenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, testPolicy).start()
 		r.pass(time.Hour)
 		r.want(Active)
-		if n := len(r.sent); n != 60 {
+		if n := r.nSent(); n != 60 {
 			t.Errorf("%d probes in an hour, want 60", n)
 		}
 		r.set(crypt.ClassDenied)
 		r.pass(time.Minute)
-		ke := r.want(Suspended)
+		ke := r.refused(Suspended)
 		if ke.Class != crypt.ClassDenied || ke.RequestID != "req-1" || ke.Message != "Test: so it is" {
 			t.Errorf("refusal is %+v", ke)
 		}
@@ -175,10 +34,10 @@ func TestDeniedThenBack(t *testing.T) {
 		r.pass(5 * time.Second)
 		r.want(Active)
 		r.counts(0, 0, 0)
-		if len(r.events) != 2 || r.events[0].To != Suspended || r.events[1].To != Active || r.events[1].Sequence != 2 {
-			t.Errorf("events %+v", r.events)
+		if len(r.told()) != 2 || r.told()[0].To != Suspended || r.told()[1].To != Active || r.told()[1].Sequence != 2 {
+			t.Errorf("events %+v", r.told())
 		}
-		if last := r.saved[len(r.saved)-1]; last.State != Active || !last.UnavailableSince.IsZero() {
+		if last := r.last(); last.State != Active || !last.UnavailableSince.IsZero() {
 			t.Errorf("saved %+v", last)
 		}
 	})
@@ -203,12 +62,29 @@ func TestBound(t *testing.T) {
 					t.Errorf("a denial suspended only after %v", took)
 				}
 				synctest.Wait()
-				if ke := r.want(Suspended); ke.Class != class {
+				if ke := r.refused(Suspended); ke.Class != class {
 					t.Errorf("class %v", ke.Class)
 				}
 			})
 		})
 	}
+}
+
+// TestLeaseCountsFromSending has answers that take nine seconds to come.
+func TestLeaseCountsFromSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, testPolicy)
+		inner := r.cfg.Probe
+		r.cfg.Probe = func(ctx context.Context) (crypt.Receipt, error) {
+			time.Sleep(9 * time.Second)
+			return inner(ctx)
+		}
+		r.start()
+		r.pass(69 * time.Second)
+		if got := time.Duration(r.g.lease.Load()); got != time.Minute+testPolicy.Bound() {
+			t.Errorf("a probe sent after a minute grants a lease until %v", got)
+		}
+	})
 }
 
 func TestRetryWithinProbe(t *testing.T) {
@@ -239,12 +115,12 @@ func TestPausedAndBack(t *testing.T) {
 				r := newRig(t, p).start()
 				r.set(class)
 				r.pass(70 * time.Second)
-				since := r.want(Suspended).Since
+				since := r.refused(Suspended).Since
 				r.pass(time.Until(since.Add(p.Deadline - time.Second)))
 				r.want(Suspended)
 				r.counts(0, 0, 0)
 				r.pass(time.Second)
-				ke := r.want(Paused)
+				ke := r.refused(Paused)
 				if got := ke.WipeAt.Sub(since); got != p.Deadline {
 					t.Errorf("wiped %v after the failure", got)
 				}
@@ -276,8 +152,8 @@ func TestFlapping(t *testing.T) {
 			r.pass(5 * time.Second)
 			r.want(Active)
 		}
-		if len(r.events) != 40 {
-			t.Errorf("%d events, want 40", len(r.events))
+		if len(r.told()) != 40 {
+			t.Errorf("%d events, want 40", len(r.told()))
 		}
 	})
 }
@@ -293,7 +169,7 @@ func TestGrace(t *testing.T) {
 		r.pass(p.Bound() + p.UnreachableGrace - 80*time.Second - time.Millisecond)
 		r.want(Active)
 		r.pass(2 * time.Millisecond)
-		if ke := r.want(Suspended); ke.Class != crypt.ClassUnreachable {
+		if ke := r.refused(Suspended); ke.Class != crypt.ClassUnreachable {
 			t.Errorf("class %v", ke.Class)
 		}
 	})
@@ -323,7 +199,7 @@ func TestHungProbe(t *testing.T) {
 		r.pass(5 * time.Hour)
 		r.want(Paused)
 		r.counts(1, 0, 0)
-		if n := len(r.sent); n != 1 {
+		if n := r.nSent(); n != 1 {
 			t.Errorf("%d probes under way", n)
 		}
 		r.do(func() { r.deaf = nil })
@@ -348,7 +224,7 @@ func TestStuckSaveHoldsNothingUp(t *testing.T) {
 		r.do(func() { r.block = nil })
 		close(block)
 		r.pass(time.Second)
-		if last := r.saved[len(r.saved)-1]; last.State != Paused {
+		if last := r.last(); last.State != Paused {
 			t.Errorf("saved %+v", last)
 		}
 	})
@@ -367,7 +243,7 @@ func TestLeaseNeedsNobody(t *testing.T) {
 		if err := r.g.Check(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if ke, ok := errors.AsType[*KeyError](r.g.Check()); !ok || ke.State != Suspended || ke.Since.IsZero() || ke.WipeAt.IsZero() {
 			t.Fatalf("Check returned %+v", ke)
 		}
@@ -384,7 +260,7 @@ func TestSlowResumeNeedsAnotherProbe(t *testing.T) {
 		}
 		r.startWith(Record{}, NoUnwrap)
 		r.pass(11 * time.Minute)
-		if ke := r.want(Suspended); ke.Class != crypt.ClassDenied {
+		if ke := r.refused(Suspended); ke.Class != crypt.ClassDenied {
 			t.Errorf("class %v", ke.Class)
 		}
 		r.counts(0, 0, 0)
@@ -398,11 +274,11 @@ func TestRestart(t *testing.T) {
 		since := time.Now().Add(-3 * time.Hour).UTC()
 		r.startWith(Record{State: Suspended, Class: crypt.ClassDenied, UnavailableSince: since, Sequence: 7, Message: "before"}, NoUnwrap)
 		r.pass(time.Second)
-		if ke := r.want(Paused); !ke.Since.Equal(since) || !ke.WipeAt.IsZero() {
+		if ke := r.refused(Paused); !ke.Since.Equal(since) || !ke.WipeAt.IsZero() {
 			t.Errorf("refusal %+v", ke)
 		}
-		if r.events[0].Sequence != 8 {
-			t.Errorf("events %+v", r.events)
+		if r.told()[0].Sequence != 8 {
+			t.Errorf("events %+v", r.told())
 		}
 		r.set(crypt.ClassNone)
 		r.pass(5 * time.Second)
@@ -414,7 +290,7 @@ func TestRestart(t *testing.T) {
 		r.set(crypt.ClassDenied)
 		r.startWith(Record{State: Paused, Class: crypt.ClassDenied, UnavailableSince: time.Now().Add(time.Hour)}, NoUnwrap)
 		r.pass(time.Second)
-		if ke := r.want(Paused); time.Since(ke.Since) > 2*time.Second || time.Since(ke.Since) < 0 {
+		if ke := r.refused(Paused); time.Since(ke.Since) > 2*time.Second || time.Since(ke.Since) < 0 {
 			t.Errorf("unavailable since %v", ke.Since)
 		}
 	})
@@ -423,7 +299,7 @@ func TestRestart(t *testing.T) {
 		r.startWith(Record{State: Paused, DeniedFor: time.Hour}, r.cfg.Clock.Monotonic())
 		r.pass(time.Second)
 		r.want(Active)
-		if last := r.saved[len(r.saved)-1]; last.State != Active || last.DeniedFor != 0 {
+		if last := r.last(); last.State != Active || last.DeniedFor != 0 {
 			t.Errorf("saved %+v", last)
 		}
 	})
@@ -444,11 +320,13 @@ func TestErase(t *testing.T) {
 		r.pass(time.Minute)
 		r.do(func() { r.erase = nil })
 		r.pass(10 * time.Second)
-		n := r.erases
+		var n int
+		r.do(func() { n = r.erases })
 		r.pass(time.Hour)
 		r.want(Erased)
-		if r.erases != n || n < 3 || r.pauses != 1 {
-			t.Errorf("%d erases, then %d; %d pauses", n, r.erases, r.pauses)
+		r.counts(1, 0, n)
+		if n < 3 {
+			t.Errorf("%d erases", n)
 		}
 		if err := r.g.ProbeNow(t.Context()); !errors.Is(err, ErrKeyUnavailable) {
 			t.Errorf("ProbeNow: %v", err)
@@ -474,7 +352,7 @@ func TestErase(t *testing.T) {
 		r.startWith(Record{State: Paused, UnavailableSince: time.Now().Add(-1000 * time.Hour), DeniedFor: 3 * time.Hour}, NoUnwrap)
 		r.pass(59 * time.Minute)
 		r.want(Paused)
-		if last := r.saved[len(r.saved)-1]; last.DeniedFor < 3*time.Hour+57*time.Minute {
+		if last := r.last(); last.DeniedFor < 3*time.Hour+57*time.Minute {
 			t.Errorf("saved %v of denials", last.DeniedFor)
 		}
 		r.pass(2 * time.Minute)
@@ -486,7 +364,7 @@ func TestErase(t *testing.T) {
 		r.pass(time.Minute)
 		r.want(Erased)
 		r.counts(0, 0, 1)
-		if len(r.sent) != 0 {
+		if r.nSent() != 0 {
 			t.Error("it probed")
 		}
 	})
@@ -510,6 +388,11 @@ func TestMachineSlept(t *testing.T) {
 		r.start()
 		r.pass(time.Second)
 		r.set(crypt.ClassDenied)
+		clk.slept.Add(int64(30 * time.Second))
+		r.pass(time.Second)
+		if got := time.Duration(r.g.lease.Load()); got != testPolicy.Bound()-30*time.Second {
+			t.Errorf("lease until %v on the monotonic clock", got)
+		}
 		clk.slept.Add(int64(2 * time.Minute))
 		r.pass(time.Second)
 		r.want(Suspended)
@@ -591,9 +474,9 @@ func TestClose(t *testing.T) {
 				r.want(s)
 				r.g.Close()
 				r.g.Close()
-				n := len(r.sent)
+				n := r.nSent()
 				r.pass(24 * time.Hour)
-				if len(r.sent) != n {
+				if r.nSent() != n {
 					t.Error("probed after Close")
 				}
 				if r.g.Check() == nil {

@@ -31,6 +31,7 @@ type truth struct {
 }
 
 func timeline(t *testing.T, seed uint64) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	p := Policy{
 		ProbeInterval: time.Duration(1+rng.IntN(120)) * time.Second,
