@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -198,16 +200,25 @@ func sortCredentials(ctx context.Context, e *crypt.ProviderError, err error) {
 		sortTransport(ctx, e, err)
 		return
 	}
-	sortCode(e, api.ErrorCode())
-	if e.Class == crypt.ClassUnreachable {
-		return // throttled, or a fault inside STS
-	}
-	e.Class = crypt.ClassCredentials
-	if api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "AccessDeniedException" {
-		e.Code = codeRole
-		e.Detail = "the role in role_arn may not be assumed by this program; check its trust policy and external_id"
+	var response *awshttp.ResponseError
+	broken := errors.As(err, &response) && response.HTTPStatusCode() >= http.StatusInternalServerError
+	code := api.ErrorCode()
+	sortCode(e, code)
+	switch {
+	case broken, slices.Contains(stsThrottling, code):
+		e.Class = crypt.ClassUnreachable
+		e.Detail = "AWS STS could not answer; it is asked again later"
+	case code == "AccessDenied", code == "AccessDeniedException":
+		e.Class, e.Code = crypt.ClassCredentials, codeRole
+		e.Detail = "this program may not assume the role in role_arn; check the role's trust policy and external_id"
+	case e.Class != crypt.ClassCredentials:
+		e.Class = crypt.ClassCredentials
+		e.Detail = "AWS STS does not give credentials of the role in role_arn; check the role and its region"
 	}
 }
+
+// stsThrottling are the codes with which STS limits the rate of requests.
+var stsThrottling = []string{"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"}
 
 // sortTransport sorts what is no answer of an AWS service.
 func sortTransport(ctx context.Context, e *crypt.ProviderError, err error) {
@@ -230,7 +241,7 @@ func sortTransport(ctx context.Context, e *crypt.ProviderError, err error) {
 	case isTLS(err):
 		set(codeTLS, "no trusted TLS connection to the KMS; check the endpoint, the proxy and the clock")
 	case errors.As(err, &response) && response.HTTPStatusCode() != 0:
-		set(codeGarbage, "what answered is not an AWS KMS (HTTP "+http.StatusText(response.HTTPStatusCode())+"); check endpoint and proxy")
+		set(codeGarbage, "what answered is not an AWS KMS (HTTP status "+strconv.Itoa(response.HTTPStatusCode())+"); check endpoint and proxy")
 	case errors.As(err, &network) && network.Timeout():
 		set(codeTimeout, "the KMS did not answer in time")
 	default:

@@ -69,7 +69,7 @@ func newClients(ctx context.Context, t target) (*clients, error) {
 	}
 	c.creds = markedCredentials{c.creds}
 	cfg.HTTPClient, cfg.Credentials = c.http, c.creds
-	cfg.Retryer = newRetryer
+	cfg.Retryer = func() aws.Retryer { return newRetryer(backoffMax) }
 	c.kms = kms.NewFromConfig(cfg, func(o *kms.Options) {
 		o.BaseEndpoint = nil // never from the environment: the URI says where the key is
 		if t.endpoint != "" {
@@ -87,7 +87,8 @@ func (c *clients) client() *kms.Client {
 	return kms.New(o)
 }
 
-func newRetryer() aws.Retryer {
+// newRetryer returns a retryer that waits for backoffMax at most.
+func newRetryer(backoffMax time.Duration) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attemptsMax
 		o.MaxBackoff = backoffMax
@@ -98,7 +99,7 @@ func newRetryer() aws.Retryer {
 // assumeRole returns credentials of the role; endpoint is for tests.
 func assumeRole(cfg aws.Config, t target, hc *http.Client, endpoint string) aws.CredentialsProvider {
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
-		o.HTTPClient, o.Retryer, o.ClientLogMode = hc, newRetryer(), 0
+		o.HTTPClient, o.Retryer, o.ClientLogMode = hc, newRetryer(backoffMax), 0
 		o.BaseEndpoint = nil
 		if endpoint != "" {
 			o.BaseEndpoint = &endpoint

@@ -24,6 +24,12 @@ const (
 
 const uriSizeMax = 2048 // bytes; a key id has to fit an envelope
 
+// Limits of an external id in bytes, as sts:AssumeRole has them.
+const (
+	externalIDSizeMin = 2
+	externalIDSizeMax = 1224
+)
+
 // target is a parsed URI.
 type target struct {
 	keyARN     string
@@ -40,7 +46,7 @@ var (
 	partition    = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 	regionName   = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
 	accountID    = regexp.MustCompile(`^[0-9]{12}$`)
-	externalID   = regexp.MustCompile(`^[\w+=,.@:/-]{2,1224}$`) // as sts:AssumeRole takes it
+	externalID   = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
 )
 
 // parseURI parses "awskms:KEY-ARN[?role_arn=…&external_id=…&endpoint=…&region=…]".
@@ -118,7 +124,7 @@ func (t *target) set(name, value string) error {
 		}
 		t.roleARN = value
 	case paramExternalID:
-		if !externalID.MatchString(value) {
+		if len(value) < externalIDSizeMin || len(value) > externalIDSizeMax || !externalID.MatchString(value) {
 			return errors.New("external_id has 2 to 1224 letters, digits and characters of +=,.@:/-_")
 		}
 		t.externalID = value

@@ -26,7 +26,6 @@ type machine struct {
 	lastGoodWall time.Time
 	leaseEnd     time.Duration // when active; the grace included
 	failing      bool          // since the last good probe a failure was found
-	refused      bool          // and one of them was no outage: no grace any more
 	since        time.Duration // unavailable since, when failing or not active
 	wipedAt      time.Duration // when Pause returned
 	wiped        bool          // wipedAt is set
@@ -132,7 +131,7 @@ func (g *Guard) good(sent time.Duration) {
 	m := &g.m
 	m.state = Active
 	m.class, m.message, m.requestID, m.err = crypt.ClassNone, "", "", nil
-	m.failing, m.refused, m.wiped = false, false, false
+	m.failing, m.wiped = false, false
 	m.deniedFor, m.savedFor, m.denials = 0, 0, false
 	m.lastGood, m.lastGoodWall = sent, g.wall(sent)
 	g.grant(sent + g.cfg.Policy.Bound())
@@ -270,6 +269,7 @@ func (g *Guard) setFailure(err error) (changed bool) {
 }
 
 // noteOutage notes an outage as soon as an attempt found it: the grace begins.
+// There was no denial in this outage, or the state would not be active.
 func (g *Guard) noteOutage(err error) {
 	m := &g.m
 	if m.state != Active {
@@ -279,7 +279,7 @@ func (g *Guard) noteOutage(err error) {
 		m.failing, m.since = true, g.now()
 	}
 	changed := g.setFailure(err)
-	if m.refused || g.cfg.Policy.UnreachableGrace == 0 {
+	if g.cfg.Policy.UnreachableGrace == 0 {
 		return
 	}
 	if changed {
@@ -295,9 +295,6 @@ func (g *Guard) fail(err error) {
 	m.counters.Failures++
 	class := crypt.ClassOf(err)
 	g.countDenial(class == crypt.ClassDenied, now)
-	if class != crypt.ClassUnreachable {
-		m.refused = m.refused || class != crypt.ClassCredentials
-	}
 	if m.state != Active {
 		if g.setFailure(err) {
 			g.event(m.state)
@@ -309,7 +306,7 @@ func (g *Guard) fail(err error) {
 	}
 	g.setFailure(err)
 	end := m.lastGood + g.cfg.Policy.Bound() + g.cfg.Policy.UnreachableGrace
-	if !m.refused && class == crypt.ClassUnreachable && g.cfg.Policy.UnreachableGrace > 0 && now < end {
+	if class == crypt.ClassUnreachable && g.cfg.Policy.UnreachableGrace > 0 && now < end {
 		g.grant(end)
 		return
 	}

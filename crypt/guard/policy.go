@@ -176,8 +176,10 @@ func (p *Policy) UnmarshalJSON(b []byte) error {
 		text string
 		to   *time.Duration
 	}{
-		{j.ProbeInterval, &out.ProbeInterval}, {j.ProbeTimeout, &out.ProbeTimeout},
-		{j.Deadline, &out.Deadline}, {j.UnreachableGrace, &out.UnreachableGrace},
+		{j.ProbeInterval, &out.ProbeInterval},
+		{j.ProbeTimeout, &out.ProbeTimeout},
+		{j.Deadline, &out.Deadline},
+		{j.UnreachableGrace, &out.UnreachableGrace},
 	} {
 		if f.text == "" {
 			continue

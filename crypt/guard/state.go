@@ -6,16 +6,17 @@ import "fmt"
 type State uint8
 
 const (
-	// Active: the database serves.
+	// Active means that the database serves.
 	Active State = iota
 
-	// Suspended: reads and writes are refused; keys and data are still in memory.
+	// Suspended means that reads and writes are refused; keys and data are
+	// still in memory.
 	Suspended
 
-	// Paused: refused, and everything in memory was wiped.
+	// Paused means refused, and that everything in memory was wiped.
 	Paused
 
-	// Erased: wrapped keys and data were destroyed. Nothing brings them back.
+	// Erased means that wrapped keys and data were destroyed for good.
 	Erased
 )
 
