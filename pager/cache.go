@@ -120,7 +120,7 @@ func (c *Cache) Close() error {
 	for _, s := range c.shards {
 		s.mu.Lock()
 		if s.alloc.used == 0 {
-			errs = append(errs, offheap.Free(s.alloc.mem))
+			errs = append(errs, offheap.FreeZero(s.alloc.mem)) // free memory is always zero
 		} else {
 			offheap.Discard(s.alloc.mem)
 		}

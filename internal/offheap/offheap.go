@@ -31,6 +31,15 @@ func Free(b []byte) error {
 	return nil
 }
 
+// FreeZero is Free for memory that the caller knows to be zero: its pages need
+// not be touched.
+func FreeZero(b []byte) error {
+	if err := unmapMemory(b); err != nil {
+		return fmt.Errorf("offheap: unmap %d bytes: %w", len(b), err)
+	}
+	return nil
+}
+
 // Discard wipes memory from [Alloc] and gives the physical pages back to the
 // system; the addresses stay valid and read as zeros afterwards. Readers that
 // still hold the slice see zeros, never a fault.

@@ -1,73 +1,70 @@
 package wal
 
 import (
+	"fmt"
+	"path/filepath"
 	"testing"
 
-	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/vfs"
 )
 
-func testConfig(t testing.TB) Config {
-	t.Helper()
-	dek, err := crypt.RandomSecret()
-	if err != nil {
-		t.Fatal(err)
+func BenchmarkAppendSync(b *testing.B) {
+	for _, size := range []int{100, 4000, 100_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			cfg := testConfig(b)
+			cfg.SegmentSize = 64 << 20
+			l, _ := mustOpen(b, cfg, Floor{})
+			payload := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if l.Size() > 32<<20 { // as a flush does: from the third segment on, files are used again
+					floor, err := l.Rotate()
+					mustDo(b, err)
+					mustDo(b, l.Release(floor))
+				}
+				if _, err := l.Append(payload); err != nil {
+					b.Fatal(err)
+				}
+				if err := l.Sync(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
-	ring := crypt.NewKeyRing()
-	ring.Add(1, dek)
-	t.Cleanup(ring.Wipe)
-	return Config{FS: vfs.OS(), Dir: t.TempDir(), Database: crypt.ID{1}, Ring: ring}
 }
 
-// BenchmarkSync compares one durable frame with one durable write of as many
-// bytes to a plain file.
-func BenchmarkSync(b *testing.B) {
-	payload := make([]byte, 150)
-	b.Run("log", func(b *testing.B) {
-		cfg := testConfig(b)
-		floor, err := Create(cfg)
-		if err != nil {
+func BenchmarkAppend(b *testing.B) {
+	cfg := testConfig(b)
+	l, _ := mustOpen(b, cfg, Floor{})
+	payload := make([]byte, 100)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := l.Append(payload); err != nil {
 			b.Fatal(err)
 		}
-		l, err := Open(cfg, floor, func(uint64, []byte) error { return nil })
-		if err != nil {
-			b.Fatal(err)
-		}
-		for b.Loop() {
-			if _, err := l.Append(payload); err != nil {
-				b.Fatal(err)
+	}
+}
+
+// BenchmarkPlainSync writes and syncs the same bytes to a preallocated file.
+func BenchmarkPlainSync(b *testing.B) {
+	for _, size := range []int{100, 4000, 100_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			f, err := vfs.OS().Create(filepath.Join(b.TempDir(), "plain"))
+			mustDo(b, err)
+			defer func() { _ = f.Close() }()
+			mustDo(b, f.Preallocate(64<<20))
+			mustDo(b, f.Sync())
+			buf := make([]byte, size)
+			off := int64(0)
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				if _, err := f.WriteAt(buf, off%(63<<20)); err != nil {
+					b.Fatal(err)
+				}
+				mustDo(b, f.SyncData())
+				off = alignUp(off + int64(size))
 			}
-			if err := l.Sync(); err != nil {
-				b.Fatal(err)
-			}
-		}
-		if err := l.Close(); err != nil {
-			b.Fatal(err)
-		}
-	})
-	b.Run("plain", func(b *testing.B) {
-		f, err := vfs.OS().Create(b.TempDir() + "/plain")
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := f.Preallocate(64 << 20); err != nil {
-			b.Fatal(err)
-		}
-		if err := f.Sync(); err != nil {
-			b.Fatal(err)
-		}
-		var off int64
-		for b.Loop() {
-			if _, err := f.WriteAt(payload, off); err != nil {
-				b.Fatal(err)
-			}
-			off += 256
-			if err := f.SyncData(); err != nil {
-				b.Fatal(err)
-			}
-		}
-		if err := f.Close(); err != nil {
-			b.Fatal(err)
-		}
-	})
+		})
+	}
 }

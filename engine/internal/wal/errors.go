@@ -5,43 +5,53 @@ import (
 	"fmt"
 )
 
-// Errors of the log. A header that another DEK sealed is crypt.ErrWrongKey.
+// Errors of opening and verifying. Each comes within a *[SegmentError] that
+// says where.
 var (
-	// ErrCorrupt means that acknowledged frames are damaged, missing or
-	// exchanged. Retrying does not help.
-	ErrCorrupt = errors.New("log is damaged")
+	// ErrCorrupt means that the log is damaged or was tampered with: a frame
+	// that was durable does not open, or a segment is missing, foreign, renamed
+	// or older than it should be. Retrying does not help; a backup does.
+	ErrCorrupt = errors.New("write-ahead log is damaged")
 
-	// ErrTooNew means that a newer version wrote the segment.
-	ErrTooNew = errors.New("log was written by a newer version")
-
-	// ErrFailed means that a write or sync failed before: the log takes no
-	// more frames. What was synced is safe.
-	ErrFailed = errors.New("log takes no more frames since a write failed")
-
-	// ErrTooLarge means that a payload exceeds PayloadSizeMax.
-	ErrTooLarge = errors.New("log frame is too large")
+	// ErrTooNew means that a segment is sound and needs a newer version of the
+	// program. Retrying does not help; upgrading does.
+	ErrTooNew = errors.New("write-ahead log needs a newer version of the program")
 )
 
-// SegmentError says where in the log something is wrong.
+// Errors of writing.
+var (
+	// ErrFailed means that an earlier write or sync failed, or this one did. The
+	// log takes no more frames; whether the last ones are durable is known only
+	// after it was opened again. It is wrapped together with the cause.
+	ErrFailed = errors.New("write-ahead log has failed; reopen the database")
+
+	// ErrClosed means that the log was closed or wiped.
+	ErrClosed = errors.New("write-ahead log is closed")
+
+	// ErrFrameSize means that a payload is empty or longer than PayloadSizeMax.
+	ErrFrameSize = fmt.Errorf("a frame takes 1 to %d bytes", PayloadSizeMax)
+)
+
+// SegmentError says where in which segment something failed. It holds no
+// payload and no key bytes.
 type SegmentError struct {
 	Path   string
-	Offset int64  // bytes from the start of the segment
-	Frame  uint64 // number of the frame that was expected, 0 in a header
-	Detail string
+	Offset int64  // in the file, in bytes
+	Frame  uint64 // number of the frame that was expected there; 0 in the header
+	Op     string // what was being done: "read header", "read frame", …
 	Err    error
 }
 
-// Error names the place.
+// Error says what failed and where.
 func (e *SegmentError) Error() string {
-	s := fmt.Sprintf("%s: offset %d", e.Path, e.Offset)
-	if e.Frame != 0 {
-		s += fmt.Sprintf(", frame %d", e.Frame)
+	if e.Frame == 0 {
+		return fmt.Sprintf("%s of %s: %v", e.Op, e.Path, e.Err)
 	}
-	if e.Detail != "" {
-		s += ": " + e.Detail
-	}
-	return s + ": " + e.Err.Error()
+	return fmt.Sprintf("%s %d of %s at offset %d: %v", e.Op, e.Frame, e.Path, e.Offset, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *SegmentError) Unwrap() error { return e.Err }
+
+// corrupt returns an error that wraps ErrCorrupt and says what is wrong.
+func corrupt(what string) error { return fmt.Errorf("%w: %s", ErrCorrupt, what) }

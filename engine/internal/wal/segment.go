@@ -1,168 +1,175 @@
 package wal
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/vfs"
 )
 
-// A segment is a header of one sector, then frames. Integers are big-endian.
-//
-//	offset  size  header field
-//	     0     8  magic
-//	     8     2  version, 1
-//	    10     4  features that a reader must know; none is defined
-//	    14     4  features that a reader may ignore; none is defined
-//	    18    16  database id
-//	    34     8  segment number
-//	    42     4  DEK epoch
-//	    46     8  number of the first frame
-//	    54    16  tag of the frame before it, zeros before the first of all
-//	    70    32  salt
-//	   102    32  key commitment
-//	   134   374  zeros
-//	   508     4  CRC-32C of what precedes
-//
-//	offset  size  frame field, from a multiple of frameAlign
-//	     0     8  frame number
-//	     8     4  n, size of the sealed part
-//	    12     4  CRC-32C of salt ‖ frame number ‖ n: tells frames from zeros and
-//	              from what a recycled file held before
-//	    16     n  sealed: tag of the previous frame (16 B) ‖ payload
-//
-// Source: FORMAT.md §5.
+// Names in the log's directory. A segment is made under a temporary name and
+// gets its own when its header is durable: a segment that is there has a
+// header. A file to be recycled waits under a name that recovery removes.
 const (
-	headerSize      = 512
-	headerKeyed     = 102 // what the key is derived from
-	frameHeaderSize = 16
-	frameAlign      = 64
-	segmentVersion  = 1
-	contentFrame    = 1 // kind of content in the associated data
+	segmentSuffix  = ".wal"
+	buildSuffix    = ".wal.tmp"
+	recycledSuffix = ".wal.free"
 )
 
-// Keeping frames at 64 bytes wastes 32 bytes a commit; a sector each would
-// make a log of small commits twenty times as large. Two frames may share a
-// sector, then: the later write repeats the earlier frame's bytes, which a disk
-// that writes whole sectors cannot harm.
+// segmentName returns a segment's file name, the number in eight digits or more.
+func segmentName(number uint64) string { return fmt.Sprintf("%08d%s", number, segmentSuffix) }
 
-// PayloadSizeMax is the largest payload of a frame, in bytes: a transaction of
-// the largest size and its framing.
-const PayloadSizeMax = 1<<30 + 64<<20
-
-// TagSize is the size of a frame's tag in bytes.
-const TagSize = crypt.TagSize
-
-// Tag is the tag that ends a sealed frame; it names the whole log up to there.
-type Tag = [TagSize]byte
-
-var (
-	magic = [8]byte{'B', 'Y', 'O', 'K', 'W', 'A', 'L', 0}
-
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-)
-
-// header is a segment's header.
-type header struct {
-	database   crypt.ID
-	segment    uint64
-	epoch      crypt.Epoch
-	first      uint64 // number of the first frame
-	previous   Tag
-	salt       crypt.Salt
-	commitment crypt.Commitment
-}
-
-// keyed returns the bytes that the segment's key is derived from.
-func (h *header) keyed() []byte {
-	b := make([]byte, headerSize)
-	copy(b, magic[:])
-	binary.BigEndian.PutUint16(b[8:], segmentVersion)
-	copy(b[18:], h.database[:])
-	binary.BigEndian.PutUint64(b[34:], h.segment)
-	binary.BigEndian.PutUint32(b[42:], uint32(h.epoch))
-	binary.BigEndian.PutUint64(b[46:], h.first)
-	copy(b[54:], h.previous[:])
-	copy(b[70:], h.salt[:])
-	return b[:headerKeyed]
-}
-
-func (h *header) marshal() []byte {
-	b := h.keyed()[:headerSize]
-	copy(b[headerKeyed:], h.commitment[:])
-	binary.BigEndian.PutUint32(b[508:], crc32.Checksum(b[:508], castagnoli))
-	return b
-}
-
-// unmarshal parses a header of headerSize bytes. Errors: ErrCorrupt, ErrTooNew.
-func (h *header) unmarshal(b []byte) error {
-	switch {
-	case len(b) < headerSize:
-		return fmt.Errorf("header of %d bytes: %w", len(b), ErrCorrupt)
-	case [8]byte(b[:8]) != magic:
-		return fmt.Errorf("not a log segment: %w", ErrCorrupt)
-	case crc32.Checksum(b[:508], castagnoli) != binary.BigEndian.Uint32(b[508:]):
-		return fmt.Errorf("header checksum: %w", ErrCorrupt)
-	case binary.BigEndian.Uint16(b[8:]) != segmentVersion:
-		return fmt.Errorf("segment version %d: %w", binary.BigEndian.Uint16(b[8:]), ErrTooNew)
-	case binary.BigEndian.Uint32(b[10:]) != 0:
-		return fmt.Errorf("segment features %#x: %w", binary.BigEndian.Uint32(b[10:]), ErrTooNew)
-	}
-	copy(h.database[:], b[18:])
-	h.segment = binary.BigEndian.Uint64(b[34:])
-	h.epoch = crypt.Epoch(binary.BigEndian.Uint32(b[42:]))
-	h.first = binary.BigEndian.Uint64(b[46:])
-	copy(h.previous[:], b[54:])
-	copy(h.salt[:], b[70:])
-	copy(h.commitment[:], b[headerKeyed:])
-	return nil
-}
-
-// frameCheck is the checksum in a frame's header.
-func frameCheck(salt *crypt.Salt, number uint64, size uint32) uint32 {
-	var b [crypt.SaltSize + 12]byte
-	copy(b[:], salt[:])
-	binary.BigEndian.PutUint64(b[crypt.SaltSize:], number)
-	binary.BigEndian.PutUint32(b[crypt.SaltSize+8:], size)
-	return crc32.Checksum(b[:], castagnoli)
-}
-
-// putFrameHeader fills the header in front of a sealed part.
-func putFrameHeader(b []byte, salt *crypt.Salt, number uint64, size uint32) {
-	binary.BigEndian.PutUint64(b, number)
-	binary.BigEndian.PutUint32(b[8:], size)
-	binary.BigEndian.PutUint32(b[12:], frameCheck(salt, number, size))
-}
-
-// parseFrameHeader returns ok if b begins a frame of this segment.
-func parseFrameHeader(b []byte, salt *crypt.Salt) (number uint64, size uint32, ok bool) {
-	number, size = binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])
-	if number == 0 || size < crypt.Overhead+TagSize || size > PayloadSizeMax+crypt.Overhead+TagSize {
-		return 0, 0, false
-	}
-	return number, size, binary.BigEndian.Uint32(b[12:]) == frameCheck(salt, number, size)
-}
-
-// alignFrame returns the next offset at which a frame may start.
-func alignFrame(off int64) int64 { return (off + frameAlign - 1) &^ (frameAlign - 1) }
-
-// Names of segments, and of files that are not one yet or no more.
-const (
-	segmentExt = ".wal"
-	spareExt   = ".spare" // made or recycled, without a durable header
-)
-
-func segmentName(n uint64) string { return fmt.Sprintf("%08d%s", n, segmentExt) }
-
-// parseName returns the number in a segment's name.
-func parseName(name string) (n uint64, ok bool) {
-	digits, ok := strings.CutSuffix(name, segmentExt)
+// parseSegmentName returns the number in a segment's file name.
+func parseSegmentName(name string) (number uint64, ok bool) {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
 	if !ok {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(digits, 10, 64)
-	return n, err == nil && n > 0 && segmentName(n) == name
+	number, err := strconv.ParseUint(digits, 10, 64)
+	return number, err == nil && number > 0 && segmentName(number) == name
+}
+
+func (c *Config) path(number uint64) string { return filepath.Join(c.Dir, segmentName(number)) }
+
+// list returns the numbers of the segments in the directory, ascending, and the
+// names of files that an earlier run left behind.
+func (c *Config) list() (segments []uint64, leftovers []string, err error) {
+	names, err := c.FS.List(c.Dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list write-ahead log: %w", err)
+	}
+	for _, name := range names {
+		if n, ok := parseSegmentName(name); ok {
+			segments = append(segments, n)
+		} else if strings.HasSuffix(name, buildSuffix) || strings.HasSuffix(name, recycledSuffix) {
+			leftovers = append(leftovers, name)
+		}
+	}
+	return segments, leftovers, nil
+}
+
+// Preallocation in bytes. A log that is hardly used stays small; a busy one
+// grows its segment seldom.
+const (
+	allocSizeMin  = 64 << 10
+	allocStepMax  = 8 << 20
+	segmentSizeOf = 64 << 20 // default
+)
+
+// segment is the file that takes frames.
+type segment struct {
+	number  uint64
+	path    string
+	file    vfs.File
+	key     *crypt.FileKey
+	epoch   crypt.Epoch
+	seed    uint32
+	end     int64 // where the next frame goes
+	alloc   int64 // size of the file
+	nFrames int
+	nSyncs  int  // syncs under way
+	retired bool // closed when the last of them ends
+}
+
+// create makes the segment that follows a position. When it returns, the
+// segment and its name are durable. recycled is the path of a file to use, or
+// empty.
+func (c *Config) create(number uint64, chain position, recycled string) (s *segment, err error) {
+	h := header{
+		database: c.Database, segment: number, epoch: c.Ring.Current(), salt: crypt.NewSalt(),
+		first: chain.frame + 1, before: chain.tag,
+	}
+	var raw [headerSize]byte
+	h.marshal(&raw)
+	key, commitment, err := c.Ring.Create(h.epoch, crypt.KindSegment, h.salt, keyInput(&raw))
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			key.Wipe()
+		}
+	}()
+	h.commitment = commitment
+	h.marshal(&raw)
+	path := c.path(number)
+	tmp := strings.TrimSuffix(path, segmentSuffix) + buildSuffix
+	alloc, err := c.build(tmp, recycled, &raw)
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	if err := c.FS.Rename(tmp, path); err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	if err := c.FS.SyncDir(c.Dir); err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	f, err := c.FS.OpenWrite(path) // anew: some systems do not rename open files
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	return &segment{
+		number: number, path: path, file: f, key: key, epoch: h.epoch, seed: seedOf(h.salt),
+		end: headerSize, alloc: alloc,
+	}, nil
+}
+
+// build writes a header under a temporary name, makes it durable and returns
+// the file's size.
+func (c *Config) build(tmp, recycled string, raw *[headerSize]byte) (size int64, err error) {
+	var f vfs.File
+	if recycled != "" {
+		if err := c.FS.Rename(recycled, tmp); err != nil {
+			return 0, err
+		}
+		f, err = c.FS.OpenWrite(tmp)
+	} else {
+		f, err = c.FS.Create(tmp)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if _, err := f.WriteAt(raw[:], 0); err != nil {
+		return 0, err
+	}
+	if err := f.Preallocate(allocSizeMin); err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	return f.Size()
+}
+
+// reserve makes room up to a size, in growing steps.
+func (s *segment) reserve(size, segmentSize int64) error {
+	if size <= s.alloc {
+		return nil
+	}
+	next := min(s.alloc+min(s.alloc, allocStepMax), max(segmentSize, size))
+	next = max(next, size)
+	if err := s.file.Preallocate(next); err != nil {
+		return err
+	}
+	s.alloc = next
+	return nil
+}
+
+// retire closes the file and wipes the key, at once or when the last sync on it
+// ends.
+func (s *segment) retire() error {
+	s.key.Wipe()
+	s.retired = true
+	if s.nSyncs > 0 {
+		return nil
+	}
+	return s.file.Close()
 }
