@@ -1,0 +1,226 @@
+package wal
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"path/filepath"
+)
+
+// Stats says what a log holds.
+type Stats struct {
+	Segments  int
+	Frames    uint64 // with a payload
+	Bytes     int64  // of payloads
+	LastFrame uint64
+	LastTag   [TagSize]byte
+
+	// Closed is true when the log was closed in order: nothing is missing then
+	// that was there when it was closed.
+	Closed bool
+
+	// Dropped is the number of frames that open behind one that does not, and
+	// were never durable: what a crash left of them is ignored.
+	Dropped int
+}
+
+// limit ends a reading before the end of the newest segment's file.
+type limit struct {
+	segment uint64
+	end     int64
+	chain   position
+}
+
+// recovered is what is known of a log after it was read.
+type recovered struct {
+	chain    position
+	last     uint64           // number of the newest segment, 0 when there is none
+	nFrames  int              // in the newest segment
+	segments map[uint64]int64 // used bytes by number
+}
+
+// Open reads the log from a floor, hands every payload to replay in order, and
+// begins a new segment. A payload is valid during the call. An error of replay
+// ends the reading and is returned as it is.
+//
+// A floor that was never stored is the zero Floor: then the log may be absent.
+// Errors: *SegmentError with ErrCorrupt, ErrTooNew, crypt.ErrWrongKey or
+// crypt.ErrNoEpoch; crypt.ErrWiped; the file system's. The log's files are
+// unchanged then.
+func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) error) (*Log, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.FS.MkdirAll(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("make log directory: %w", err)
+	}
+	if err := cfg.FS.SyncDir(filepath.Dir(filepath.Clean(cfg.Dir))); err != nil {
+		return nil, fmt.Errorf("make log directory: %w", err)
+	}
+	_, rec, err := recoverLog(context.Background(), cfg, floor, nil, replay)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.removeLeftovers(); err != nil {
+		return nil, err
+	}
+	number, _ := floor.start()
+	if rec.last > 0 {
+		// What was read may be in the system's cache only. The new segment's
+		// header vouches for it, so it must be durable first.
+		if err := cfg.syncSegment(rec.last); err != nil {
+			return nil, err
+		}
+		number = rec.last
+		if rec.nFrames > 0 {
+			number++ // else the new one takes the empty one's place and name
+		}
+	}
+	delete(rec.segments, number)
+	s, err := cfg.create(number, rec.chain, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Log{cfg: cfg, cur: s, chain: rec.chain, durable: rec.chain.frame, older: rec.segments}, nil
+}
+
+// Verify opens every frame from a floor on and changes nothing. The log must
+// not be open; see [Log.Verify]. Errors: as of [Open]; ctx's.
+func Verify(ctx context.Context, cfg Config, floor Floor) (Stats, error) {
+	st, _, err := recoverLog(ctx, cfg.withDefaults(), floor, nil, func(uint64, []byte) error { return nil })
+	return st, err
+}
+
+// recoverLog reads all segments from a floor on.
+func recoverLog(
+	ctx context.Context, cfg Config, floor Floor, until *limit, fn func(uint64, []byte) error,
+) (st Stats, rec recovered, err error) {
+	rec.segments = make(map[uint64]int64)
+	if err := floor.Validate(); err != nil {
+		return st, rec, err
+	}
+	first, chain := floor.start()
+	rec.chain = chain
+	numbers, err := cfg.chainOf(first, floor == Floor{}, until)
+	if err != nil {
+		return st, rec, err
+	}
+	count := func(frame uint64, payload []byte) error {
+		st.Frames++
+		st.Bytes += int64(len(payload))
+		return fn(frame, payload)
+	}
+	r := reader{cfg: cfg}
+	defer r.close()
+	for i, number := range numbers {
+		if err := r.open(number); err != nil {
+			return st, rec, err
+		}
+		if err := r.follows(rec.chain, cfg.path(rec.last), rec.segments[rec.last]); err != nil {
+			return st, rec, err
+		}
+		if until != nil && number == until.segment {
+			r.size = until.end
+		}
+		before := rec.chain.frame
+		end := int64(0)
+		if rec.chain, end, err = r.replay(ctx, rec.chain, count); err != nil {
+			return st, rec, err
+		}
+		if err := r.ends(ctx, i == len(numbers)-1, rec.chain, end, until, &st); err != nil {
+			return st, rec, err
+		}
+		st.Segments++
+		st.Closed = r.ended
+		rec.last, rec.nFrames = number, int(rec.chain.frame-before)
+		rec.segments[number] = end
+	}
+	st.LastFrame, st.LastTag = rec.chain.frame, rec.chain.tag
+	return st, rec, nil
+}
+
+// chainOf returns the numbers of the segments to read, which must follow each
+// other without a gap.
+func (c *Config) chainOf(first uint64, isNew bool, until *limit) ([]uint64, error) {
+	all, _, err := c.list()
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint64
+	for _, n := range all {
+		if n < first || until != nil && n > until.segment {
+			continue
+		}
+		if want := first + uint64(len(numbers)); n != want {
+			return nil, &SegmentError{Path: c.path(want), Op: "open segment", Err: corrupt("the segment is missing")}
+		}
+		numbers = append(numbers, n)
+	}
+	if len(numbers) == 0 && !isNew {
+		return nil, &SegmentError{Path: c.path(first), Op: "open segment", Err: corrupt("the segment is missing")}
+	}
+	return numbers, nil
+}
+
+// follows checks that the segment begins where the one before it ended, or at
+// the floor. When frames are missing, the error names the place where the
+// segment before ends too early.
+func (r *reader) follows(chain position, before string, end int64) error {
+	switch {
+	case r.head.first == chain.frame+1 && subtle.ConstantTimeCompare(r.head.before[:], chain.tag[:]) == 1:
+		return nil
+	case r.head.first > chain.frame+1 && end > 0:
+		what := fmt.Sprintf("it was durable and does not open; the next segment begins with frame %d", r.head.first)
+		return &SegmentError{Path: before, Offset: end, Frame: chain.frame + 1, Op: "read frame", Err: corrupt(what)}
+	default:
+		what := "it does not begin where the frames before it end: it belongs to another state of the database"
+		return &SegmentError{Path: r.path, Op: "open segment", Err: corrupt(what)}
+	}
+}
+
+// ends checks the end of a segment. One that is not the newest is checked by
+// the header of the next; the newest may have a torn tail.
+func (r *reader) ends(ctx context.Context, newest bool, chain position, end int64, until *limit, st *Stats) error {
+	switch {
+	case until != nil && r.head.segment == until.segment:
+		if chain != until.chain || end != until.end {
+			return r.fault(end, chain.frame+1, corrupt("a frame does not open"))
+		}
+		return nil
+	case !newest:
+		return nil
+	default:
+		n, err := r.verifyTail(ctx, chain, end)
+		st.Dropped = n
+		return err
+	}
+}
+
+// syncSegment makes what a segment holds durable.
+func (c *Config) syncSegment(number uint64) error {
+	f, err := c.FS.OpenWrite(c.path(number))
+	if err != nil {
+		return fmt.Errorf("sync recovered segment: %w", err)
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("sync recovered segment: %w", err)
+	}
+	return nil
+}
+
+// removeLeftovers removes what a crash left of segments in the making and of
+// files to be recycled.
+func (c *Config) removeLeftovers() error {
+	_, names, err := c.list()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := c.FS.Remove(filepath.Join(c.Dir, name)); err != nil {
+			return fmt.Errorf("remove leftover: %w", err)
+		}
+	}
+	return nil
+}
