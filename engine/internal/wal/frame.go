@@ -14,6 +14,9 @@ const PayloadSizeMax = 1 << 30
 // to the next one.
 const TagSize = crypt.TagSize
 
+// Tag is the tag that ends a sealed frame. It names the whole log up to there.
+type Tag = [TagSize]byte
+
 // frameAlign is what the offsets of frames are multiples of, in bytes. It is on
 // disk.
 //
@@ -96,8 +99,8 @@ func (h *frameHeader) unmarshal(b []byte, seed uint32) bool {
 
 // position is a place in the chain of frames.
 type position struct {
-	frame uint64        // number of the last frame, 0 before the first
-	tag   [TagSize]byte // its tag
+	frame uint64 // number of the last frame, 0 before the first
+	tag   Tag    // its tag
 }
 
 // alignUp rounds an offset up to where a frame may begin.

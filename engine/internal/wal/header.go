@@ -56,8 +56,8 @@ type header struct {
 	segment    uint64
 	epoch      crypt.Epoch
 	salt       crypt.Salt
-	first      uint64        // number of the segment's first frame
-	before     [TagSize]byte // tag of the frame before that one
+	first      uint64 // number of the segment's first frame
+	before     Tag    // tag of the frame before that one
 	commitment crypt.Commitment
 }
 

@@ -69,10 +69,10 @@ func (r *reader) open(number uint64) error {
 // frame is an opened frame.
 type frame struct {
 	frameHeader
-	before  [TagSize]byte // tag of the frame before
-	durable uint64        // last frame that was durable when this one was written
-	payload []byte        // valid until the reader's next call
-	tag     [TagSize]byte
+	before  Tag    // tag of the frame before
+	durable uint64 // last frame that was durable when this one was written
+	payload []byte // valid until the reader's next call
+	tag     Tag
 	end     int64 // offset behind the frame, aligned
 }
 

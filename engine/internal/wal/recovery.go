@@ -3,17 +3,19 @@ package wal
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 )
 
 // Stats says what a log holds.
 type Stats struct {
-	Segments  int
-	Frames    uint64 // with a payload
-	Bytes     int64  // of payloads
+	Segments  int64
+	Frames    int64 // with a payload
+	Bytes     int64 // of payloads
 	LastFrame uint64
-	LastTag   [TagSize]byte
+	LastTag   Tag
 
 	// Closed is true when the log was closed in order: nothing is missing then
 	// that was there when it was closed.
@@ -49,11 +51,8 @@ type recovered struct {
 // unchanged then.
 func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) error) (*Log, error) {
 	cfg = cfg.withDefaults()
-	if err := cfg.FS.MkdirAll(cfg.Dir); err != nil {
-		return nil, fmt.Errorf("make log directory: %w", err)
-	}
-	if err := cfg.FS.SyncDir(filepath.Dir(filepath.Clean(cfg.Dir))); err != nil {
-		return nil, fmt.Errorf("make log directory: %w", err)
+	if err := cfg.makeDir(); err != nil {
+		return nil, err
 	}
 	_, rec, err := recoverLog(context.Background(), cfg, floor, nil, replay)
 	if err != nil {
@@ -80,6 +79,75 @@ func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) err
 		return nil, err
 	}
 	return &Log{cfg: cfg, cur: s, chain: rec.chain, durable: rec.chain.frame, older: rec.segments}, nil
+}
+
+// Create makes a new, empty log, durably, and returns its floor. What a crash
+// left of an earlier creation is replaced; a directory with frames in it is
+// refused with ErrCorrupt, because they are somebody's.
+func Create(cfg Config) (Floor, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.makeDir(); err != nil {
+		return Floor{}, err
+	}
+	segments, _, err := cfg.list()
+	if err != nil {
+		return Floor{}, err
+	}
+	for _, number := range segments {
+		if err := cfg.verifyUnused(number); err != nil {
+			return Floor{}, err
+		}
+	}
+	if err := cfg.removeLeftovers(); err != nil {
+		return Floor{}, err
+	}
+	s, err := cfg.create(1, position{}, "")
+	if err != nil {
+		return Floor{}, err
+	}
+	if err := s.retire(); err != nil {
+		return Floor{}, fmt.Errorf("create log: %w", err)
+	}
+	return Floor{Segment: 1, Frame: 1}, nil
+}
+
+// verifyUnused checks that a segment is one that a creation leaves behind: the
+// first, with nothing but zeros behind its header.
+func (c *Config) verifyUnused(number uint64) (err error) {
+	path := c.path(number)
+	f, err := c.FS.Open(path)
+	if err != nil {
+		return fmt.Errorf("create log: %w", err)
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	size, err := f.Size()
+	if err != nil {
+		return fmt.Errorf("create log: %w", err)
+	}
+	b := make([]byte, allocSizeMin)
+	n, err := f.ReadAt(b, headerSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("create log: %w", err)
+	}
+	used := number != 1 || size > allocSizeMin
+	for _, c := range b[:n] {
+		used = used || c != 0
+	}
+	if used {
+		return &SegmentError{Path: path, Op: "creation", Err: corrupt("the directory holds the log of a database without a catalog")}
+	}
+	return nil
+}
+
+// makeDir makes the log's directory, durably.
+func (c *Config) makeDir() error {
+	if err := c.FS.MkdirAll(c.Dir); err != nil {
+		return fmt.Errorf("make log directory: %w", err)
+	}
+	if err := c.FS.SyncDir(filepath.Dir(filepath.Clean(c.Dir))); err != nil {
+		return fmt.Errorf("make log directory: %w", err)
+	}
+	return nil
 }
 
 // Verify opens every frame from a floor on and changes nothing. The log must

@@ -68,7 +68,7 @@ func (c Config) withDefaults() Config {
 type Floor struct {
 	Segment uint64
 	Frame   uint64
-	Tag     [TagSize]byte
+	Tag     Tag
 }
 
 // start returns the first segment's number and the position before it.
@@ -81,7 +81,7 @@ func (f Floor) start() (number uint64, chain position) {
 
 // Validate checks that a floor that was read from storage can be one.
 func (f Floor) Validate() error {
-	if f == (Floor{}) || f.Segment > 0 && f.Frame > 0 && (f.Frame > 1 || f.Tag == [TagSize]byte{}) {
+	if f == (Floor{}) || f.Segment > 0 && f.Frame > 0 && (f.Frame > 1 || f.Tag == Tag{}) {
 		return nil
 	}
 	return corrupt("the floor is no place in a log")
@@ -318,7 +318,7 @@ func (l *Log) release(number uint64) error {
 
 // Position returns the number and the tag of the last frame appended, 0 and
 // zeros before the first.
-func (l *Log) Position() (frame uint64, tag [TagSize]byte) {
+func (l *Log) Position() (frame uint64, tag Tag) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.chain.frame, l.chain.tag

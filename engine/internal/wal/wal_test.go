@@ -122,7 +122,7 @@ func TestAppendReopenReplay(t *testing.T) {
 			t.Fatalf("append after close: %v", err)
 		}
 		st, err := Verify(context.Background(), cfg, Floor{})
-		if err != nil || st.Frames != uint64(n) || st.Closed != (round%2 == 1) {
+		if err != nil || st.Frames != int64(n) || st.Closed != (round%2 == 1) {
 			t.Fatalf("verify: %+v %v, want %d frames", st, err, n)
 		}
 		l, c = mustOpen(t, cfg, Floor{})
