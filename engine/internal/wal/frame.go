@@ -34,8 +34,10 @@ const (
 	frameOverhead     = frameHeaderSize + crypt.Overhead + contentHeaderSize
 )
 
-const _ = uint(frameOverhead - 72) // on disk
-const _ = uint(72 - frameOverhead)
+const (
+	_ = uint(frameOverhead - 72) // on disk
+	_ = uint(72 - frameOverhead)
+)
 
 // Kinds of frames. They are on disk and in the associated data.
 const (

@@ -191,14 +191,14 @@ func (r *reader) window(off int64, n int) ([]byte, error) {
 	}
 	if n > len(r.mem) {
 		r.freeMemory()
-		mem, err := offheap.Alloc(max(n, readSize))
+		mem, err := offheap.Alloc(max(n, int(min(readSize, r.size))))
 		if err != nil {
 			return nil, err
 		}
 		r.mem = mem
 	}
 	r.off, r.n = off, 0
-	want := min(int64(max(n, readSize)), r.size-off)
+	want := min(int64(len(r.mem)), r.size-off)
 	if want <= 0 {
 		return nil, nil
 	}

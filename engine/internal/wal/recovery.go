@@ -37,7 +37,7 @@ type limit struct {
 type recovered struct {
 	chain    position
 	last     uint64           // number of the newest segment, 0 when there is none
-	nFrames  int              // in the newest segment
+	nFrames  uint64           // in the newest segment
 	segments map[uint64]int64 // used bytes by number
 }
 
@@ -198,7 +198,7 @@ func recoverLog(
 		}
 		st.Segments++
 		st.Closed = r.ended
-		rec.last, rec.nFrames = number, int(rec.chain.frame-before)
+		rec.last, rec.nFrames = number, rec.chain.frame-before
 		rec.segments[number] = end
 	}
 	st.LastFrame, st.LastTag = rec.chain.frame, rec.chain.tag

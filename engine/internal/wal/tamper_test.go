@@ -39,10 +39,7 @@ func read(tb testing.TB, cfg Config) image {
 
 // with returns a copy in which one file is replaced, or removed by nil.
 func (im image) with(name string, b []byte) image {
-	out := image{}
-	for n, v := range im {
-		out[n] = v
-	}
+	out := maps.Clone(im)
 	if out[name] = b; b == nil {
 		delete(out, name)
 	}
@@ -130,7 +127,7 @@ func frameSpan(ends []int64, i int) (from, to int64) {
 
 // TestTruncateAtEveryByte cuts the newest segment at every length: what is
 // left of its frames is replayed, whole ones alone, and a header that is cut is
-// damage. (FORMAT: W5, W12)
+// damage: FORMAT W9, W12.
 func TestTruncateAtEveryByte(t *testing.T) {
 	cfg := testConfig(t)
 	l, ends := small(t, cfg, 4)
@@ -164,7 +161,7 @@ func TestTruncateAtEveryByte(t *testing.T) {
 }
 
 // TestZeroTailAtEveryByte is a crash in which the last frame arrived in part, or
-// arrived behind zeros. (W12)
+// arrived behind zeros: W12.
 func TestZeroTailAtEveryByte(t *testing.T) {
 	cfg := testConfig(t)
 	l, ends := small(t, cfg, 3)
@@ -194,8 +191,8 @@ func TestZeroTailAtEveryByte(t *testing.T) {
 
 // TestFlipEveryByte flips one bit in every byte of a log of two segments that
 // was closed in order: in a header or a frame it is detected, between frames it
-// changes nothing. Only the end frame, which holds nothing, may be lost. (W3, W4,
-// W11, W13)
+// changes nothing. Only the end frame, which holds nothing, may be lost: W3, W4,
+// W8, W9, W13.
 func TestFlipEveryByte(t *testing.T) {
 	cfg := testConfig(t)
 	l, _ := small(t, cfg, 3)
@@ -241,7 +238,7 @@ func TestFlipEveryByte(t *testing.T) {
 
 // TestUnsyncedFramesInAnyPart is a crash that keeps any subset of the frames
 // that were not synced: the log opens with those before the first missing one.
-// With a sync in between, a missing frame is an error. (W12, W13)
+// With a sync in between, a missing frame is an error: W5, W6, W12, W13.
 func TestUnsyncedFramesInAnyPart(t *testing.T) {
 	cfg := testConfig(t)
 	l, _ := mustOpen(t, cfg, Floor{})
@@ -289,7 +286,7 @@ func TestUnsyncedFramesInAnyPart(t *testing.T) {
 	}
 }
 
-// TestSegmentTampering changes whole files. (W6 to W10)
+// TestSegmentTampering changes whole files: W9, W10, W11.
 func TestSegmentTampering(t *testing.T) {
 	cfg := testConfig(t)
 	l, _ := small(t, cfg, 2)
@@ -363,7 +360,7 @@ func TestWrongKey(t *testing.T) {
 	}
 }
 
-// TestHeaderVectors are headers with one defect each. (W2 to W4)
+// TestHeaderVectors are headers with one defect each: W3, W9.
 func TestHeaderVectors(t *testing.T) {
 	cfg := testConfig(t)
 	l, _ := small(t, cfg, 1)
@@ -402,16 +399,20 @@ func TestHeaderVectors(t *testing.T) {
 		}
 		im.with(name, b).put(t, cfg)
 		_, err := Verify(context.Background(), cfg, Floor{})
+		nKinds := 0
 		for _, kind := range []error{ErrCorrupt, ErrTooNew, crypt.ErrNoEpoch, crypt.ErrWrongKey} {
-			if errors.Is(err, kind) != (kind == c.want) {
-				t.Errorf("%s: %v, want %v", c.what, err, c.want)
+			if errors.Is(err, kind) {
+				nKinds++
 			}
+		}
+		if !errors.Is(err, c.want) || nKinds != 1 {
+			t.Errorf("%s: %v, want %v alone", c.what, err, c.want)
 		}
 	}
 }
 
 // TestRecycledSegments reuses files that are full of old frames: none of them
-// may show, wherever the new ones end. (W8)
+// may show, wherever the new ones end: W2.
 func TestRecycledSegments(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.MaxRecycled = 2
@@ -450,7 +451,7 @@ func TestRecycledSegments(t *testing.T) {
 }
 
 // TestCrashWhileRecycling lists what a crash between two steps leaves: files
-// that have no segment's name are removed.
+// that have no segment's name are removed: W1.
 func TestCrashWhileRecycling(t *testing.T) {
 	cfg := testConfig(t)
 	l, _ := small(t, cfg, 3)
@@ -590,5 +591,52 @@ func TestErrorsNameThePlace(t *testing.T) {
 	}
 	if got := fmt.Sprint(&SegmentError{Path: "p", Op: "read header", Err: ErrTooNew}); !strings.HasPrefix(got, "read header of p: ") {
 		t.Error(got)
+	}
+}
+
+// TestForgedFrames writes frames behind the log with the segment's own key: W11,
+// W14.
+func TestForgedFrames(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		number  uint64
+		before  Tag
+		durable uint64
+		kind    byte
+		payload string
+		nCopies int // of its header alone, behind the end
+	}{
+		{"number skipped", 4, Tag{}, 2, frameData, "x", 0},
+		{"number repeated", 2, Tag{}, 1, frameData, "x", 0},
+		{"tag of another", 3, Tag{1}, 2, frameData, "x", 0},
+		{"durable in the future", 3, Tag{}, 3, frameData, "x", 0},
+		{"end frame with a payload", 3, Tag{}, 2, frameEnd, "x", 0},
+		{"headers without end", 9, Tag{}, 2, frameData, strings.Repeat("x", 30000), 8},
+	} {
+		cfg := testConfig(t)
+		l, ends := small(t, cfg, 2)
+		if c.before == (Tag{}) {
+			c.before = l.chain.tag
+		}
+		content := append(bytes.Clone(c.before[:]), binary.BigEndian.AppendUint64(nil, c.durable)...)
+		content = append(content, c.payload...)
+		h := frameHeader{number: c.number, size: uint32(len(content) + crypt.Overhead), kind: c.kind}
+		b := make([]byte, frameHeaderSize)
+		h.marshal(b, l.cur.seed)
+		header := bytes.Clone(b)
+		b = l.cur.key.Seal(b, content, crypt.PlaceAAD(c.number, c.kind))
+		l.Wipe()
+		im := read(t, cfg)
+		name := im.newest()
+		file := append(bytes.Clone(im[name]), make([]byte, 64<<10)...)
+		if c.nCopies == 0 {
+			copy(file[ends[2]:], b)
+		}
+		for i := range c.nCopies {
+			copy(file[ends[2]+int64(i+1)*frameAlign:], header)
+		}
+		if _, err := im.with(name, file).replayed(t, cfg, Floor{}); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", c.what, err)
+		}
 	}
 }

@@ -27,6 +27,7 @@ package wal
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -148,12 +149,12 @@ func (l *Log) write(kind byte, payloadSize int, parts [][]byte) error {
 	if err := l.grow(size); err != nil {
 		return err
 	}
-	h := frameHeader{number: l.chain.frame + 1, size: uint32(size - frameHeaderSize), kind: kind}
+	h := frameHeader{number: l.chain.frame + 1, kind: kind}
+	h.size = uint32(size - frameHeaderSize) //nolint:gosec // G115: a payload has at most 1 GiB
 	h.marshal(l.buf, s.seed)
 	content := l.buf[frameHeaderSize:frameHeaderSize]
 	content = append(content, l.chain.tag[:]...)
-	content = append(content, byte(l.durable>>56), byte(l.durable>>48), byte(l.durable>>40), byte(l.durable>>32),
-		byte(l.durable>>24), byte(l.durable>>16), byte(l.durable>>8), byte(l.durable))
+	content = binary.BigEndian.AppendUint64(content, l.durable)
 	for _, p := range parts {
 		content = append(content, p...)
 	}

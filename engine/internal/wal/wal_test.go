@@ -255,7 +255,7 @@ func TestSegmentsFillUp(t *testing.T) {
 	c.want(t, 0, n)
 }
 
-// TestIdleStaysSmall opens a log many times without writing.
+// TestIdleStaysSmall opens a log many times without writing: W6.
 func TestIdleStaysSmall(t *testing.T) {
 	cfg := testConfig(t)
 	l, _ := mustOpen(t, cfg, Floor{})
@@ -498,6 +498,7 @@ func TestEveryFault(t *testing.T) {
 	}
 }
 
+// TestFailureIsSticky: W7.
 func TestFailureIsSticky(t *testing.T) {
 	for _, what := range []string{"append", "sync", "rotate"} {
 		cfg := testConfig(t)
@@ -534,9 +535,7 @@ func TestSyncBesideAppendAndRotate(t *testing.T) {
 	var wg sync.WaitGroup
 	const perWriter = 60
 	for range 4 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for i := range perWriter {
 				if _, err := l.Append([]byte(payloadOf(i))); err != nil {
 					t.Error(err)
@@ -545,7 +544,7 @@ func TestSyncBesideAppendAndRotate(t *testing.T) {
 					t.Error(err)
 				}
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	mustDo(t, l.Close())
@@ -593,58 +592,16 @@ func TestBufferHoldsNoPlaintext(t *testing.T) {
 	}
 }
 
-func BenchmarkAppendSync(b *testing.B) {
-	for _, size := range []int{100, 4000, 100_000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			cfg := testConfig(b)
-			cfg.SegmentSize = 64 << 20
-			l, _ := mustOpen(b, cfg, Floor{})
-			payload := make([]byte, size)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := l.Append(payload); err != nil {
-					b.Fatal(err)
-				}
-				if err := l.Sync(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkAppend(b *testing.B) {
-	cfg := testConfig(b)
-	l, _ := mustOpen(b, cfg, Floor{})
-	payload := make([]byte, 100)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := l.Append(payload); err != nil {
-			b.Fatal(err)
+func TestAppendDoesNotAllocate(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.SegmentSize = 64 << 20
+	l, _ := mustOpen(t, cfg, Floor{})
+	payload := make([]byte, 1000)
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := l.Append(payload, payload); err != nil {
+			t.Error(err)
 		}
-	}
-}
-
-// BenchmarkPlainSync writes and syncs the same bytes to a preallocated file.
-func BenchmarkPlainSync(b *testing.B) {
-	for _, size := range []int{100, 4000, 100_000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			f, err := vfs.OS().Create(filepath.Join(b.TempDir(), "plain"))
-			mustDo(b, err)
-			defer func() { _ = f.Close() }()
-			mustDo(b, f.Preallocate(64<<20))
-			mustDo(b, f.Sync())
-			buf := make([]byte, size)
-			off := int64(0)
-			b.SetBytes(int64(size))
-			for b.Loop() {
-				if _, err := f.WriteAt(buf, off%(63<<20)); err != nil {
-					b.Fatal(err)
-				}
-				mustDo(b, f.SyncData())
-				off = alignUp(off + int64(size))
-			}
-		})
+	}); n >= 1 {
+		t.Errorf("Append allocates %v times", n)
 	}
 }
