@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 )
 
@@ -122,7 +123,22 @@ func (k *FileKey) Seal(dst, plain []byte, aad AAD) []byte {
 	if k.wiped.Load() {
 		panic("crypt: seal with a wiped key")
 	}
-	return k.aead.Seal(dst, nil, plain, aad[:])
+	a := borrowAAD(aad)
+	defer aadPool.Put(a)
+	return k.aead.Seal(dst, nil, plain, a[:])
+}
+
+// aadPool keeps associated data off the path's allocations: what is handed to
+// an interface escapes to the heap.
+var aadPool = sync.Pool{New: func() any { return new(AAD) }}
+
+func borrowAAD(aad AAD) *AAD {
+	a, ok := aadPool.Get().(*AAD)
+	if !ok {
+		a = new(AAD)
+	}
+	*a = aad
+	return a
 }
 
 // Open appends the plaintext of sealed to dst and returns the extended slice.
@@ -138,7 +154,9 @@ func (k *FileKey) Open(dst, sealed []byte, aad AAD) ([]byte, error) {
 	if len(sealed) < Overhead {
 		return dst, ErrAuth
 	}
-	out, err := k.aead.Open(dst, nil, sealed, aad[:])
+	a := borrowAAD(aad)
+	defer aadPool.Put(a)
+	out, err := k.aead.Open(dst, nil, sealed, a[:])
 	if err != nil {
 		return dst, ErrAuth
 	}
