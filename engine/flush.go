@@ -83,6 +83,8 @@ func (s *session) flushOldest(ctx context.Context) error {
 	}
 	t.unref()
 	kick(s.merges)
+	s.manifestMu.Lock() // a verification may be reading the log
+	defer s.manifestMu.Unlock()
 	return s.log.Release(t.floor)
 }
 

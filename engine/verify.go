@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
-	"github.com/byokdb/byokdb/engine/internal/wal"
 )
 
 // VerifyReport says what a verification read, and what it did not check.
@@ -105,7 +104,7 @@ func (db *DB) verifyLog(ctx context.Context, s *session, report *VerifyReport) e
 	if s.manifest == nil {
 		return db.check()
 	}
-	st, err := wal.Verify(ctx, db.walConfig(s.ring), s.manifest.Floor)
+	st, err := s.log.Verify(ctx, s.manifest.Floor)
 	if err != nil {
 		return fmt.Errorf("verify log: %w", err)
 	}
