@@ -74,7 +74,10 @@ func (s *csvSource) read() ([]string, error) {
 		return nil, fmt.Errorf("read input: %w", err)
 	}
 	s.offset = s.r.InputOffset()
-	s.line = max(s.m.mark(s.offset)-1, 1)
+	s.line = s.m.mark(s.offset)
+	if s.m.lastEnd == s.offset { // the newline belongs to the row
+		s.line--
+	}
 	return row, nil
 }
 

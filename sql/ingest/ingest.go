@@ -94,6 +94,7 @@ type ingestion struct {
 	res     Result
 	records int64 // read so far
 	batch   []record
+	size    int // of the records in batch, bytes
 	places  []int
 }
 
@@ -115,7 +116,8 @@ func (g *ingestion) run(ctx context.Context, r io.Reader) error {
 		if end, err = g.fill(ctx); err != nil {
 			return err
 		}
-		for len(g.batch) > 0 && err == nil {
+		all := end || g.size >= batchSizeMax
+		for err == nil && (len(g.batch) >= g.o.BatchRows || all && len(g.batch) > 0) {
 			err = g.flush(ctx)
 		}
 		if err != nil {
@@ -131,11 +133,11 @@ func (g *ingestion) run(ctx context.Context, r io.Reader) error {
 // fill reads the records of the next batch, of the whole sample at first. It
 // reports whether the input has ended.
 func (g *ingestion) fill(ctx context.Context) (bool, error) {
-	want, size := g.o.BatchRows, 0
+	want := g.o.BatchRows
 	if g.res.Batches == 0 {
 		want = max(want, sampleRows)
 	}
-	for len(g.batch) < want && size < batchSizeMax {
+	for len(g.batch) < want && g.size < batchSizeMax {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
@@ -155,7 +157,7 @@ func (g *ingestion) fill(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, g.fail(g.records, err)
 		}
-		size += rec.size
+		g.size += rec.size
 		g.batch = append(g.batch, rec)
 	}
 	return false, nil
@@ -181,6 +183,9 @@ func (g *ingestion) flush(ctx context.Context) error {
 	g.res.Rows += int64(n)
 	g.res.Bytes = g.batch[n-1].end
 	g.res.Batches++
+	for _, rec := range g.batch[:n] {
+		g.size -= rec.size
+	}
 	clear(g.batch[:n])
 	g.batch = g.batch[:copy(g.batch, g.batch[n:])]
 	if g.o.Progress != nil {

@@ -43,7 +43,7 @@ func (s *jsonSource) next() (record, error) {
 	}
 	s.raw = s.raw[:0]
 	if err := s.dec.Decode(&s.raw); err != nil {
-		if err == io.EOF { //nolint:errorlint // Decode returns io.EOF as it is
+		if err == io.EOF && !s.array { //nolint:errorlint // Decode returns io.EOF as it is
 			return record{}, io.EOF
 		}
 		return record{}, s.fail(err)

@@ -53,7 +53,7 @@ func newSource(r io.Reader, format Format) (source, error) {
 	}
 	if format == Auto {
 		format = CSV
-		if first == '{' || first == '[' {
+		if first == '{' || first == '[' || first == 0 { // nothing but space is no record either way
 			format = JSON
 		}
 	}
@@ -77,6 +77,7 @@ type meter struct {
 	recordAt int64   // offset at which the present record begins
 	ends     []int64 // offsets behind the newlines that mark has not passed
 	lines    int64   // newlines that mark has passed
+	lastEnd  int64   // offset behind the last of them
 }
 
 func (m *meter) Read(p []byte) (int, error) {
@@ -99,6 +100,9 @@ func (m *meter) mark(offset int64) int64 {
 	i := 0
 	for i < len(m.ends) && m.ends[i] <= offset {
 		i++
+	}
+	if i > 0 {
+		m.lastEnd = m.ends[i-1]
 	}
 	m.ends = m.ends[:copy(m.ends, m.ends[i:])]
 	m.lines += int64(i)
