@@ -5,7 +5,6 @@ import (
 	stdsql "database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -64,34 +63,14 @@ func withDatabase(ctx context.Context, dir string, fn func(d *database) error) e
 
 // describe says an error so that a person knows what to do.
 func describe(err error) string {
-	text := printable(err.Error())
 	if ke, ok := errors.AsType[*engine.KeyError](err); ok {
-		return describeKeyError(ke)
+		err = ke // it says all, whatever was being done
 	}
+	text := printable(err.Error())
 	if errors.Is(err, engine.ErrInUse) {
 		return text + "; end that process, or ask through it"
 	}
 	return text
-}
-
-// describeKeyError says class, since when, when the wipe comes and what the
-// provider said.
-func describeKeyError(e *engine.KeyError) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "key unavailable: %s", e.Class)
-	if e.State != engine.Active {
-		fmt.Fprintf(&b, ", %s", e.State)
-	}
-	if !e.Since.IsZero() {
-		fmt.Fprintf(&b, ", since %s", stamp(e.Since))
-	}
-	if !e.WipeAt.IsZero() {
-		fmt.Fprintf(&b, ", memory is wiped at %s", stamp(e.WipeAt))
-	}
-	if e.Message != "" {
-		fmt.Fprintf(&b, ": %s", printable(e.Message))
-	}
-	return b.String()
 }
 
 // stamp formats a time to the second, in the local zone.
