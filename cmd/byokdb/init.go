@@ -78,7 +78,7 @@ func initDir(cmd *cobra.Command, dir, uri string, p engine.Policy) (err error) {
 	}
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "database  %s\n", st.Database)
-	fmt.Fprintf(out, "key       %s\n", keyLabel(key.KeyID(), key.Development()))
+	fmt.Fprintf(out, "key       %s\n", keyLabel(st.Key.KeyID, st.Key.Development))
 	fmt.Fprintf(out, "bound     %v from the key's refusal to the database's\n", st.Key.Bound)
 	fmt.Fprintf(out, "deadline  %v, then %s\n", st.Key.Policy.Deadline, deadlineWord(st.Key.Policy.OnDeadline))
 	return nil

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/byokdb/byokdb/internal/devkms"
+	"github.com/byokdb/byokdb/testdata"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"byokdb": main})
+}
+
+// TestScripts runs testdata/script. Beside testscript's own commands there are
+//
+//	exits CODE COMMAND…   the command ends with that code
+//	kms                   start a KMS for development; sets $KMS_ENDPOINT, $KMS_ARN and $KMS_URI
+//	golist FILE           write go list -json std to FILE
+//	damage DIR            flip a bit in the middle of the log's or a run's sealed bytes
+//
+// and $DATA holds airports.csv and routes.csv.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("DATA", env.Cd+"/data")
+			if err := os.Mkdir(env.Cd+"/data", 0o700); err != nil {
+				return err
+			}
+			for name, text := range map[string]string{"airports.csv": testdata.Airports, "routes.csv": testdata.Routes} {
+				if err := os.WriteFile(env.Cd+"/data/"+name, []byte(text), 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":  scriptExits,
+			"kms":    scriptKMS,
+			"golist": scriptGoList,
+			"damage": scriptDamage,
+		},
+	})
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		ee, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = ee.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func scriptKMS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: kms")
+	}
+	server, err := devkms.New("")
+	ts.Check(err)
+	arn, err := server.CreateKey()
+	ts.Check(err)
+	l, err := devkms.Listen("127.0.0.1:0")
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx, l) }()
+	ts.Defer(func() {
+		cancel()
+		<-served
+	})
+	endpoint := devkms.Endpoint(l)
+	ts.Setenv("KMS_ENDPOINT", endpoint)
+	ts.Setenv("KMS_ARN", arn)
+	ts.Setenv("KMS_URI", devKeyURI(endpoint, arn))
+}
+
+func scriptGoList(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: golist FILE")
+	}
+	out, err := exec.Command("go", "list", "-json", "std").Output()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), out, 0o600))
+}
+
+// scriptDamage flips a bit a little way into the first run, or into the first
+// log segment when there is no run: behind the header, within sealed bytes.
+func scriptDamage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: damage DIR")
+	}
+	for _, pattern := range []string{"runs/*.run", "wal/*.wal"} {
+		files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), pattern))
+		ts.Check(err)
+		if len(files) == 0 {
+			continue
+		}
+		b, err := os.ReadFile(files[0])
+		ts.Check(err)
+		const at = 700
+		if len(b) <= at {
+			ts.Fatalf("%s has %d bytes", files[0], len(b))
+		}
+		b[at] ^= 1
+		ts.Check(os.WriteFile(files[0], b, 0o600))
+		return
+	}
+	ts.Fatalf("%s has no files to damage", args[0])
+}
