@@ -82,7 +82,7 @@ func (s *shell) converse(ctx context.Context, in, out *os.File) error {
 
 // readEdited reads one line with the terminal in raw mode.
 func readEdited(editor *term.Terminal, t *tty) (line string, err error) {
-	fd := int(t.in.Fd()) //nolint:gosec // a descriptor is small
+	fd := int(t.in.Fd())
 	state, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", err
@@ -93,7 +93,7 @@ func readEdited(editor *term.Terminal, t *tty) (line string, err error) {
 			fmt.Fprintln(t.out)
 		}
 	}()
-	if w, h, sizeErr := term.GetSize(int(t.out.Fd())); sizeErr == nil && w > 0 { //nolint:gosec // as above
+	if w, h, sizeErr := term.GetSize(int(t.out.Fd())); sizeErr == nil && w > 0 {
 		if err := editor.SetSize(w, h); err != nil {
 			return "", err
 		}
@@ -117,7 +117,7 @@ func (s *shell) completions(ctx context.Context) []string {
 	}
 	for _, t := range tables {
 		words = append(words, t)
-		rows, err := s.d.sql.QueryContext(ctx, `SELECT * FROM "`+strings.ReplaceAll(t, `"`, `""`)+`" LIMIT 0`)
+		rows, err := s.d.sql.QueryContext(ctx, `SELECT * FROM "`+strings.ReplaceAll(t, `"`, `""`)+`" LIMIT 0`) //nolint:gosec // the name is quoted
 		if err != nil {
 			continue
 		}

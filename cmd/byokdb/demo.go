@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	stdsql "database/sql"
 
 	"github.com/spf13/cobra"
 
@@ -246,11 +245,11 @@ func (s *story) show(question, answer string) {
 	s.say("")
 }
 
-// disable takes the key away and returns when the KMS refuses it, and how
-// long the database went on until it refused too.
-func (s *story) disable(ctx context.Context) (time.Time, time.Duration, error) {
+// disable takes the key away, waits until the database refuses, and returns
+// when the KMS began to.
+func (s *story) disable(ctx context.Context) (time.Time, error) {
 	if err := admin.Disable(ctx, s.endpoint, s.arn); err != nil {
-		return time.Time{}, 0, err
+		return time.Time{}, err
 	}
 	off := time.Now()
 	bound := s.eng.Status().Key.Bound
@@ -265,22 +264,22 @@ func (s *story) disable(ctx context.Context) (time.Time, time.Duration, error) {
 	})
 	took := time.Since(off)
 	if err != nil {
-		return off, took, fmt.Errorf("queries are still answered %v after the key was disabled: %w", took, err)
+		return off, fmt.Errorf("queries are still answered %v after the key was disabled: %w", took, err)
 	}
 	ke, ok := errors.AsType[*engine.KeyError](refusal)
 	if !ok || !errors.Is(refusal, engine.ErrKeyUnavailable) {
-		return off, took, fmt.Errorf("the refusal does not name the key: %w", refusal)
+		return off, fmt.Errorf("the refusal does not name the key: %w", refusal)
 	}
 	if ke.Class != crypt.ClassDenied {
-		return off, took, fmt.Errorf("the refusal is of class %v, not denied", ke.Class)
+		return off, fmt.Errorf("the refusal is of class %v, not denied", ke.Class)
 	}
 	if took > bound+demoSlack {
-		return off, took, fmt.Errorf("refused after %v, later than %v", took, bound)
+		return off, fmt.Errorf("refused after %v, later than %v", took, bound)
 	}
 	s.say("the KMS refuses the key; %d more queries were answered under the lease, then", answered)
 	s.say("refused after %.2f s (at most %v was promised):", took.Seconds(), bound)
 	s.say("  %s", printable(ke.Error()))
-	return off, took, nil
+	return off, nil
 }
 
 // enable gives the key back and waits until the question is answered as at
@@ -308,7 +307,7 @@ func (s *story) enable(ctx context.Context) error {
 
 func (s *story) takeAway(ctx context.Context) error {
 	s.title(4, "The customer disables the key")
-	_, _, err := s.disable(ctx)
+	_, err := s.disable(ctx)
 	return err
 }
 
@@ -319,15 +318,12 @@ func (s *story) giveBack(ctx context.Context) error {
 
 func (s *story) takeAwayForLong(ctx context.Context) error {
 	s.title(6, "The customer disables it, and it stays away")
-	before := s.eng.Status()
-	if before.MemtableBytes+before.CacheBytes == 0 {
-		return errors.New("there is nothing in memory that could be wiped")
-	}
-	off, _, err := s.disable(ctx)
+	policy, bound := s.eng.Status().Key.Policy, s.eng.Status().Key.Bound
+	off, err := s.disable(ctx)
 	if err != nil {
 		return err
 	}
-	limit := before.Key.Policy.Deadline + before.Key.Bound + demoSlack
+	limit := policy.Deadline + bound + demoSlack
 	err = poll(ctx, limit, func() bool {
 		st := s.eng.Status()
 		return st.Key.State == engine.Paused && st.MemtableBytes+st.CacheBytes == 0
@@ -340,10 +336,17 @@ func (s *story) takeAwayForLong(ctx context.Context) error {
 	if _, err := s.query(ctx, demoQuestion); !errors.Is(err, engine.ErrKeyUnavailable) {
 		return fmt.Errorf("a paused database answers: %w", err)
 	}
-	s.say("paused and wiped %.2f s after the key was disabled:", took.Seconds())
-	s.say("  memtables   %9s → %s", sizeText(before.MemtableBytes), sizeText(after.MemtableBytes))
-	s.say("  page cache  %9s → %s", sizeText(before.CacheBytes), sizeText(after.CacheBytes))
-	s.say("  data keys, file keys, log buffers and plans: zeroed; the Go heap scrubbed and given back")
+	w := after.LastWipe
+	if w == nil || w.At.Before(off) || w.MemtableBytes+w.CacheBytes == 0 {
+		return errors.New("the database does not report a wipe")
+	}
+	s.say("paused and wiped %.2f s after the key was disabled. What was in memory and is not any more:", took.Seconds())
+	s.say("  memtables    %9s → %s", sizeText(w.MemtableBytes), sizeText(after.MemtableBytes))
+	s.say("  page cache   %9s → %s", sizeText(w.CacheBytes), sizeText(after.CacheBytes))
+	s.say("  data keys, the keys of the log and of %s, log buffers and plans", counted(int64(w.Runs), "run", "runs"))
+	if w.HeapScrubbed {
+		s.say("  dead objects of the Go heap, scrubbed and given back to the operating system")
+	}
 	return nil
 }
 
@@ -383,14 +386,15 @@ func (s *story) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
-	if v.Entries == 0 || v.Bytes == 0 {
-		return errors.New("verify opened nothing")
+	if v.Records < testdata.AirportRows+testdata.RouteRows {
+		return fmt.Errorf("verify found %d records", v.Records)
 	}
 	files, size, err := s.search(demoMarker)
 	if err != nil {
 		return err
 	}
-	s.say("verify opened %d pages of %d runs and %d frames of %d log segments: no faults", v.Pages, v.Runs, v.Frames, v.Segments)
+	s.say("verify opened %s, %s and %s, with %d records: no faults",
+		counted(v.Pages, "page", "pages"), counted(v.Frames, "log frame", "log frames"), counted(v.Journal, "journal entry", "journal entries"), v.Records)
 	s.say("%q is in the data and in none of the %d files (%s)", demoMarker, files, sizeText(size))
 	return s.close()
 }

@@ -128,6 +128,7 @@ func lastLines(s string) string {
 }
 
 func TestHolderFollowsTheKey(t *testing.T) {
+	t.Parallel()
 	for _, holder := range [][]string{{"shell"}, {"exec", "--keep-going", "--format", "csv"}} {
 		t.Run(holder[0], func(t *testing.T) {
 			t.Parallel()

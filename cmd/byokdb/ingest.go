@@ -159,8 +159,8 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	pr, pw := io.Pipe()
 	go func() {
 		_, err := io.Copy(pw, r)
-		pw.CloseWithError(err) // nil is io.EOF
+		_ = pw.CloseWithError(err) // nil is io.EOF; the call never fails
 	}()
-	context.AfterFunc(ctx, func() { pr.CloseWithError(context.Cause(ctx)) })
+	context.AfterFunc(ctx, func() { _ = pr.CloseWithError(context.Cause(ctx)) })
 	return pr
 }

@@ -22,7 +22,7 @@ type database struct {
 }
 
 // openDir opens the database in dir with the key that its catalog names.
-func openDir(ctx context.Context, dir string, o engine.Options) (*database, error) {
+func openDir(ctx context.Context, dir string) (*database, error) {
 	info, err := engine.Stat(dir)
 	if err != nil {
 		return nil, err
@@ -34,8 +34,7 @@ func openDir(ctx context.Context, dir string, o engine.Options) (*database, erro
 	if err != nil {
 		return nil, fmt.Errorf("open key: %w", err)
 	}
-	o.MustExist = true
-	eng, err := engine.Open(ctx, dir, key, &o)
+	eng, err := engine.Open(ctx, dir, key, &engine.Options{MustExist: true})
 	if err != nil {
 		return nil, errors.Join(err, key.Close())
 	}
@@ -54,7 +53,7 @@ func (d *database) Close() error {
 
 // withDatabase opens dir, calls fn and closes.
 func withDatabase(ctx context.Context, dir string, fn func(d *database) error) error {
-	d, err := openDir(ctx, dir, engine.Options{})
+	d, err := openDir(ctx, dir)
 	if err != nil {
 		return err
 	}

@@ -231,22 +231,22 @@ func (j *jsonRenderer) header(columns []string) error {
 func (j *jsonRenderer) row(values []any) error {
 	if j.array {
 		if j.n > 0 {
-			_ = j.w.WriteByte(',') //nolint:errcheck // bufio keeps the error for Flush
+			_ = j.w.WriteByte(',') // bufio keeps the error for Flush
 		}
-		_ = j.w.WriteByte('\n') //nolint:errcheck // as above
+		_ = j.w.WriteByte('\n') // as above
 	}
 	j.n++
 	sep := byte('{')
 	for i, v := range values {
-		_ = j.w.WriteByte(sep) //nolint:errcheck // as above
+		_ = j.w.WriteByte(sep) // as above
 		sep = ','
 		val, err := json.Marshal(jsonValue(v))
 		if err != nil {
 			return fmt.Errorf("write column %d as JSON: %w", i+1, err)
 		}
-		_, _ = j.w.Write(append(append(append([]byte{}, j.names[i]...), ':'), val...)) //nolint:errcheck // as above
+		_, _ = j.w.Write(append(append(append([]byte{}, j.names[i]...), ':'), val...)) // as above
 	}
-	_ = j.w.WriteByte('}') //nolint:errcheck // as above
+	_ = j.w.WriteByte('}') // as above
 	if !j.array {
 		return j.w.WriteByte('\n')
 	}
@@ -259,7 +259,7 @@ func (j *jsonRenderer) finish() error {
 		if j.n > 0 {
 			end = "\n]\n"
 		}
-		_, _ = j.w.WriteString(end) //nolint:errcheck // bufio keeps the error for Flush
+		_, _ = j.w.WriteString(end) // bufio keeps the error for Flush
 	}
 	return j.w.Flush()
 }

@@ -42,7 +42,7 @@ func (s *session) run(ctx context.Context, text string) (outcome, error) {
 		} else {
 			var res stdsql.Result
 			if res, err = conn.ExecContext(ctx, text); err == nil {
-				o.changed, _ = res.RowsAffected() //nolint:errcheck // 0 where the driver cannot say
+				o.changed, _ = res.RowsAffected() // 0 where the driver cannot say
 			}
 		}
 		o.took = time.Since(begin)
@@ -122,7 +122,7 @@ func (s *session) query(ctx context.Context, conn *stdsql.Conn, text string) (o 
 
 // drain runs a statement without columns to its end.
 func drain(rows *stdsql.Rows) error {
-	for rows.Next() { //nolint:revive // there is nothing to do with a row without columns
+	for rows.Next() { // there is nothing to do with a row without columns
 	}
 	return rows.Err()
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ingest"
 )
 
@@ -43,7 +42,7 @@ func shellDir(cmd *cobra.Command, dir string) error {
 	in, interactive := terminalFile(cmd.InOrStdin())
 	out, onTerminal := terminalFile(cmd.OutOrStdout())
 	interactive = interactive && onTerminal
-	d, err := openDir(cmd.Context(), dir, engine.Options{})
+	d, err := openDir(cmd.Context(), dir)
 	if err != nil {
 		return err
 	}

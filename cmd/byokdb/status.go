@@ -52,7 +52,7 @@ type storageReport struct {
 	Collections   int    `json:"collections"`
 	Runs          int    `json:"runs"`
 	RunBytes      int64  `json:"run_bytes"`
-	WALBytes      int64  `json:"wal_bytes"`
+	LogBytes      int64  `json:"log_bytes"`
 	MemtableBytes int64  `json:"memtable_bytes"`
 	CacheBytes    int64  `json:"cache_bytes"`
 	CacheBudget   int64  `json:"cache_budget"`
@@ -84,7 +84,7 @@ func status(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 		return err
 	}
 	r := reportOfInfo(info)
-	d, openErr := openDir(ctx, dir, engine.Options{})
+	d, openErr := openDir(ctx, dir)
 	if openErr == nil {
 		r = reportOfStatus(d.eng.Status())
 		r.Created = moment(info.Created)
@@ -108,7 +108,7 @@ func reportOfInfo(i *engine.Info) report {
 		Dir: i.Dir, Database: i.Database.String(), FormatVersion: i.FormatVersion, Created: moment(i.Created),
 		Key: keyReport{
 			ID: i.KeyID, URI: i.KeyURI, Development: i.Development, State: i.State.String(),
-			Since: moment(i.UnavailableSince),
+			Message: i.Message, Since: moment(i.UnavailableSince), LastGoodProbe: moment(i.LastGood),
 		},
 		Policy: reportOfPolicy(i.Policy, i.Policy.ProbeInterval+i.Policy.ProbeTimeout),
 	}
@@ -124,12 +124,12 @@ func reportOfStatus(s engine.Status) report {
 		Dir: s.Dir, Database: s.Database.String(), FormatVersion: s.FormatVersion,
 		Key: keyReport{
 			ID: k.KeyID, URI: k.URI, Development: k.Development, State: k.State.String(), Message: k.Message,
-			Since: moment(k.Since), WipeAt: moment(k.WipeAt), LastGoodProbe: moment(k.LastGoodProbe),
+			Since: moment(k.Since), WipeAt: moment(k.WipeAt), LastGoodProbe: moment(k.LastGood),
 		},
 		Policy: reportOfPolicy(k.Policy, k.Bound),
 		Storage: &storageReport{
 			Generation: s.Generation, Commit: s.Commit, Collections: s.Collections, Runs: s.Runs,
-			RunBytes: s.RunBytes, WALBytes: s.WALBytes, MemtableBytes: s.MemtableBytes,
+			RunBytes: s.RunBytes, LogBytes: s.LogBytes, MemtableBytes: s.MemtableBytes,
 			CacheBytes: s.CacheBytes, CacheBudget: s.CacheBudget, Snapshots: s.Snapshots, Failed: s.Failed,
 		},
 	}
@@ -192,7 +192,7 @@ func (r report) write(w io.Writer, asJSON bool) error {
 		r.Policy.Bound, r.Policy.ProbeInterval, r.Policy.ProbeTimeout)
 	line("deadline", "%s, then %s; grace when unreachable %s", r.Policy.Deadline, r.Policy.OnDeadline, r.Policy.UnreachableGrace)
 	if s := r.Storage; s != nil {
-		line("storage", "%d collections, %d runs of %s, log %s", s.Collections, s.Runs, sizeText(s.RunBytes), sizeText(s.WALBytes))
+		line("storage", "%d collections, %d runs of %s, log %s", s.Collections, s.Runs, sizeText(s.RunBytes), sizeText(s.LogBytes))
 		line("memory", "cache %s of %s, memtables %s", sizeText(s.CacheBytes), sizeText(s.CacheBudget), sizeText(s.MemtableBytes))
 		line("position", "generation %d, commit %d", s.Generation, s.Commit)
 		if s.Failed != "" {

@@ -9,7 +9,7 @@ import (
 // terminalFile returns the terminal behind v, a reader or writer.
 func terminalFile(v any) (*os.File, bool) {
 	f, ok := v.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil, false
 	}
 	return f, true
@@ -23,7 +23,7 @@ func terminalWidth(w any) func() int {
 		return func() int { return 0 }
 	}
 	return func() int {
-		width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // a descriptor is small
+		width, _, err := term.GetSize(int(f.Fd()))
 		if err != nil {
 			return 0
 		}

@@ -13,16 +13,9 @@ import (
 
 // verifyReport is what verify --json prints.
 type verifyReport struct {
-	OK          bool     `json:"ok"`
-	Runs        int64    `json:"runs"`
-	Pages       int64    `json:"pages"`
-	Segments    int64    `json:"segments"`
-	Frames      int64    `json:"frames"`
-	Entries     int64    `json:"entries"`
-	Collections int64    `json:"collections"`
-	Bytes       int64    `json:"bytes"`
-	Faults      []string `json:"faults"`
-	NotChecked  []string `json:"not_checked"`
+	OK bool `json:"ok"`
+	engine.VerifyReport
+	Faults []string `json:"faults"`
 }
 
 func newVerify() *cobra.Command {
@@ -42,15 +35,10 @@ func newVerify() *cobra.Command {
 
 func verify(cmd *cobra.Command, dir string, asJSON bool) error {
 	ctx := cmd.Context()
-	var r verifyReport
-	d, err := openDir(ctx, dir, engine.Options{})
+	r := verifyReport{Faults: []string{}}
+	d, err := openDir(ctx, dir)
 	if err == nil {
-		var v engine.VerifyReport
-		v, err = d.eng.VerifyReport(ctx)
-		r = verifyReport{
-			Runs: v.Runs, Pages: v.Pages, Segments: v.Segments, Frames: v.Frames, Entries: v.Entries,
-			Collections: v.Collections, Bytes: v.Bytes, NotChecked: v.NotChecked,
-		}
+		r.VerifyReport, err = d.eng.VerifyReport(ctx)
 		if closeErr := d.Close(); err == nil {
 			err = closeErr
 		}
@@ -82,8 +70,8 @@ func verify(cmd *cobra.Command, dir string, asJSON bool) error {
 func (r verifyReport) print(write func(p []byte) (int, error)) {
 	var b strings.Builder
 	if r.OK {
-		fmt.Fprintf(&b, "ok: %d runs with %d pages, %d log segments with %d frames, %d entries in %d collections, %s\n",
-			r.Runs, r.Pages, r.Segments, r.Frames, r.Entries, r.Collections, sizeText(r.Bytes))
+		fmt.Fprintf(&b, "ok: %d runs with %d pages, %d log segments with %d frames, %d records in %d collections, %d journal entries, %s\n",
+			r.Runs, r.Pages, r.Segments, r.Frames, r.Records, r.Collections, r.Journal, sizeText(r.Bytes))
 	}
 	for _, f := range r.Faults {
 		fmt.Fprintf(&b, "fault: %s\n", printable(f))
@@ -91,5 +79,5 @@ func (r verifyReport) print(write func(p []byte) (int, error)) {
 	for _, n := range r.NotChecked {
 		fmt.Fprintf(&b, "not checked: %s\n", printable(n))
 	}
-	_, _ = write([]byte(b.String())) //nolint:errcheck // a broken stdout has nowhere to be reported
+	_, _ = write([]byte(b.String())) // a broken stdout has nowhere to be reported
 }

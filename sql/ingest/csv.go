@@ -63,11 +63,10 @@ func (s *csvSource) next() (record, error) {
 func (s *csvSource) read() ([]string, error) {
 	row, err := s.r.Read()
 	if err != nil {
-		if err == io.EOF { //nolint:errorlint // Read returns io.EOF as it is
+		if err == io.EOF {
 			return nil, io.EOF
 		}
-		var pe *csv.ParseError
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[*csv.ParseError](err); ok {
 			s.line, s.offset = int64(pe.Line), s.r.InputOffset()
 			return nil, fmt.Errorf("%w: not valid CSV: %w", ErrFormat, pe.Err)
 		}

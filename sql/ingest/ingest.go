@@ -32,7 +32,7 @@ const (
 	parametersMax    = 1000    // of one INSERT
 )
 
-// Options' zero value is safe.
+// Options says how to ingest. The zero value is safe.
 type Options struct {
 	Format    Format // "" is Auto
 	BatchRows int    // rows in a transaction; 1000 when 0. A batch ends earlier at 4 MiB

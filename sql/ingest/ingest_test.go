@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -23,7 +24,7 @@ func texts(t *testing.T, db *stdsql.DB, query string, args ...any) []string {
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // only read
 	columns, err := rows.Columns()
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func shape(t *testing.T, db *stdsql.DB, table string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // only read
 	types, err := rows.ColumnTypes()
 	if err != nil {
 		t.Fatal(err)
@@ -95,11 +96,13 @@ func TestTypesAreLearned(t *testing.T) {
 		},
 		{
 			"integers stay exact beside reals", `{"a":9007199254740993}{"a":0.5}`,
-			"a NUMERIC", []string{"9007199254740993", "0.5"},
+			"a NUMERIC",
+			[]string{"9007199254740993", "0.5"},
 		},
 		{
 			"integers beyond 64 bits stay exact", `{"a":1}{"a":18446744073709551617}`,
-			"a TEXT", []string{"1", "18446744073709551617"},
+			"a TEXT",
+			[]string{"1", "18446744073709551617"},
 		},
 		{"mixed is text", `{"a":1}{"a":"x"}{"a":true}`, "a TEXT", []string{"1", "x", "true"}},
 		{
@@ -311,7 +314,7 @@ func TestAirportsAndRoutes(t *testing.T) {
 func topStates(t *testing.T, n int) []string {
 	t.Helper()
 	stateOf, flights := map[string]string{}, map[string]int64{}
-	read := func(in string, fn func(v map[string]any)) {
+	read := func(in string, fn func(v map[string]string)) {
 		src, err := newSource(strings.NewReader(in), CSV)
 		if err != nil {
 			t.Fatal(err)
@@ -321,17 +324,20 @@ func topStates(t *testing.T, n int) []string {
 			if err != nil {
 				return
 			}
-			v := map[string]any{}
+			v := map[string]string{}
 			for _, f := range rec.fields {
-				v[f.name] = f.value
+				v[f.name] = fmt.Sprint(f.value)
 			}
 			fn(v)
 		}
 	}
-	read(testdata.Airports, func(v map[string]any) { stateOf[v["iata"].(string)] = v["state"].(string) })
-	read(testdata.Routes, func(v map[string]any) {
-		_, f := csvKind(v["flights"].(string))
-		flights[stateOf[v["origin"].(string)]] += f.(int64)
+	read(testdata.Airports, func(v map[string]string) { stateOf[v["iata"]] = v["state"] })
+	read(testdata.Routes, func(v map[string]string) {
+		n, err := strconv.ParseInt(v["flights"], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flights[stateOf[v["origin"]]] += n
 	})
 	var states []string
 	for s := range flights {

@@ -43,7 +43,7 @@ func (s *jsonSource) next() (record, error) {
 	}
 	s.raw = s.raw[:0]
 	if err := s.dec.Decode(&s.raw); err != nil {
-		if err == io.EOF && !s.array { //nolint:errorlint // Decode returns io.EOF as it is
+		if err == io.EOF && !s.array {
 			return record{}, io.EOF
 		}
 		return record{}, s.fail(err)
@@ -62,7 +62,7 @@ func (s *jsonSource) closeArray() error {
 	if _, err := s.dec.Token(); err != nil {
 		return s.fail(err)
 	}
-	if _, err := s.dec.Token(); err != io.EOF { //nolint:errorlint // Token returns io.EOF as it is
+	if _, err := s.dec.Token(); err != io.EOF {
 		return fmt.Errorf("%w: something follows the JSON array", ErrFormat)
 	}
 	return io.EOF

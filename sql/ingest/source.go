@@ -37,7 +37,7 @@ const sniffSize = 4 << 10
 func newSource(r io.Reader, format Format) (source, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	head, err := br.Peek(sniffSize)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.EOF is returned as it is
+	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read input: %w", err)
 	}
 	bom := []byte("\xef\xbb\xbf")

@@ -55,7 +55,7 @@ func kindOfDeclared(t string) kind {
 		return kindInt
 	case has("CHAR", "CLOB", "TEXT", "BLOB"), t == "":
 		return kindText
-	case has("REAL", "FLOA", "DOUB"):
+	case has("REAL", "FLOA", "DOUB"): //nolint:misspell // as SQLite looks for it
 		return kindReal
 	default:
 		return kindNumber
@@ -135,7 +135,7 @@ func loadTable(ctx context.Context, db *stdsql.DB, name string, csv bool) (*tabl
 		return t, nil
 	}
 	t.exists = true
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+quoteName(name)+" LIMIT 0")
+	rows, err := db.QueryContext(ctx, "SELECT * FROM "+quoteName(name)+" LIMIT 0") //nolint:gosec // the name is quoted
 	if err != nil {
 		return nil, fmt.Errorf("read columns of table: %w", err)
 	}
@@ -226,7 +226,7 @@ func (t *table) settle(ctx context.Context, tx *stdsql.Tx) error {
 		if len(defs) == 0 {
 			return fmt.Errorf("%w: the first records have no fields", ErrEmpty)
 		}
-		text := "CREATE TABLE " + quoteName(t.name) + " (\n  " + strings.Join(defs, ",\n  ") + "\n)"
+		text := "CREATE TABLE " + quoteName(t.name) + " (\n  " + strings.Join(defs, ",\n  ") + "\n)" //nolint:gosec // names are quoted
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("create table: %w", err)
 		}
