@@ -1,0 +1,23 @@
+package ast
+
+import "github.com/sqlc-dev/meyer/ast"
+
+// Statements that change rows.
+type (
+	ConflictAction = ast.ConflictAction
+	InsertStmt     = ast.InsertStmt
+	Upsert         = ast.Upsert
+	SetPair        = ast.SetPair
+	UpdateStmt     = ast.UpdateStmt
+	DeleteStmt     = ast.DeleteStmt
+)
+
+// The values of the enumeration that ConflictDefault belongs to.
+const (
+	ConflictDefault  = ast.ConflictDefault
+	ConflictRollback = ast.ConflictRollback
+	ConflictAbort    = ast.ConflictAbort
+	ConflictFail     = ast.ConflictFail
+	ConflictIgnore   = ast.ConflictIgnore
+	ConflictReplace  = ast.ConflictReplace
+)
