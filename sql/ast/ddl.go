@@ -2,7 +2,7 @@ package ast
 
 import "github.com/sqlc-dev/meyer/ast"
 
-// Statements that change the schema.
+// CreateTableStmt and the names below it belong to statements that change the schema.
 type (
 	CreateTableStmt        = ast.CreateTableStmt
 	TableOption            = ast.TableOption

@@ -2,7 +2,7 @@ package ast
 
 import "github.com/sqlc-dev/meyer/ast"
 
-// Statements that change rows.
+// ConflictAction and the names below it belong to statements that change rows.
 type (
 	ConflictAction = ast.ConflictAction
 	InsertStmt     = ast.InsertStmt

@@ -2,7 +2,7 @@ package ast
 
 import "github.com/sqlc-dev/meyer/ast"
 
-// Expressions.
+// QuoteStyle and the names below it belong to expressions.
 type (
 	QuoteStyle    = ast.QuoteStyle
 	Ident         = ast.Ident

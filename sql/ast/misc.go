@@ -2,7 +2,7 @@ package ast
 
 import "github.com/sqlc-dev/meyer/ast"
 
-// Transactions, PRAGMA and the rest.
+// TransactionType and the names below it belong to transactions, PRAGMA and the rest.
 type (
 	TransactionType = ast.TransactionType
 	BeginStmt       = ast.BeginStmt

@@ -2,7 +2,7 @@ package ast
 
 import "github.com/sqlc-dev/meyer/ast"
 
-// The roots of the tree.
+// Node and the names below it are the roots of the tree.
 type (
 	Node = ast.Node
 	Stmt = ast.Stmt

@@ -2,7 +2,7 @@ package ast
 
 import "github.com/sqlc-dev/meyer/ast"
 
-// Queries.
+// SelectStmt and the names below it belong to queries.
 type (
 	SelectStmt     = ast.SelectStmt
 	SelectCore     = ast.SelectCore

@@ -1,0 +1,201 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+)
+
+// The operations below change the records in tx and leave s as it is: after
+// one of them callers Load again. After an error the transaction must be
+// rolled back to where it was before.
+
+// CreateTable makes a table, its collection and those of its constraints'
+// indexes. It returns nil and no error when IF NOT EXISTS finds the name taken.
+// CREATE TABLE … AS SELECT is for the caller: see TableText.
+func CreateTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Table, error) {
+	n, ok := st.Stmt.(*ast.CreateTableStmt)
+	if !ok {
+		return nil, sqlerr.New(sqlerr.Misuse, "not a CREATE TABLE statement")
+	}
+	if n.Temp {
+		return nil, sqlerr.Unsupported("temporary tables")
+	}
+	if taken, err := s.nameTaken(n.Name, "table", n.IfNotExists); taken || err != nil {
+		return nil, err
+	}
+	t, err := buildTable(n, st)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWriter(tx)
+	if err != nil {
+		return nil, err
+	}
+	t.id = w.nextID()
+	t.Root, t.SQL = t.id, "CREATE TABLE "+verbatim(st, n.Name)
+	if _, err := tx.CreateCollection(TableCollection(t.Root)); err != nil {
+		return nil, fmt.Errorf("create table: %w", err)
+	}
+	if err := w.put(Object{Type: "table", Name: t.Name, Table: t.Name, Root: t.Root, SQL: t.SQL, id: t.id}); err != nil {
+		return nil, err
+	}
+	for _, ix := range t.Indexes {
+		if err := w.addIndex(ix); err != nil {
+			return nil, err
+		}
+	}
+	return t, w.finish()
+}
+
+// CreateIndex makes an index without records: the caller fills it from the
+// table's rows. It returns nil and no error when IF NOT EXISTS finds the name taken.
+func CreateIndex(tx *engine.Tx, s *Schema, st parse.Stmt) (*Index, error) {
+	n, ok := st.Stmt.(*ast.CreateIndexStmt)
+	if !ok {
+		return nil, sqlerr.New(sqlerr.Misuse, "not a CREATE INDEX statement")
+	}
+	if taken, err := s.nameTaken(n.Name, "index", n.IfNotExists); taken || err != nil {
+		return nil, err
+	}
+	t := s.Table(n.Table.Name)
+	switch {
+	case t == nil:
+		return nil, sqlerr.Errorf("no such table: main.%s", n.Table.Name)
+	case t.IsView():
+		return nil, sqlerr.Errorf("views may not be indexed")
+	}
+	ix, err := buildIndex(n, t)
+	if err != nil {
+		return nil, err
+	}
+	ix.SQL = "CREATE INDEX " + verbatim(st, n.Name)
+	if n.Unique {
+		ix.SQL = "CREATE UNIQUE INDEX " + verbatim(st, n.Name)
+	}
+	w, err := newWriter(tx)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.addIndex(ix); err != nil {
+		return nil, err
+	}
+	return ix, w.finish()
+}
+
+// CreateView keeps a view; whether its query means anything shows when it is used.
+func CreateView(tx *engine.Tx, s *Schema, st parse.Stmt) error {
+	n, ok := st.Stmt.(*ast.CreateViewStmt)
+	if !ok {
+		return sqlerr.New(sqlerr.Misuse, "not a CREATE VIEW statement")
+	}
+	if n.Temp {
+		return sqlerr.Unsupported("temporary views")
+	}
+	if taken, err := s.nameTaken(n.Name, "view", n.IfNotExists); taken || err != nil {
+		return err
+	}
+	var err error
+	ast.Walk(n.Select, func(c ast.Node) bool {
+		if _, ok := c.(*ast.BindParam); ok {
+			err = sqlerr.Errorf("parameters are not allowed in views")
+		}
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	w, err := newWriter(tx)
+	if err != nil {
+		return err
+	}
+	name := n.Name.Name.Name
+	o := Object{Type: "view", Name: name, Table: name, SQL: "CREATE VIEW " + verbatim(st, n.Name), id: w.nextID()}
+	if err := w.put(o); err != nil {
+		return err
+	}
+	return w.finish()
+}
+
+// TableText returns the CREATE TABLE text of a table made from a query's
+// columns, of which Name and DeclType count.
+func TableText(name string, columns []Column) string {
+	var b strings.Builder
+	b.WriteString("CREATE TABLE " + quote(name) + "(")
+	for i, c := range columns {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		b.WriteString(quote(c.Name))
+		if c.DeclType != "" {
+			b.WriteString(" " + c.DeclType)
+		}
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// addIndex gives an index its root, collection and record.
+func (w *writer) addIndex(ix *Index) error {
+	ix.id = w.nextID()
+	ix.Root = ix.id
+	if _, err := w.tx.CreateCollection(IndexCollection(ix.Root)); err != nil {
+		return fmt.Errorf("create index: %w", err)
+	}
+	return w.put(Object{Type: "index", Name: ix.Name, Table: ix.Table.Name, Root: ix.Root, SQL: ix.SQL, id: ix.id})
+}
+
+// nameTaken reports that the object exists and that this is no error, because
+// of IF NOT EXISTS; it returns an error for a name that cannot be given.
+func (s *Schema) nameTaken(q *ast.QualifiedName, kind string, ifNotExists bool) (bool, error) {
+	name := q.Name.Name
+	if err := checkDatabase(q); err != nil {
+		return false, err
+	}
+	if err := checkReserved(name); err != nil {
+		return false, err
+	}
+	t, ix := s.Table(name), s.Index(name)
+	switch {
+	case kind == "index" && t != nil:
+		return false, sqlerr.Errorf("there is already a table named %s", name)
+	case kind != "index" && ix != nil:
+		return false, sqlerr.Errorf("there is already an index named %s", name)
+	case t == nil && ix == nil:
+		return false, nil
+	case ifNotExists:
+		return true, nil
+	case ix != nil:
+		return false, sqlerr.Errorf("index %s already exists", name)
+	case t.IsView():
+		return false, sqlerr.Errorf("view %s already exists", name)
+	}
+	return false, sqlerr.Errorf("table %s already exists", name)
+}
+
+func checkReserved(name string) error {
+	if strings.HasPrefix(fold(name), "sqlite_") {
+		return sqlerr.Errorf("object name reserved for internal use: %s", name)
+	}
+	return nil
+}
+
+// checkDatabase accepts main alone: there is one database.
+func checkDatabase(q *ast.QualifiedName) error {
+	if q.Schema != nil && fold(q.Schema.Name) != "main" {
+		return sqlerr.Errorf("unknown database %s", q.Schema.Name)
+	}
+	return nil
+}
+
+// verbatim returns the text of a CREATE statement from the object's name on.
+// What is before it SQLite keeps in one normal form, without IF NOT EXISTS.
+func verbatim(st parse.Stmt, name *ast.QualifiedName) string {
+	return st.Text[name.Name.Pos()-st.Pos:]
+}
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -1,0 +1,123 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+)
+
+// Load reads the schema that tx sees. It parses every CREATE text: callers
+// keep the result for as long as Version returns the same number.
+//
+// Errors: those of the engine, and code 11 for records that do not make a schema.
+func Load(tx *engine.Tx) (*Schema, error) {
+	version, err := Version(tx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Schema{Version: version, tables: map[string]*Table{}, indexes: map[string]*Index{}}
+	if s.Objects, err = readObjects(tx); err != nil {
+		return nil, err
+	}
+	for _, o := range s.Objects {
+		if err := s.add(o); err != nil {
+			return nil, sqlerr.Wrap(sqlerr.Corrupt, err, "malformed database schema (%s)", o.Name)
+		}
+	}
+	for _, t := range s.Tables {
+		for _, ix := range t.Indexes {
+			if ix.Root == 0 {
+				return nil, corrupt("index %s has no record", ix.Name)
+			}
+		}
+	}
+	return s, nil
+}
+
+func readObjects(tx *engine.Tx) (list []Object, err error) {
+	c, err := tx.Collection(collection)
+	if errors.Is(err, engine.ErrNoCollection) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read schema: %w", err)
+	}
+	cur := c.Cursor([]byte(prefixObject), []byte{prefixObject[0] + 1})
+	defer func() { err = errors.Join(err, cur.Close()) }()
+	for cur.Next() {
+		o, err := decodeObject(cur.Key(), cur.Value())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, o)
+	}
+	if err := cur.Err(); err != nil {
+		return nil, fmt.Errorf("read schema: %w", err)
+	}
+	return list, nil
+}
+
+// add enters one record. A table's record comes before those of its indexes.
+func (s *Schema) add(o Object) error {
+	if o.Type == "index" && o.SQL == "" {
+		return s.attach(o)
+	}
+	st, err := parse.One(o.SQL)
+	if err != nil {
+		return err
+	}
+	switch n := st.Stmt.(type) {
+	case *ast.CreateTableStmt:
+		t, err := buildTable(n, st)
+		if err != nil {
+			return err
+		}
+		t.SQL, t.Root, t.id = o.SQL, o.Root, o.id
+		s.enter(t)
+	case *ast.CreateViewStmt:
+		t := buildView(n)
+		t.SQL, t.id = o.SQL, o.id
+		s.enter(t)
+	case *ast.CreateIndexStmt:
+		t := s.Table(o.Table)
+		if t == nil {
+			return sqlerr.Errorf("no such table: %s", o.Table)
+		}
+		ix, err := buildIndex(n, t)
+		if err != nil {
+			return err
+		}
+		ix.SQL, ix.Root, ix.id = o.SQL, o.Root, o.id
+		t.Indexes = append(t.Indexes, ix)
+		s.indexes[fold(ix.Name)] = ix
+	default:
+		return sqlerr.Errorf("not a CREATE statement")
+	}
+	return nil
+}
+
+func (s *Schema) enter(t *Table) {
+	s.Tables = append(s.Tables, t)
+	s.tables[fold(t.Name)] = t
+}
+
+// attach gives the index that a constraint made its root.
+func (s *Schema) attach(o Object) error {
+	t := s.Table(o.Table)
+	if t == nil {
+		return sqlerr.Errorf("no such table: %s", o.Table)
+	}
+	for _, ix := range t.Indexes {
+		if strings.EqualFold(ix.Name, o.Name) {
+			ix.Root, ix.id = o.Root, o.id
+			s.indexes[fold(ix.Name)] = ix
+			return nil
+		}
+	}
+	return sqlerr.Errorf("no constraint of table %s makes it", t.Name)
+}

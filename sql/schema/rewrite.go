@@ -1,0 +1,148 @@
+package schema
+
+import (
+	"slices"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+)
+
+// edit replaces a part of a CREATE text; the rest stays as it was written.
+type edit struct {
+	start, end int // in the whole text, as node spans count
+	text       string
+}
+
+func replace(n ast.Node, text string) edit { return edit{n.Pos(), n.End(), text} }
+
+// apply returns the statement's text with the edits made. They must not overlap.
+func apply(st parse.Stmt, edits []edit) string {
+	slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
+	out, at := "", 0
+	for _, e := range edits {
+		out += st.Text[at:e.start-st.Pos] + e.text
+		at = e.end - st.Pos
+	}
+	return out + st.Text[at:]
+}
+
+// renameTable returns the edits that give table another name in the text of a
+// table or index: its own name, the qualifier in its expressions, the parent
+// in foreign keys.
+func renameTable(st ast.Stmt, from, to string) []edit {
+	var out []edit
+	name := func(id *ast.Ident) {
+		if id != nil && fold(id.Name) == fold(from) {
+			out = append(out, replace(id, to))
+		}
+	}
+	exprs := func(e ast.Expr) {
+		columnNames(e, func(q, _ *ast.Ident) { name(q) })
+	}
+	switch n := st.(type) {
+	case *ast.CreateTableStmt:
+		name(n.Name.Name)
+		tableParts(n, exprs, func(r *ast.ForeignKeyClause) { name(r.Table) })
+	case *ast.CreateIndexStmt:
+		name(n.Table)
+		exprs(n.Where)
+	}
+	return out
+}
+
+// renameColumn returns the edits that give a column of table another name in
+// the text of a table or index.
+func renameColumn(st ast.Stmt, table, from, to string) []edit {
+	var out []edit
+	name := func(id *ast.Ident) {
+		if fold(id.Name) == fold(from) {
+			out = append(out, replace(id, to))
+		}
+	}
+	exprs := func(e ast.Expr) {
+		columnNames(e, func(_, c *ast.Ident) { name(c) })
+	}
+	keys := func(list []*ast.OrderingTerm) {
+		for _, o := range list {
+			e := o.Expr
+			if c, ok := e.(*ast.CollateExpr); ok {
+				e = c.X
+			}
+			switch k := e.(type) {
+			case *ast.Ident:
+				name(k)
+			case *ast.Literal:
+				if fold(k.Value) == fold(from) {
+					out = append(out, replace(k, to))
+				}
+			}
+		}
+	}
+	switch n := st.(type) {
+	case *ast.CreateIndexStmt:
+		if fold(n.Table.Name) == fold(table) {
+			keys(n.Columns)
+			exprs(n.Where)
+		}
+	case *ast.CreateTableStmt:
+		own := fold(n.Name.Name.Name) == fold(table)
+		tableParts(n, func(e ast.Expr) {
+			if own {
+				exprs(e)
+			}
+		}, func(r *ast.ForeignKeyClause) {
+			for _, c := range r.Columns {
+				if fold(r.Table.Name) == fold(table) {
+					name(c.Name)
+				}
+			}
+		})
+		if !own {
+			break
+		}
+		for _, c := range n.Columns {
+			name(c.Name)
+		}
+		for _, k := range n.Constraints {
+			keys(k.Columns)
+			for _, c := range k.FKColumns {
+				name(c.Name)
+			}
+		}
+	}
+	return out
+}
+
+// tableParts calls expr for each CHECK and ref for each REFERENCES of a table.
+func tableParts(n *ast.CreateTableStmt, expr func(ast.Expr), ref func(*ast.ForeignKeyClause)) {
+	for _, c := range n.Columns {
+		for _, k := range c.Constraints {
+			if k.Kind == ast.ColumnCheck {
+				expr(k.Expr)
+			}
+			if k.References != nil {
+				ref(k.References)
+			}
+		}
+	}
+	for _, k := range n.Constraints {
+		if k.Kind == ast.TableCheck {
+			expr(k.Expr)
+		}
+		if k.References != nil {
+			ref(k.References)
+		}
+	}
+}
+
+// mentions reports whether a query reads table, or something of that name.
+func mentions(q *ast.SelectStmt, table string) bool {
+	found := false
+	ast.Walk(q, func(n ast.Node) bool {
+		if name, ok := n.(*ast.QualifiedName); ok && fold(name.Name.Name) == fold(table) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}

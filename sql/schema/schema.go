@@ -1,0 +1,165 @@
+// Package schema says how tables, indexes and views live in the collections of
+// an engine, and changes them.
+//
+// One collection, "sql/schema", holds the version and one record per object
+// with its CREATE text as it was written. The rows of a table are in a
+// collection named by a number that never changes ("sql/t/00000012"), those of
+// an index likewise ("sql/i/00000013"); so to rename is to edit one record.
+//
+// Everything here happens in the caller's engine transaction: schema changes
+// commit and roll back with the rows.
+package schema
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// Column is one column of a table or view.
+type Column struct {
+	Name            string
+	DeclType        string // as written, "" when there is none
+	Affinity        value.Affinity
+	Collation       value.Collation
+	NotNull         bool // declared, or implied by WITHOUT ROWID
+	NotNullConflict ast.ConflictAction
+	Default         ast.Expr // nil: NULL. Constant: it names no column
+	DefaultText     string   // as written, without outer parentheses
+	PKIndex         int      // position in the primary key from 1, 0 when not part of it
+}
+
+// IndexColumn is one column of an index.
+type IndexColumn struct {
+	Column    int // in Table.Columns
+	Collation value.Collation
+	Desc      bool
+}
+
+// Origin says what made an index, in the letters of PRAGMA index_list.
+type Origin string
+
+// The origins.
+const (
+	OriginCreate     Origin = "c"
+	OriginUnique     Origin = "u"
+	OriginPrimaryKey Origin = "pk"
+)
+
+// Index is a secondary index. Every index has records to maintain.
+type Index struct {
+	Name       string
+	Root       uint64 // of the collection IndexCollection(Root)
+	Unique     bool
+	Origin     Origin
+	OnConflict ast.ConflictAction // of the constraint that made it
+	Columns    []IndexColumn
+	Where      ast.Expr // partial index, or nil
+	SQL        string   // "" for an index that a constraint made
+	Table      *Table
+
+	id uint64 // of its record
+}
+
+// Check is a CHECK constraint.
+type Check struct {
+	Name string // "" when it has none
+	Expr ast.Expr
+	Text string // the expression as written; names an unnamed constraint in messages
+}
+
+// ForeignKey is a REFERENCES clause. It is kept and shown, not enforced.
+type ForeignKey struct {
+	Columns    []int    // in Table.Columns
+	Parent     string   // table
+	ParentCols []string // nil: the parent's primary key
+	OnUpdate   ast.ForeignKeyAction
+	OnDelete   ast.ForeignKeyAction
+	Match      string // "" when there is none
+	Deferred   bool   // DEFERRABLE INITIALLY DEFERRED
+}
+
+// Table is a table or a view.
+//
+// Rows are keyed by rowid (PrimaryKey is nil), which RowID may name as a
+// column, or by the order-preserving encoding of the columns in PrimaryKey.
+type Table struct {
+	Name          string
+	Root          uint64 // of the collection TableCollection(Root); 0 for a view
+	SQL           string
+	Columns       []Column
+	RowID         int   // index of the INTEGER PRIMARY KEY column, -1 when there is none
+	PrimaryKey    []int // columns whose values are the row's key; nil when keyed by rowid
+	PKCollations  []value.Collation
+	PKConflict    ast.ConflictAction // of the INTEGER PRIMARY KEY or of PrimaryKey
+	AutoIncrement bool
+	Indexes       []*Index // in order of creation
+	Checks        []Check
+	ForeignKeys   []ForeignKey
+	Strict        bool
+	WithoutRowID  bool
+
+	View        *ast.SelectStmt // nil for a table
+	ViewColumns []string        // the names in CREATE VIEW v(…), nil when there are none
+
+	id uint64 // of its record
+}
+
+// IsView reports whether t is a view.
+func (t *Table) IsView() bool { return t.View != nil }
+
+// Column returns the index of a column by name in any case, -1 when there is none.
+func (t *Table) Column(name string) int {
+	for i := range t.Columns {
+		if strings.EqualFold(t.Columns[i].Name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Schema is what one version of the database holds. It is immutable and safe
+// for concurrent use.
+type Schema struct {
+	Version uint64
+	Tables  []*Table // tables and views in order of creation
+	Objects []Object // every record in order of creation, for sqlite_schema
+
+	tables  map[string]*Table
+	indexes map[string]*Index
+}
+
+// Object is one row of sqlite_schema.
+type Object struct {
+	Type  string // table, index or view
+	Name  string
+	Table string
+	Root  uint64 // 0 for a view
+	SQL   string // "" stands for NULL
+
+	id uint64
+}
+
+// Table returns a table or view by name in any case, or nil.
+func (s *Schema) Table(name string) *Table { return s.tables[fold(name)] }
+
+// Index returns an index by name in any case, or nil.
+func (s *Schema) Index(name string) *Index { return s.indexes[fold(name)] }
+
+// TableCollection returns the name of the collection of a table's rows.
+func TableCollection(root uint64) string { return fmt.Sprintf("sql/t/%08d", root) }
+
+// IndexCollection returns the name of the collection of an index's records.
+func IndexCollection(root uint64) string { return fmt.Sprintf("sql/i/%08d", root) }
+
+// fold maps names that SQLite takes for one to one: ASCII letters alone.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, name)
+}
