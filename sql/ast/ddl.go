@@ -3,6 +3,8 @@ package ast
 import "github.com/sqlc-dev/meyer/ast"
 
 // CreateTableStmt and the names below it belong to statements that change the schema.
+//
+//nolint:revive // aliases: the names are documented where they are declared
 type (
 	CreateTableStmt        = ast.CreateTableStmt
 	TableOption            = ast.TableOption

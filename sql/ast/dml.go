@@ -3,6 +3,8 @@ package ast
 import "github.com/sqlc-dev/meyer/ast"
 
 // ConflictAction and the names below it belong to statements that change rows.
+//
+//nolint:revive // aliases: the names are documented where they are declared
 type (
 	ConflictAction = ast.ConflictAction
 	InsertStmt     = ast.InsertStmt

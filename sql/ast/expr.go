@@ -3,6 +3,8 @@ package ast
 import "github.com/sqlc-dev/meyer/ast"
 
 // QuoteStyle and the names below it belong to expressions.
+//
+//nolint:revive // aliases: the names are documented where they are declared
 type (
 	QuoteStyle    = ast.QuoteStyle
 	Ident         = ast.Ident

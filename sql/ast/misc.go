@@ -3,6 +3,8 @@ package ast
 import "github.com/sqlc-dev/meyer/ast"
 
 // TransactionType and the names below it belong to transactions, PRAGMA and the rest.
+//
+//nolint:revive // aliases: the names are documented where they are declared
 type (
 	TransactionType = ast.TransactionType
 	BeginStmt       = ast.BeginStmt

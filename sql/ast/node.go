@@ -3,6 +3,8 @@ package ast
 import "github.com/sqlc-dev/meyer/ast"
 
 // Node and the names below it are the roots of the tree.
+//
+//nolint:revive // aliases: the names are documented where they are declared
 type (
 	Node = ast.Node
 	Stmt = ast.Stmt

@@ -3,6 +3,8 @@ package ast
 import "github.com/sqlc-dev/meyer/ast"
 
 // SelectStmt and the names below it belong to queries.
+//
+//nolint:revive // aliases: the names are documented where they are declared
 type (
 	SelectStmt     = ast.SelectStmt
 	SelectCore     = ast.SelectCore

@@ -182,9 +182,10 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
 			value = !isLit || lit.Kind != ast.LitNull
 			_, paren := k.Expr.(*ast.ParenExpr)
 			variable = paren || isLit && lit.Kind >= ast.LitCurrentDate
+		default: // asks nothing of rows that exist
 		}
 	}
-	if !(notNull && !value) && !variable && !check {
+	if (!notNull || value) && !variable && !check {
 		return nil
 	}
 	empty, err := a.empty()

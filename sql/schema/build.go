@@ -138,6 +138,7 @@ func (b *builder) columnConstraint(i int, k *ast.ColumnConstraint) error {
 		return sqlerr.Unsupported("generated columns")
 	case ast.ColumnDeferrable:
 		return b.deferrable(k.Deferrable)
+	default: // NULL says nothing, COLLATE has been seen
 	}
 	return nil
 }

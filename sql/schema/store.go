@@ -161,7 +161,7 @@ func decodeObject(key, b []byte) (Object, error) {
 	o.Root, b = root, b[1+n:]
 	for _, s := range []*string{&o.Type, &o.Name, &o.Table, &o.SQL} {
 		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) {
+		if n <= 0 || size > uint64(len(b)-n) { //nolint:gosec // n bytes of b were read
 			return o, corrupt("object %d is cut short", o.id)
 		}
 		b = b[n:]

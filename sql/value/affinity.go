@@ -26,7 +26,7 @@ func AffinityOf(declType string) Affinity {
 		return AffinityText
 	case t == "", strings.Contains(t, "BLOB"):
 		return AffinityBlob
-	case strings.Contains(t, "REAL"), strings.Contains(t, "FLOA"), strings.Contains(t, "DOUB"):
+	case strings.Contains(t, "REAL"), strings.Contains(t, "FLOA"), strings.Contains(t, "DOUB"): //nolint:misspell // the start of DOUBLE
 		return AffinityReal
 	}
 	return AffinityNumeric
