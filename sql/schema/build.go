@@ -89,7 +89,7 @@ func (b *builder) column(n *ast.ColumnDef) error {
 	t.Columns = append(t.Columns, c)
 	for _, k := range n.Constraints { // a later COLLATE counts for an earlier UNIQUE
 		if k.Kind == ast.ColumnCollate {
-			coll, ok := value.CollationOf(k.Collation.Name)
+			coll, ok := value.CollationByName(k.Collation.Name)
 			if !ok {
 				return sqlerr.Errorf("no such collation sequence: %s", k.Collation.Name)
 			}
@@ -365,7 +365,7 @@ func indexColumns(list []*ast.OrderingTerm, t *Table) ([]IndexColumn, error) {
 		c := IndexColumn{Column: i, Collation: t.Columns[i].Collation, Desc: o.Order == ast.SortDesc}
 		if collate != "" {
 			var ok bool
-			if c.Collation, ok = value.CollationOf(collate); !ok {
+			if c.Collation, ok = value.CollationByName(collate); !ok {
 				return nil, sqlerr.Errorf("no such collation sequence: %s", collate)
 			}
 		}
