@@ -1,0 +1,196 @@
+package exec
+
+import (
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// call compiles a function call, aggregates included.
+func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
+	name := strings.ToLower(n.Name.Name)
+	if n.Over != nil {
+		return nil, unsupported("window functions")
+	}
+	if isAggregate(name, n) {
+		return c.aggregateCall(sc, name, n)
+	}
+	if n.Star || n.Filter != nil || n.Distinct || len(n.OrderBy) > 0 {
+		if !knownScalar(name) {
+			return nil, errorf("no such function: %s", n.Name.Name)
+		}
+		switch {
+		case n.Filter != nil:
+			return nil, errorf("FILTER may not be used with non-aggregate %s()", n.Name.Name)
+		case n.Distinct:
+			return nil, errorf("DISTINCT is not supported for non-aggregate %s()", n.Name.Name)
+		case len(n.OrderBy) > 0:
+			return nil, errorf("ORDER BY may not be used with non-aggregate %s()", n.Name.Name)
+		}
+		return nil, errorf("wrong number of arguments to function %s()", n.Name.Name)
+	}
+	args, err := c.list(sc, n.Args)
+	if err != nil {
+		return nil, err
+	}
+	return c.callNamed(n.Name.Name, args)
+}
+
+func (c *compiler) callExprs(sc *scope, name string, es ...ast.Expr) (*expr, error) {
+	args, err := c.list(sc, es)
+	if err != nil {
+		return nil, err
+	}
+	return c.callNamed(name, args)
+}
+
+// callNamed compiles a scalar function. Those that look at their arguments'
+// collation, do not evaluate all of them, or ask the session are done here.
+func (c *compiler) callNamed(name string, args []*expr) (*expr, error) {
+	lower := strings.ToLower(name)
+	if sp, ok := specials[lower]; ok {
+		if len(args) < sp.min || (sp.max >= 0 && len(args) > sp.max) {
+			return nil, errorf("wrong number of arguments to function %s()", name)
+		}
+		return sp.compile(args), nil
+	}
+	fn, constant, err := lookupScalar(name, len(args))
+	if err != nil {
+		return nil, err
+	}
+	e := computed(func(f *frame) (value.Value, error) {
+		vals := make([]value.Value, len(args))
+		for i, a := range args {
+			v, err := a.eval(f)
+			if err != nil {
+				return v, err
+			}
+			vals[i] = v
+		}
+		return fn(vals)
+	}, args...)
+	e.konst = e.konst && constant
+	return e, nil
+}
+
+type special struct {
+	min, max int
+	compile  func(args []*expr) *expr
+}
+
+var specials = map[string]special{
+	"coalesce":          {2, -1, coalesce},
+	"ifnull":            {2, 2, coalesce},
+	"iif":               {2, -1, iif},
+	"if":                {2, -1, iif},
+	"nullif":            {2, 2, nullIf},
+	"min":               {2, -1, func(a []*expr) *expr { return extreme(a, -1) }},
+	"max":               {2, -1, func(a []*expr) *expr { return extreme(a, 1) }},
+	"likely":            {1, 1, same},
+	"unlikely":          {1, 1, same},
+	"likelihood":        {2, 2, same},
+	"changes":           {0, 0, ofSession(func(s *Session) int64 { return s.changes })},
+	"total_changes":     {0, 0, ofSession(func(s *Session) int64 { return s.totalChanges })},
+	"last_insert_rowid": {0, 0, ofSession(func(s *Session) int64 { return s.lastInsertRowID })},
+}
+
+func same(args []*expr) *expr { return computed(args[0].eval, args[0]) }
+
+func ofSession(get func(s *Session) int64) func([]*expr) *expr {
+	return func([]*expr) *expr {
+		return &expr{slot: -1, eval: func(f *frame) (value.Value, error) { return value.NewInt(get(f.s)), nil }}
+	}
+}
+
+func coalesce(args []*expr) *expr {
+	return computed(func(f *frame) (v value.Value, err error) {
+		for _, a := range args {
+			if v, err = a.eval(f); err != nil || !v.IsNull() {
+				return v, err
+			}
+		}
+		return v, nil
+	}, args...)
+}
+
+// iif is CASE WHEN with pairs of arguments and perhaps a last one alone.
+func iif(args []*expr) *expr {
+	return computed(func(f *frame) (value.Value, error) {
+		i := 0
+		for ; i+1 < len(args); i += 2 {
+			v, err := args[i].eval(f)
+			if err != nil {
+				return v, err
+			}
+			if t, known := truth(v); known && t {
+				return args[i+1].eval(f)
+			}
+		}
+		if i < len(args) {
+			return args[i].eval(f)
+		}
+		return value.Value{}, nil
+	}, args...)
+}
+
+func collationOfAll(args []*expr) value.Collation {
+	for _, a := range args {
+		if a.collBy != collNone {
+			return a.coll
+		}
+	}
+	return value.Binary
+}
+
+func nullIf(args []*expr) *expr {
+	coll := collationOfAll(args)
+	return computed(func(f *frame) (value.Value, error) {
+		a, err := args[0].eval(f)
+		if err != nil {
+			return a, err
+		}
+		b, err := args[1].eval(f)
+		if err != nil {
+			return b, err
+		}
+		if !a.IsNull() && !b.IsNull() && compare(a, b, coll) == 0 {
+			return value.Value{}, nil
+		}
+		return a, nil
+	}, args...)
+}
+
+func extreme(args []*expr, sign int) *expr {
+	coll := collationOfAll(args)
+	return computed(func(f *frame) (value.Value, error) {
+		var best value.Value
+		for i, a := range args {
+			v, err := a.eval(f)
+			if err != nil || v.IsNull() {
+				return value.Value{}, err
+			}
+			if i == 0 || compare(v, best, coll)*sign > 0 {
+				best = v
+			}
+		}
+		return best, nil
+	}, args...)
+}
+
+// containsAggregate looks for aggregate calls outside of subqueries.
+func containsAggregate(e ast.Expr) bool {
+	found := false
+	ast.Walk(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectStmt:
+			return false
+		case *ast.FuncCall:
+			if n.Over == nil && isAggregate(strings.ToLower(n.Name.Name), n) {
+				found = true
+			}
+		}
+		return !found
+	})
+	return found
+}

@@ -1,0 +1,407 @@
+package exec
+
+import (
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// comparison is how two expressions compare: the affinity applied to both
+// values and the collation of texts.
+//
+// Source: https://www.sqlite.org/datatype3.html §4.2, §7.1.
+type comparison struct {
+	aff  value.Affinity
+	coll value.Collation
+}
+
+func isNumeric(a value.Affinity) bool { return a >= value.AffinityNumeric }
+
+func comparisonOf(x, y *expr) comparison {
+	cmp := comparison{coll: collationOf(x, y)}
+	switch {
+	case x.hasAff && y.hasAff:
+		if isNumeric(x.aff) || isNumeric(y.aff) {
+			cmp.aff = value.AffinityNumeric
+		}
+	case x.hasAff:
+		cmp.aff = x.aff
+	case y.hasAff:
+		cmp.aff = y.aff
+	}
+	if isNumeric(cmp.aff) {
+		cmp.aff = value.AffinityNumeric
+	}
+	return cmp
+}
+
+func collationOf(x, y *expr) value.Collation {
+	if y.collBy > x.collBy {
+		return y.coll
+	}
+	return x.coll
+}
+
+// convert applies the comparison's affinity to one operand.
+func (c comparison) convert(v value.Value) value.Value {
+	switch c.aff {
+	case value.AffinityNumeric:
+		if v.Kind() == value.Text {
+			return v.NumericArg()
+		}
+	case value.AffinityText:
+		if v.Kind() == value.Int || v.Kind() == value.Float {
+			return applyAffinity(v, value.AffinityText)
+		}
+	}
+	return v
+}
+
+func (c comparison) order(a, b value.Value) int {
+	return compare(c.convert(a), c.convert(b), c.coll)
+}
+
+func holds(op ast.Operator, order int) bool {
+	switch op {
+	case ast.OpEq:
+		return order == 0
+	case ast.OpNe:
+		return order != 0
+	case ast.OpLt:
+		return order < 0
+	case ast.OpLe:
+		return order <= 0
+	case ast.OpGt:
+		return order > 0
+	default:
+		return order >= 0
+	}
+}
+
+func unparen(e ast.Expr) ast.Expr {
+	for {
+		p, ok := e.(*ast.ParenExpr)
+		if !ok {
+			return e
+		}
+		e = p.X
+	}
+}
+
+// vector returns the elements of a row value, nil for a scalar.
+func vector(e ast.Expr) []ast.Expr {
+	if v, ok := unparen(e).(*ast.VectorExpr); ok {
+		return v.List
+	}
+	return nil
+}
+
+func (c *compiler) compare(sc *scope, op ast.Operator, ex, ey ast.Expr) (*expr, error) {
+	vx, vy := vector(ex), vector(ey)
+	if vx != nil || vy != nil {
+		return c.compareRows(sc, op, vx, vy, ex, ey)
+	}
+	x, err := c.exprIn(sc, ex)
+	if err != nil {
+		return nil, err
+	}
+	y, err := c.exprIn(sc, ey)
+	if err != nil {
+		return nil, err
+	}
+	return compareExprs(op, x, y), nil
+}
+
+func compareExprs(op ast.Operator, x, y *expr) *expr {
+	cmp, xe, ye := comparisonOf(x, y), x.eval, y.eval
+	e := computed(func(f *frame) (value.Value, error) {
+		a, err := xe(f)
+		if err != nil {
+			return a, err
+		}
+		b, err := ye(f)
+		if err != nil {
+			return b, err
+		}
+		if a.IsNull() || b.IsNull() {
+			return value.Value{}, nil
+		}
+		return value.NewBool(holds(op, cmp.order(a, b))), nil
+	}, x, y)
+	e.op, e.left, e.right, e.refs = op, x, y, x.refs|y.refs
+	return e
+}
+
+func (c *compiler) list(sc *scope, es []ast.Expr) ([]*expr, error) {
+	out := make([]*expr, len(es))
+	for i, e := range es {
+		x, err := c.exprIn(sc, e)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = x
+	}
+	return out, nil
+}
+
+// compareRows compares row values element by element: the first pair that is
+// not equal decides, a NULL before it makes the result unknown.
+func (c *compiler) compareRows(sc *scope, op ast.Operator, vx, vy []ast.Expr, ex, ey ast.Expr) (*expr, error) {
+	if isSubquery(ex) || isSubquery(ey) {
+		return nil, unsupported("comparing a row value with a subquery")
+	}
+	if len(vx) != len(vy) {
+		return nil, errorf("row value misused")
+	}
+	xs, err := c.list(sc, vx)
+	if err != nil {
+		return nil, err
+	}
+	ys, err := c.list(sc, vy)
+	if err != nil {
+		return nil, err
+	}
+	cmps := make([]comparison, len(xs))
+	for i := range xs {
+		cmps[i] = comparisonOf(xs[i], ys[i])
+	}
+	equality := op == ast.OpEq || op == ast.OpNe
+	return computed(func(f *frame) (value.Value, error) {
+		unknown := false
+		for i := range xs {
+			a, err := xs[i].eval(f)
+			if err != nil {
+				return a, err
+			}
+			b, err := ys[i].eval(f)
+			if err != nil {
+				return b, err
+			}
+			if a.IsNull() || b.IsNull() {
+				if !equality {
+					return value.Value{}, nil
+				}
+				unknown = true
+				continue
+			}
+			if o := cmps[i].order(a, b); o != 0 {
+				return value.NewBool(holds(op, o)), nil
+			}
+		}
+		if unknown {
+			return value.Value{}, nil
+		}
+		return value.NewBool(holds(op, 0)), nil
+	}, append(append([]*expr(nil), xs...), ys...)...), nil
+}
+
+func isSubquery(e ast.Expr) bool {
+	_, ok := unparen(e).(*ast.SubqueryExpr)
+	return ok
+}
+
+// is compiles IS and IS NOT, for which two NULLs are the same. A right side
+// that is the word TRUE or FALSE asks for the truth of the left.
+func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
+	want := n.Not == n.Distinct // "IS" or "IS NOT DISTINCT FROM"
+	if id, ok := unparen(n.Y).(*ast.Ident); ok && id.Quote == ast.QuoteNone && !n.Distinct &&
+		(strings.EqualFold(id.Name, "true") || strings.EqualFold(id.Name, "false")) {
+		if m, err := sc.lookup("", id.Name); err == nil && m == nil {
+			return c.isTruth(sc, n.X, strings.EqualFold(id.Name, "true"), want)
+		}
+	}
+	if vx, vy := vector(n.X), vector(n.Y); vx != nil || vy != nil {
+		return nil, unsupported("IS between row values")
+	}
+	x, err := c.expr(sc, n.X)
+	if err != nil {
+		return nil, err
+	}
+	y, err := c.expr(sc, n.Y)
+	if err != nil {
+		return nil, err
+	}
+	cmp, xe, ye := comparisonOf(x, y), x.eval, y.eval
+	return computed(func(f *frame) (value.Value, error) {
+		a, err := xe(f)
+		if err != nil {
+			return a, err
+		}
+		b, err := ye(f)
+		if err != nil {
+			return b, err
+		}
+		if a.IsNull() || b.IsNull() {
+			return value.NewBool((a.IsNull() && b.IsNull()) == want), nil
+		}
+		return value.NewBool((cmp.order(a, b) == 0) == want), nil
+	}, x, y), nil
+}
+
+func (c *compiler) isTruth(sc *scope, e ast.Expr, wantTrue, want bool) (*expr, error) {
+	x, err := c.expr(sc, e)
+	if err != nil {
+		return nil, err
+	}
+	ev := x.eval
+	return computed(func(f *frame) (value.Value, error) {
+		v, err := ev(f)
+		if err != nil {
+			return v, err
+		}
+		t, known := truth(v)
+		return value.NewBool((known && t == wantTrue) == want), nil
+	}, x), nil
+}
+
+func (c *compiler) between(sc *scope, n *ast.BetweenExpr) (*expr, error) {
+	lo, err := c.compare(sc, ast.OpGe, n.X, n.Lo)
+	if err != nil {
+		return nil, err
+	}
+	hi, err := c.compare(sc, ast.OpLe, n.X, n.Hi)
+	if err != nil {
+		return nil, err
+	}
+	both := logic(lo, hi, false)
+	if !n.Not {
+		return both, nil
+	}
+	return negation(both), nil
+}
+
+func negation(x *expr) *expr {
+	ev := x.eval
+	return computed(func(f *frame) (value.Value, error) {
+		v, err := ev(f)
+		if err != nil || v.IsNull() {
+			return v, err
+		}
+		t, _ := truth(v)
+		return value.NewBool(!t), nil
+	}, x)
+}
+
+func (c *compiler) like(sc *scope, n *ast.LikeExpr) (*expr, error) {
+	op := strings.ToLower(n.Op.Name)
+	if op != "like" && op != "glob" {
+		return nil, unsupported("the " + strings.ToUpper(op) + " operator")
+	}
+	args, err := c.list(sc, []ast.Expr{n.Y, n.X})
+	if err != nil {
+		return nil, err
+	}
+	if n.Escape != nil {
+		esc, err := c.expr(sc, n.Escape)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, esc)
+	}
+	x, err := c.callNamed(op, args)
+	if err != nil || !n.Not {
+		return x, err
+	}
+	return negation(x), nil
+}
+
+// inList compiles x IN (a, b, …): an OR of equalities in which the elements'
+// own affinity does not count.
+func (c *compiler) in(sc *scope, n *ast.InExpr) (*expr, error) {
+	if n.HasArgs {
+		return nil, unsupported("table-valued functions")
+	}
+	var x *expr
+	var err error
+	switch {
+	case n.Select != nil:
+		x, err = c.inSelect(sc, n.X, n.Select)
+	case n.Table != nil:
+		x, err = c.inSelect(sc, n.X, selectAll(n.Table))
+	default:
+		x, err = c.inList(sc, n)
+	}
+	if err != nil || !n.Not {
+		return x, err
+	}
+	return negation(x), nil
+}
+
+func (c *compiler) inList(sc *scope, n *ast.InExpr) (*expr, error) {
+	if vector(n.X) != nil {
+		return c.inRows(sc, n)
+	}
+	x, err := c.expr(sc, n.X)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.list(sc, n.List)
+	if err != nil {
+		return nil, err
+	}
+	left := *x
+	cmp := comparison{coll: x.coll}
+	if left.hasAff {
+		cmp.aff = left.aff
+		if isNumeric(cmp.aff) {
+			cmp.aff = value.AffinityNumeric
+		}
+	}
+	xe := x.eval
+	e := computed(func(f *frame) (value.Value, error) {
+		if len(list) == 0 {
+			return value.NewBool(false), nil
+		}
+		a, err := xe(f)
+		if err != nil || a.IsNull() {
+			return value.Value{}, err
+		}
+		unknown := false
+		for _, e := range list {
+			b, err := e.eval(f)
+			if err != nil {
+				return b, err
+			}
+			if b.IsNull() {
+				unknown = true
+			} else if cmp.order(a, b) == 0 {
+				return value.NewBool(true), nil
+			}
+		}
+		if unknown {
+			return value.Value{}, nil
+		}
+		return value.NewBool(false), nil
+	}, append([]*expr{x}, list...)...)
+	if !n.Not {
+		e.left, e.list = x, list
+	}
+	return e, nil
+}
+
+func (c *compiler) inRows(sc *scope, n *ast.InExpr) (*expr, error) {
+	var any *expr
+	for _, e := range n.List {
+		eq, err := c.compare(sc, ast.OpEq, n.X, e)
+		if err != nil {
+			return nil, err
+		}
+		if any == nil {
+			any = eq
+		} else {
+			any = logic(any, eq, true)
+		}
+	}
+	if any == nil {
+		return constant(value.NewInt(0)), nil
+	}
+	return any, nil
+}
+
+func selectAll(t *ast.QualifiedName) *ast.SelectStmt {
+	return &ast.SelectStmt{Cores: []ast.SelectCore{&ast.SelectQuery{
+		Columns: []*ast.ResultColumn{{Expr: &ast.Star{}}},
+		From:    []*ast.TableRef{{Name: t}},
+	}}}
+}

@@ -1,0 +1,299 @@
+package exec
+
+import (
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// compound compiles SELECT … UNION SELECT … and its kin, from left to right.
+func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
+	last := len(s.Cores) - 1
+	var orderBy []*ast.OrderingTerm
+	var limit *ast.Limit
+	var queries []*query
+	for i, core := range s.Cores {
+		q, isQuery := core.(*ast.SelectQuery)
+		if isQuery && i < last && (len(q.OrderBy) > 0 || q.Limit != nil) {
+			clause := "ORDER BY"
+			if len(q.OrderBy) == 0 {
+				clause = "LIMIT"
+			}
+			return nil, errorf("%s clause should come after %s not before", clause, opName(s.Ops[i]))
+		}
+		if isQuery && i == last {
+			orderBy, limit = q.OrderBy, q.Limit
+			bare := *q
+			bare.OrderBy, bare.Limit = nil, nil
+			core = &bare
+		}
+		one, err := c.selectBody(sc, &ast.SelectStmt{Cores: []ast.SelectCore{core}})
+		if err != nil {
+			return nil, err
+		}
+		queries = append(queries, one)
+	}
+	out := c.combined(queries[0])
+	for i, right := range queries[1:] {
+		if len(right.cols) != len(out.cols) {
+			return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(s.Ops[i]))
+		}
+		out.correlated = out.correlated || right.correlated
+		mergeTypes(out, right)
+		if err := c.combine(out, right, s.Ops[i]); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := c.compoundKeys(s, out, queries, orderBy)
+	if err != nil {
+		return nil, err
+	}
+	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)
+}
+
+func opName(op ast.CompoundOp) string {
+	if op.All {
+		return "UNION ALL"
+	}
+	return strings.ToUpper(op.Op)
+}
+
+// combined starts a compound with its first query.
+func (c *compiler) combined(q *query) *query {
+	out := &query{out: c.regs(len(q.out)), correlated: q.correlated}
+	out.cols = append(out.cols, q.cols...)
+	out.node = &concatNode{out: out.out, ins: []node{q.node}, from: [][]int{q.out}}
+	return out
+}
+
+// mergeTypes: the column of a compound has the affinity of the leftmost term
+// that has one.
+func mergeTypes(out, right *query) {
+	for i := range out.cols {
+		l, r := &out.cols[i], &right.cols[i]
+		if !l.hasAff {
+			l.aff, l.hasAff = r.aff, r.hasAff
+		}
+		if l.collBy == collNone {
+			l.coll, l.collBy = r.coll, r.collBy
+		}
+	}
+}
+
+func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
+	name := strings.ToUpper(op.Op)
+	colls := collations(out.cols)
+	switch name {
+	case "UNION":
+		cat, ok := out.node.(*concatNode)
+		if !ok {
+			cat = &concatNode{out: out.out, ins: []node{out.node}, from: [][]int{out.out}}
+		}
+		cat.ins, cat.from = append(cat.ins, right.node), append(cat.from, right.out)
+		out.node = cat
+		if !op.All {
+			out.node = &distinctNode{in: cat, slots: out.out, colls: colls}
+		}
+	case "INTERSECT", "EXCEPT":
+		n := &setNode{left: out.node, right: right.node, slots: out.out, rightSlots: right.out, colls: colls, keep: name == "INTERSECT"}
+		out.node = &distinctNode{in: n, slots: out.out, colls: colls}
+	default:
+		return unsupported("the compound operator " + name)
+	}
+	return nil
+}
+
+// compoundKeys resolves ORDER BY of a compound: a number, a column name or an
+// alias of any of its selects, or the text of a result expression.
+func (c *compiler) compoundKeys(s *ast.SelectStmt, out *query, queries []*query, terms []*ast.OrderingTerm) ([]sortKey, error) {
+	var keys []sortKey
+	for n, t := range terms {
+		e, collate := unparen(t.Expr), (*ast.CollateExpr)(nil)
+		if ce, ok := e.(*ast.CollateExpr); ok {
+			e, collate = unparen(ce.X), ce
+		}
+		at := c.compoundTerm(s, queries, e)
+		if at < 0 {
+			return nil, errorf("%s ORDER BY term does not match any column in the result set", ordinal(n+1))
+		}
+		if at >= len(out.cols) {
+			return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(n+1), len(out.cols))
+		}
+		x := &expr{slot: out.out[at], coll: out.cols[at].coll, eval: readSlot(out.out[at])}
+		if collate != nil {
+			cl, ok := value.CollationByName(collate.Name.Name)
+			if !ok {
+				return nil, errorf("no such collation sequence: %s", collate.Name.Name)
+			}
+			x.coll = cl
+		}
+		k := newSortKey(x, t)
+		k.slot = x.slot
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+func (c *compiler) compoundTerm(s *ast.SelectStmt, queries []*query, e ast.Expr) int {
+	if lit, ok := e.(*ast.Literal); ok && lit.Kind == ast.LitInteger {
+		if i := integerLiteral(lit.Value).Int() - 1; i >= 0 && i < 1<<20 {
+			return int(i)
+		}
+		return 1 << 20
+	}
+	if id, ok := e.(*ast.Ident); ok {
+		for _, q := range queries {
+			for i := range q.cols {
+				if strings.EqualFold(q.cols[i].name, id.Name) {
+					return i
+				}
+			}
+		}
+	}
+	text := ast.String(e)
+	for _, core := range s.Cores {
+		if q, ok := core.(*ast.SelectQuery); ok {
+			for i, rc := range q.Columns {
+				if rc.Expr != nil && strings.EqualFold(ast.String(unparen(rc.Expr)), text) {
+					return i
+				}
+			}
+		}
+	}
+	return -1
+}
+
+func ordinal(n int) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return itoa(n) + suffix
+}
+
+// concatNode gives the rows of several nodes one after another in common
+// registers.
+type concatNode struct {
+	out  []int
+	ins  []node
+	from [][]int
+}
+
+type concatIter struct {
+	n  *concatNode
+	f  *frame
+	i  int
+	in iter
+}
+
+func (n *concatNode) open(f *frame) (iter, error) { return &concatIter{n: n, f: f}, nil }
+
+func (it *concatIter) next() (bool, error) {
+	for it.i < len(it.n.ins) {
+		if it.in == nil {
+			in, err := it.n.ins[it.i].open(it.f)
+			if err != nil {
+				return false, err
+			}
+			it.in = in
+		}
+		ok, err := it.in.next()
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			copyRegisters(it.f, it.n.out, it.n.from[it.i])
+			return true, nil
+		}
+		it.in.close()
+		it.in = nil
+		it.i++
+	}
+	return false, nil
+}
+
+func copyRegisters(f *frame, to, from []int) {
+	for i, s := range from {
+		f.regs[to[i]] = f.regs[s]
+	}
+}
+
+func (it *concatIter) close() {
+	if it.in != nil {
+		it.in.close()
+		it.in = nil
+	}
+}
+
+// setNode keeps the rows of left that are (INTERSECT) or are not (EXCEPT) in right.
+type setNode struct {
+	left, right       node
+	slots, rightSlots []int
+	colls             []value.Collation
+	keep              bool
+}
+
+type setIter struct {
+	n    *setNode
+	f    *frame
+	left iter
+	set  map[string]struct{}
+	mem  int64
+}
+
+func (n *setNode) open(f *frame) (iter, error) {
+	it := &setIter{n: n, f: f, set: map[string]struct{}{}}
+	right, err := n.right.open(f)
+	if err != nil {
+		return nil, err
+	}
+	defer right.close()
+	for {
+		ok, err := right.next()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		f.key = rowKey(f.key[:0], f.regs, n.rightSlots, n.colls)
+		it.set[string(f.key)] = struct{}{}
+		it.mem += int64(len(f.key) + 48)
+		if err := f.hold(int64(len(f.key) + 48)); err != nil {
+			return nil, err
+		}
+	}
+	it.left, err = n.left.open(f)
+	if err != nil {
+		return nil, err
+	}
+	return it, nil
+}
+
+func (it *setIter) next() (bool, error) {
+	for {
+		ok, err := it.left.next()
+		if err != nil || !ok {
+			return false, err
+		}
+		it.f.key = rowKey(it.f.key[:0], it.f.regs, it.n.slots, it.n.colls)
+		if _, found := it.set[string(it.f.key)]; found == it.n.keep {
+			return true, nil
+		}
+	}
+}
+
+func (it *setIter) close() {
+	it.left.close()
+	clear(it.set)
+	it.f.release(it.mem)
+	it.mem = 0
+}

@@ -1,0 +1,244 @@
+package exec
+
+import (
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/record"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// ddl compiles a statement that changes the schema. It is checked when it
+// runs, against the schema of then.
+func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
+	st := c.stmt
+	if ex := parse.Stmt(st); ex.Stmt != stmt {
+		return unsupported("EXPLAIN of this statement")
+	}
+	switch n := stmt.(type) {
+	case *ast.CreateTableStmt:
+		if n.Select != nil {
+			return c.createTableAs(p, n)
+		}
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error {
+				_, err := schema.CreateTable(f.tx, s, st)
+				return err
+			})
+		}
+	case *ast.CreateIndexStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error {
+				ix, err := schema.CreateIndex(f.tx, s, st)
+				if err != nil || ix == nil {
+					return err
+				}
+				return f.fillIndex(ix.Name, ix.Table.Name)
+			})
+		}
+	case *ast.CreateViewStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error { return schema.CreateView(f.tx, s, st) })
+		}
+	case *ast.DropTableStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error { _, err := schema.DropTable(f.tx, s, n); return err })
+		}
+	case *ast.DropViewStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error { _, err := schema.DropView(f.tx, s, n); return err })
+		}
+	case *ast.DropIndexStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error { _, err := schema.DropIndex(f.tx, s, n); return err })
+		}
+	case *ast.AlterTableStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error { return f.alter(s, st) })
+		}
+	}
+	return nil
+}
+
+func (f *frame) withSchema(fn func(s *schema.Schema) error) error {
+	s, err := f.s.d.schemaOf(f.tx)
+	if err != nil {
+		return err
+	}
+	return fn(s)
+}
+
+// inner compiles something against the schema as it is now and runs it in a
+// frame of its own.
+func (f *frame) inner(fn func(c *compiler) (func(f *frame) error, error)) error {
+	return f.withSchema(func(s *schema.Schema) error {
+		c := &compiler{schema: s}
+		run, err := fn(c)
+		if err != nil {
+			return err
+		}
+		p := &plan{nRegs: c.nRegs, nSubs: c.nSubs, collNames: c.collNames}
+		in := p.newFrame(f.ctx, f.s, f.tx, nil)
+		defer in.clear()
+		return run(in)
+	})
+}
+
+// fillIndex makes the records of a new index.
+func (f *frame) fillIndex(name, table string) error {
+	return f.inner(func(c *compiler) (func(*frame) error, error) {
+		tg, err := c.target(&scope{}, &ast.QualifiedName{Name: &ast.Ident{Name: table}}, nil)
+		if err != nil {
+			return nil, err
+		}
+		q := &query{node: c.scan(tg.src, nil)}
+		var ti *targetIndex
+		for _, t := range tg.indexes {
+			if t.ix.Name == name {
+				ti = t
+			}
+		}
+		return func(f *frame) error {
+			return q.each(f, func() error { return tg.addEntry(f, ti) })
+		}, nil
+	})
+}
+
+func (tg *target) addEntry(f *frame, ti *targetIndex) error {
+	key := tg.key(f)
+	entry, prefix, hasNull, err := tg.entry(f, ti, key)
+	if err != nil || entry == nil {
+		return err
+	}
+	if ti.ix.Unique && !hasNull {
+		other, err := tg.holder(f, ti, entry[:prefix])
+		if err != nil {
+			return err
+		}
+		if other != nil {
+			return tg.uniqueError(ti.ix)
+		}
+	}
+	coll, err := f.collection(ti.coll)
+	if err != nil {
+		return err
+	}
+	return coll.Put(entry, entryValue(tg.t, key))
+}
+
+// createTableAs is CREATE TABLE … AS SELECT.
+func (c *compiler) createTableAs(p *plan, n *ast.CreateTableStmt) error {
+	if n.Temp {
+		return unsupported("temporary tables")
+	}
+	q, err := c.selectStmt(nil, n.Select)
+	if err != nil {
+		return err
+	}
+	text := schema.TableText(n.Name.Name.Name, columnsAs(q.cols))
+	p.run = func(f *frame) error {
+		st, err := parse.One(text)
+		if err != nil {
+			return err
+		}
+		create := *st.Stmt.(*ast.CreateTableStmt) //nolint:forcetypeassert // TableText gives no other
+		create.IfNotExists = n.IfNotExists
+		st.Stmt = &create
+		kept := &buffer{slots: q.out}
+		defer kept.close(f)
+		if err := q.each(f, func() error { return kept.save(f) }); err != nil {
+			return err
+		}
+		made := false
+		err = f.withSchema(func(s *schema.Schema) error {
+			t, err := schema.CreateTable(f.tx, s, st)
+			made = t != nil
+			return err
+		})
+		if err != nil || !made {
+			return err
+		}
+		return f.inner(func(c *compiler) (func(*frame) error, error) {
+			tg, err := c.target(&scope{}, &ast.QualifiedName{Name: n.Name.Name}, nil)
+			if err != nil {
+				return nil, err
+			}
+			return func(in *frame) error { return tg.copyRows(in, kept) }, nil
+		})
+	}
+	return nil
+}
+
+func (tg *target) copyRows(f *frame, kept *buffer) error {
+	n := len(kept.slots)
+	for i := range kept.n {
+		if err := f.tick(); err != nil {
+			return err
+		}
+		for j, s := range tg.src.slots {
+			f.regs[s] = kept.rows[i*n+j]
+		}
+		f.regs[tg.src.rowID] = value.NewInt(int64(i) + 1)
+		if err := tg.affinities(f); err != nil {
+			return err
+		}
+		if err := tg.put(f, tg.key(f)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// columnsAs are the columns of a table made of a query: unique names, and the
+// name of the affinity as the type.
+func columnsAs(cols []resultColumn) []schema.Column {
+	var out []schema.Column
+	seen := map[string]bool{}
+	for _, c := range cols {
+		name := c.name
+		for i := 1; seen[fold(name)]; i++ {
+			name = c.name + ":" + itoa(i)
+		}
+		seen[fold(name)] = true
+		col := schema.Column{Name: name}
+		if c.hasAff {
+			col.DeclType = map[value.Affinity]string{
+				value.AffinityText: "TEXT", value.AffinityNumeric: "NUM", value.AffinityInteger: "INT", value.AffinityReal: "REAL",
+			}[c.aff]
+		}
+		out = append(out, col)
+	}
+	return out
+}
+
+// alter is ALTER TABLE; after DROP COLUMN the rows are written anew.
+func (f *frame) alter(s *schema.Schema, st parse.Stmt) error {
+	done, err := schema.AlterTable(f.tx, s, st)
+	if err != nil || done.Dropped < 0 {
+		return err
+	}
+	rows, err := f.tx.Collection(schema.TableCollection(done.After.Root))
+	if err != nil {
+		return err
+	}
+	cur := rows.Cursor(nil, nil)
+	defer cur.Close() //nolint:errcheck // releases memory alone
+	for cur.Next() {
+		if err := f.tick(); err != nil {
+			return err
+		}
+		vals, err := record.Decode(cur.UnsafeValue())
+		if err != nil {
+			return err
+		}
+		if done.Dropped >= len(vals) {
+			continue
+		}
+		key := append([]byte(nil), cur.UnsafeKey()...)
+		vals = append(vals[:done.Dropped], vals[done.Dropped+1:]...)
+		if err := rows.Put(key, encodeRow(vals)); err != nil {
+			return err
+		}
+	}
+	return cur.Err()
+}

@@ -1,0 +1,318 @@
+package exec
+
+import (
+	"errors"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// target is the table that a statement changes, with what it takes to write a
+// row: constraints, indexes, defaults.
+type target struct {
+	t       *schema.Table
+	src     *source // the row in registers: that to be written, or that found
+	rows    int     // collection
+	indexes []*targetIndex
+	checks  []*check
+	layout  *rowLayout // all columns
+	// conflict is what the statement says for all constraints (INSERT OR …).
+	conflict ast.ConflictAction
+}
+
+type targetIndex struct {
+	ix    *schema.Index
+	coll  int
+	key   []keyColumn
+	where *expr // partial
+}
+
+type check struct {
+	x    *expr
+	name string
+}
+
+// target compiles what writing to a table takes; sc receives the table as its
+// first source, all of whose columns are read.
+func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*target, error) {
+	name := q.Name.Name
+	if q.Schema != nil && !isMain(q.Schema.Name) {
+		return nil, errorf("no such table: %s.%s", q.Schema.Name, name)
+	}
+	t := c.schema.Table(name)
+	switch {
+	case t == nil && (fold(name) == "sqlite_master" || fold(name) == "sqlite_schema"):
+		return nil, errorf("table %s may not be modified", name)
+	case t == nil:
+		return nil, errorf("no such table: %s", name)
+	case t.IsView():
+		return nil, errorf("cannot modify %s because it is a view", t.Name)
+	}
+	src := c.tableSource(t)
+	if alias != nil {
+		src.name = alias.Name
+	}
+	for i := range src.used {
+		src.used[i] = true
+	}
+	sc.sources = append(sc.sources, src)
+	tg := &target{t: t, src: src, rows: c.collection(schema.TableCollection(t.Root)), layout: c.layout(src)}
+	own := &scope{sources: []*source{src}}
+	for _, ix := range t.Indexes {
+		ti := &targetIndex{ix: ix, coll: c.collection(schema.IndexCollection(ix.Root)), key: indexKey(ix)}
+		if ix.Where != nil {
+			x, err := c.expr(own, ix.Where)
+			if err != nil {
+				return nil, err
+			}
+			ti.where = x
+		}
+		tg.indexes = append(tg.indexes, ti)
+	}
+	for _, ck := range t.Checks {
+		x, err := c.expr(own, ck.Expr)
+		if err != nil {
+			return nil, err
+		}
+		name := ck.Name
+		if name == "" {
+			name = ck.Text
+		}
+		tg.checks = append(tg.checks, &check{x, name})
+	}
+	return tg, nil
+}
+
+// errSkip ends the work on one row without an error: OR IGNORE.
+var errSkip = errors.New("row skipped")
+
+// key encodes the key of the row in the registers.
+func (tg *target) key(f *frame) []byte {
+	if tg.t.PrimaryKey == nil {
+		return appendRowID(nil, f.regs[tg.src.rowID].Int())
+	}
+	var key []byte
+	for i, c := range tg.t.PrimaryKey {
+		key = appendKeyValue(key, f.regs[tg.src.slots[c]], keyColumn{col: c, coll: tg.t.PKCollations[i]})
+	}
+	return key
+}
+
+// entry encodes the index record of the row in the registers; nil: a partial
+// index does not hold the row. The first prefix bytes are the indexed values.
+func (tg *target) entry(f *frame, ti *targetIndex, rowKey []byte) (entry []byte, prefix int, hasNull bool, err error) {
+	if ti.where != nil {
+		ok, err := passes(f, []*expr{ti.where})
+		if err != nil || !ok {
+			return nil, 0, false, err
+		}
+	}
+	for _, kc := range ti.key {
+		v := f.regs[tg.src.slots[kc.col]]
+		hasNull = hasNull || v.IsNull()
+		entry = appendKeyValue(entry, v, kc)
+	}
+	prefix = len(entry)
+	return append(entry, rowKey...), prefix, hasNull, nil
+}
+
+// affinities gives the values in the registers the storage class of their
+// columns; STRICT tables refuse what does not fit.
+func (tg *target) affinities(f *frame) error {
+	for i := range tg.t.Columns {
+		col := &tg.t.Columns[i]
+		slot := tg.src.slots[i]
+		if slot == tg.src.rowID {
+			continue
+		}
+		v := applyAffinity(f.regs[slot], col.Affinity)
+		if tg.t.Strict {
+			if !fitsStrict(&v, col.DeclType) {
+				return sqlerr.New(sqlerr.ConstraintDataType, "cannot store %s value in %s column %s.%s",
+					kindName(v.Kind()), strictName(col.DeclType), tg.t.Name, col.Name)
+			}
+		}
+		f.regs[slot] = v
+	}
+	return nil
+}
+
+// notNull tests NOT NULL columns; a default replaces NULL under OR REPLACE.
+func (tg *target) notNull(f *frame, defaults []*expr) error {
+	for i := range tg.t.Columns {
+		col := &tg.t.Columns[i]
+		slot := tg.src.slots[i]
+		if !col.NotNull || slot == tg.src.rowID || !f.regs[slot].IsNull() {
+			continue
+		}
+		action := tg.action(col.NotNullConflict)
+		if action == ast.ConflictReplace && defaults != nil && defaults[i] != nil {
+			v, err := defaults[i].eval(f)
+			if err != nil {
+				return err
+			}
+			if !v.IsNull() {
+				f.regs[slot] = applyAffinity(v, col.Affinity)
+				continue
+			}
+		}
+		if action == ast.ConflictIgnore {
+			return errSkip
+		}
+		return conflictError(action, sqlerr.New(sqlerr.ConstraintNotNull, "NOT NULL constraint failed: %s.%s", tg.t.Name, col.Name))
+	}
+	return nil
+}
+
+func (tg *target) check(f *frame) error {
+	for _, ck := range tg.checks {
+		v, err := ck.x.eval(f)
+		if err != nil {
+			return err
+		}
+		if t, known := truth(v); t || !known {
+			continue
+		}
+		if tg.conflict == ast.ConflictIgnore {
+			return errSkip
+		}
+		action := tg.conflict
+		if action == ast.ConflictReplace {
+			action = ast.ConflictAbort
+		}
+		return conflictError(action, sqlerr.New(sqlerr.ConstraintCheck, "CHECK constraint failed: %s", ck.name))
+	}
+	return nil
+}
+
+// action is what to do about a constraint that says own.
+func (tg *target) action(own ast.ConflictAction) ast.ConflictAction {
+	if tg.conflict != ast.ConflictDefault {
+		return tg.conflict
+	}
+	if own != ast.ConflictDefault {
+		return own
+	}
+	return ast.ConflictAbort
+}
+
+// actionError carries what a failed constraint does to the statement: FAIL
+// keeps the rows before it, ROLLBACK ends the transaction.
+type actionError struct {
+	action ast.ConflictAction
+	err    error
+}
+
+func (e *actionError) Error() string { return e.err.Error() }
+func (e *actionError) Unwrap() error { return e.err }
+
+func conflictError(action ast.ConflictAction, err error) error {
+	if action == ast.ConflictFail || action == ast.ConflictRollback {
+		return &actionError{action, err}
+	}
+	return err
+}
+
+// put writes the row in the registers with its index records.
+func (tg *target) put(f *frame, key []byte) error {
+	rows, err := f.collection(tg.rows)
+	if err != nil {
+		return err
+	}
+	if err := rows.Put(key, encodeRow(tg.values(f))); err != nil {
+		return err
+	}
+	for _, ti := range tg.indexes {
+		entry, _, _, err := tg.entry(f, ti, key)
+		if err != nil {
+			return err
+		}
+		if entry == nil {
+			continue
+		}
+		c, err := f.collection(ti.coll)
+		if err != nil {
+			return err
+		}
+		if err := c.Put(entry, entryValue(tg.t, key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes the row in the registers with its index records.
+func (tg *target) remove(f *frame, key []byte) error {
+	for _, ti := range tg.indexes {
+		entry, _, _, err := tg.entry(f, ti, key)
+		if err != nil {
+			return err
+		}
+		if entry == nil {
+			continue
+		}
+		c, err := f.collection(ti.coll)
+		if err != nil {
+			return err
+		}
+		if err := c.Delete(entry); err != nil {
+			return err
+		}
+	}
+	rows, err := f.collection(tg.rows)
+	if err != nil {
+		return err
+	}
+	return rows.Delete(key)
+}
+
+// load reads the row with a key into the registers.
+func (tg *target) load(f *frame, key []byte) (bool, error) {
+	rows, err := f.collection(tg.rows)
+	if err != nil {
+		return false, err
+	}
+	row, err := rows.UnsafeGet(key)
+	if errors.Is(err, engine.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, tg.layout.load(f, key, row)
+}
+
+// removeKey deletes another row than the one in the registers, which stay as
+// they are.
+func (tg *target) removeKey(f *frame, key []byte) error {
+	kept := tg.save(f)
+	defer tg.restore(f, kept)
+	ok, err := tg.load(f, key)
+	if err != nil || !ok {
+		return err
+	}
+	return tg.remove(f, key)
+}
+
+func (tg *target) save(f *frame) []value.Value {
+	kept := make([]value.Value, len(tg.src.slots)+1)
+	for i, s := range tg.src.slots {
+		kept[i] = f.regs[s]
+	}
+	if tg.src.rowID >= 0 {
+		kept[len(kept)-1] = f.regs[tg.src.rowID]
+	}
+	return kept
+}
+
+func (tg *target) restore(f *frame, kept []value.Value) {
+	for i, s := range tg.src.slots {
+		f.regs[s] = kept[i]
+	}
+	if tg.src.rowID >= 0 {
+		f.regs[tg.src.rowID] = kept[len(kept)-1]
+	}
+}

@@ -1,0 +1,148 @@
+package exec
+
+import (
+	"context"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// memoryMax is how many bytes one statement may hold for sorting, grouping,
+// distinct rows, hash tables and materialized subqueries.
+const memoryMax = 256 << 20
+
+// pollInterval is how many steps of the innermost loops pass between two looks
+// at the context.
+const pollInterval = 256
+
+// frame is one running statement: its registers and everything that it holds
+// beside the plan, which is shared and immutable.
+type frame struct {
+	ctx   context.Context
+	s     *Session
+	tx    *engine.Tx
+	args  []value.Value
+	regs  []value.Value
+	subs  []subState
+	colls []*engine.Collection
+	plan  *plan
+	mem   int64
+	ticks int
+	key   []byte // scratch for keys
+
+	returned  *buffer // rows of RETURNING
+	changes   int64
+	lastRowID int64
+	inserted  bool // lastRowID counts
+	nextRowID int64
+	nextKnown bool
+}
+
+// bumpSequence records the greatest row id of an AUTOINCREMENT table.
+func (f *frame) bumpSequence(t *schema.Table, id int64) error {
+	seq, err := schema.Sequence(f.tx, t)
+	if err != nil || id <= seq {
+		return err
+	}
+	return schema.SetSequence(f.tx, t, id)
+}
+
+// subState is what a subquery that depends on nothing outside of itself gave.
+type subState struct {
+	done bool
+	val  value.Value
+	set  *valueSet
+	rows *buffer
+}
+
+func (p *plan) newFrame(ctx context.Context, s *Session, tx *engine.Tx, args []value.Value) *frame {
+	return &frame{
+		ctx: ctx, s: s, tx: tx, args: args, plan: p,
+		regs:  make([]value.Value, p.nRegs),
+		subs:  make([]subState, p.nSubs),
+		colls: make([]*engine.Collection, len(p.collNames)),
+	}
+}
+
+// collection opens the i-th collection of the plan once.
+func (f *frame) collection(i int) (*engine.Collection, error) {
+	if c := f.colls[i]; c != nil {
+		return c, nil
+	}
+	c, err := f.tx.Collection(f.plan.collNames[i])
+	if err != nil {
+		return nil, err
+	}
+	f.colls[i] = c
+	return c, nil
+}
+
+// tick is called once per row of every loop.
+func (f *frame) tick() error {
+	f.ticks++
+	if f.ticks%pollInterval != 0 {
+		return nil
+	}
+	if err := f.ctx.Err(); err != nil {
+		return sqlerr.Wrap(sqlerr.Interrupt, err, "interrupted")
+	}
+	return f.tx.Check()
+}
+
+// hold accounts for n bytes more.
+func (f *frame) hold(n int64) error {
+	f.mem += n
+	if f.mem > memoryMax {
+		return sqlerr.New(sqlerr.NoMem, "statement needs more than %d MiB of memory to sort, group or join", memoryMax>>20)
+	}
+	return nil
+}
+
+func (f *frame) release(n int64) { f.mem -= n }
+
+// clear drops every row that the frame holds.
+func (f *frame) clear() {
+	clear(f.regs)
+
+	clear(f.subs)
+	clear(f.colls)
+	clear(f.key[:cap(f.key)])
+	f.tx, f.args, f.mem = nil, nil, 0
+}
+
+const valueSize = 32 // bytes of a value.Value, rounded up
+
+// buffer holds rows of a fixed set of registers.
+type buffer struct {
+	slots []int
+	rows  []value.Value // len(slots) values per row
+	n     int
+	mem   int64
+}
+
+func (b *buffer) save(f *frame) error {
+	n := int64(len(b.slots)*valueSize + 8)
+	for _, s := range b.slots {
+		n += int64(len(f.regs[s].Str()))
+		b.rows = append(b.rows, f.regs[s])
+	}
+	b.n++
+	b.mem += n
+	return f.hold(n)
+}
+
+func (b *buffer) load(f *frame, i int) {
+	row := b.rows[i*len(b.slots) : (i+1)*len(b.slots)]
+	for j, s := range b.slots {
+		f.regs[s] = row[j]
+	}
+}
+
+func (b *buffer) close(f *frame) {
+	clear(b.rows)
+	b.rows, b.n = nil, 0
+	f.release(b.mem)
+	b.mem = 0
+}

@@ -1,0 +1,261 @@
+package exec
+
+import (
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
+)
+
+// from adds the items of a FROM clause to sc, with their conditions.
+func (c *compiler) from(sc *scope, refs []*ast.TableRef) error {
+	for _, ref := range refs {
+		join := ast.JoinInner
+		if ref.Join != nil {
+			join = ref.Join.Type
+		}
+		if ref.List != nil {
+			if join&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter|ast.JoinNatural) != 0 || len(ref.Using) > 0 || ref.Alias != nil {
+				return unsupported("parenthesized joins on the right of an outer, natural or USING join")
+			}
+			if len(sc.sources) > 0 && hasOuterJoin(ref.List) {
+				return unsupported("outer joins in parentheses")
+			}
+			if err := c.from(sc, ref.List); err != nil {
+				return err
+			}
+		} else {
+			src, err := c.source(sc, ref)
+			if err != nil {
+				return err
+			}
+			if len(sc.sources) == sourcesMax {
+				return errorf("at most %d tables in a join", sourcesMax)
+			}
+			src.index, src.join = len(sc.sources), join
+			sc.sources = append(sc.sources, src)
+			if err := c.using(sc, src, ref); err != nil {
+				return err
+			}
+		}
+		src := sc.sources[len(sc.sources)-1]
+		for _, e := range conjuncts(ref.On, nil) {
+			x, err := c.exprIn(sc, e)
+			if err != nil {
+				return err
+			}
+			src.on = append(src.on, x)
+		}
+	}
+	return nil
+}
+
+func hasOuterJoin(refs []*ast.TableRef) bool {
+	for _, r := range refs {
+		if r.Join != nil && r.Join.Type&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter) != 0 || hasOuterJoin(r.List) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
+	if ref.Select != nil {
+		q, err := c.selectStmt(sc.parent, ref.Select)
+		if err != nil {
+			return nil, err
+		}
+		sc.correlated = sc.correlated || q.correlated
+		src := c.querySource(q, nil)
+		if ref.Alias != nil {
+			src.name = ref.Alias.Name
+		}
+		return src, nil
+	}
+	name := ref.Name.Name.Name
+	var src *source
+	var err error
+	switch {
+	case ref.HasArgs:
+		src, err = c.tableFunction(sc, ref)
+	case ref.Name.Schema == nil && sc.findCTE(name) != nil:
+		src, err = c.cteSource(sc, sc.findCTE(name))
+	default:
+		if ref.Name.Schema != nil && !isMain(ref.Name.Schema.Name) {
+			return nil, errorf("no such table: %s.%s", ref.Name.Schema.Name, name)
+		}
+		src, err = c.namedSource(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ref.IndexedBy != nil && (src.table == nil || c.schema.Index(ref.IndexedBy.Name) == nil) {
+		return nil, errorf("no such index: %s", ref.IndexedBy.Name)
+	}
+	src.name = name
+	if ref.Alias != nil {
+		src.name = ref.Alias.Name
+	}
+	return src, nil
+}
+
+func (c *compiler) namedSource(name string) (*source, error) {
+	if strings.EqualFold(name, "sqlite_master") || strings.EqualFold(name, "sqlite_schema") {
+		return c.schemaSource(), nil
+	}
+	t := c.schema.Table(name)
+	if t == nil {
+		if src := c.pragmaSource(name); src != nil {
+			return src, nil
+		}
+		return nil, errorf("no such table: %s", name)
+	}
+	if t.IsView() {
+		return c.viewSource(t)
+	}
+	return c.tableSource(t), nil
+}
+
+func (c *compiler) tableSource(t *schema.Table) *source {
+	src := &source{name: t.Name, table: t, rowID: -1, used: make([]bool, len(t.Columns)), label: t.Name}
+	src.slots = c.regs(len(t.Columns))
+	if t.PrimaryKey == nil {
+		src.rowID = c.regs(1)[0]
+	}
+	if t.RowID >= 0 {
+		src.slots[t.RowID] = src.rowID
+	}
+	for i := range t.Columns {
+		col := &t.Columns[i]
+		src.cols = append(src.cols, column{
+			name: col.Name, aff: col.Affinity, hasAff: true, coll: col.Collation, declType: col.DeclType,
+		})
+	}
+	return src
+}
+
+// querySource makes a source of a compiled query; names rename its columns.
+func (c *compiler) querySource(q *query, names []string) *source {
+	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY"}
+	for i := range q.cols {
+		col := q.cols[i].column
+		col.hidden = false
+		if i < len(names) {
+			col.name = names[i]
+		}
+		src.cols = append(src.cols, col)
+	}
+	return src
+}
+
+func (c *compiler) viewSource(t *schema.Table) (*source, error) {
+	q, err := c.selectStmt(nil, t.View)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.ViewColumns) > 0 && len(t.ViewColumns) != len(q.cols) {
+		return nil, errorf("expected %d columns for '%s' but got %d", len(t.ViewColumns), t.Name, len(q.cols))
+	}
+	src := c.querySource(q, t.ViewColumns)
+	src.label = t.Name
+	return src, nil
+}
+
+func (c *compiler) cteSource(sc *scope, e *cte) (*source, error) {
+	name := e.def.Name.Name
+	if e.active {
+		if e.rec == nil {
+			return nil, errorf("circular reference: %s", name)
+		}
+		return e.rec.reference(c), nil
+	}
+	e.active = true
+	defer func() { e.active = false }()
+	var names []string
+	for _, id := range e.def.Columns {
+		names = append(names, id.Name)
+	}
+	q, err := c.cteQuery(e, names)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) > 0 && len(names) != len(q.cols) {
+		return nil, errorf("table %s has %d values for %d columns", name, len(q.cols), len(names))
+	}
+	if q.correlated {
+		for p := sc; p != nil && p != e.outer; p = p.parent {
+			p.correlated = true
+		}
+	}
+	src := c.querySource(q, names)
+	src.label = name
+	return src, nil
+}
+
+// using resolves NATURAL and USING: an equality per column, of which "*" and
+// an unqualified name show the left one.
+func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
+	var names []string
+	for _, id := range ref.Using {
+		names = append(names, id.Name)
+	}
+	if right.join&ast.JoinNatural != 0 {
+		if ref.On != nil || len(names) > 0 {
+			return errorf("a NATURAL join may not have an ON or USING clause")
+		}
+		for i := range right.cols {
+			if leftMatch(sc, right, right.cols[i].name) != nil {
+				names = append(names, right.cols[i].name)
+			}
+		}
+	}
+	for _, name := range names {
+		l := leftMatch(sc, right, name)
+		r := right.column(name)
+		if l == nil || r < 0 {
+			return errorf("cannot join using column %s - column not present in both tables", name)
+		}
+		rm := &match{sc: sc, src: right, col: r}
+		saved := sc.touched
+		sc.touched = 0
+		lx := c.columnRef(l)
+		lx.refs, sc.touched = sc.touched, 0
+		rx := c.columnRef(rm)
+		rx.refs = sc.touched
+		sc.touched |= saved
+		right.on = append(right.on, compareExprs(ast.OpEq, lx, rx))
+		right.cols[r].hidden = true
+		full := right.join&ast.JoinRight != 0 || right.join&(ast.JoinOuter|ast.JoinLeft) == ast.JoinOuter
+		m := sc.mergedOf(name)
+		if m == nil {
+			m = &mergedColumn{name: name, srcs: []*source{l.src}, cols: []int{l.col}}
+			sc.merged = append(sc.merged, m)
+		}
+		m.srcs, m.cols, m.full = append(m.srcs, right), append(m.cols, r), m.full || full
+	}
+	return nil
+}
+
+func leftMatch(sc *scope, right *source, name string) *match {
+	if m := sc.mergedOf(name); m != nil {
+		return &match{sc: sc, src: m.srcs[0], col: m.cols[0], mrg: m}
+	}
+	for _, src := range sc.sources {
+		if src == right {
+			break
+		}
+		if i := src.column(name); i >= 0 && !src.cols[i].hidden {
+			return &match{sc: sc, src: src, col: i}
+		}
+	}
+	return nil
+}
+
+func (s *source) column(name string) int {
+	for i := range s.cols {
+		if strings.EqualFold(s.cols[i].name, name) {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,499 @@
+package exec
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// inserter is the plan of an INSERT.
+type inserter struct {
+	*target
+	query    *query // the rows; nil: DEFAULT VALUES
+	buffered bool   // the query reads the table: run it to the end first
+	from     []int  // for each column the position in the query's row, -1: default
+	rowID    int    // position of an explicit row id, -1 for none
+	defaults []*expr
+	upserts  []*upsert
+	returns  *returning
+}
+
+// upsert is one ON CONFLICT clause.
+type upsert struct {
+	any      bool // no target: every constraint
+	table    bool // the table's key
+	index    *schema.Index
+	nothing  bool
+	set      *assignments
+	where    *expr
+	excluded []int
+}
+
+func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
+	sc, err := c.with(nil, n.With)
+	if err != nil {
+		return err
+	}
+	ins := &inserter{rowID: -1}
+	if !n.DefaultValues {
+		if ins.query, err = c.selectStmt(sc, n.Select); err != nil {
+			return err
+		}
+	}
+	reads := len(c.collNames)
+	own := &scope{parent: sc}
+	if ins.target, err = c.target(own, n.Table, n.Alias); err != nil {
+		return err
+	}
+	ins.buffered = ins.query != nil && ins.rows < reads
+	ins.conflict = n.OrConflict
+	if n.Replace {
+		ins.conflict = ast.ConflictReplace
+	}
+	if err := ins.columns(n); err != nil {
+		return err
+	}
+	for i := range ins.t.Columns {
+		var x *expr
+		if e := ins.t.Columns[i].Default; e != nil {
+			if x, err = c.expr(&scope{}, e); err != nil {
+				return err
+			}
+		}
+		ins.defaults = append(ins.defaults, x)
+	}
+	for _, u := range n.Upserts {
+		up, err := c.upsert(ins, own, u)
+		if err != nil {
+			return err
+		}
+		ins.upserts = append(ins.upserts, up)
+	}
+	if ins.returns, err = c.returning(p, own, n.Returning); err != nil {
+		return err
+	}
+	p.run = ins.run
+	return nil
+}
+
+// columns maps the columns of the statement to those of the table.
+func (ins *inserter) columns(n *ast.InsertStmt) error {
+	t := ins.t
+	ins.from = make([]int, len(t.Columns))
+	for i := range ins.from {
+		ins.from[i] = -1
+	}
+	if n.DefaultValues {
+		return nil
+	}
+	if len(n.Columns) == 0 {
+		if len(ins.query.out) != len(t.Columns) {
+			return errorf("table %s has %d columns but %d values were supplied", t.Name, len(t.Columns), len(ins.query.out))
+		}
+		for i := range ins.from {
+			ins.from[i] = i
+		}
+		return nil
+	}
+	if len(ins.query.out) != len(n.Columns) {
+		return errorf("%d values for %d columns", len(ins.query.out), len(n.Columns))
+	}
+	for i, id := range n.Columns {
+		col := t.Column(id.Name)
+		switch {
+		case col >= 0:
+			if ins.from[col] < 0 {
+				ins.from[col] = i
+			}
+		case isRowIDName(id.Name) && ins.src.rowID >= 0:
+			if t.RowID >= 0 {
+				ins.from[t.RowID] = i
+			} else {
+				ins.rowID = i
+			}
+		default:
+			return errorf("table %s has no column named %s", t.Name, id.Name)
+		}
+	}
+	return nil
+}
+
+func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert) (*upsert, error) {
+	up := &upsert{nothing: u.DoNothing, any: len(u.Target) == 0}
+	if !up.any {
+		if err := up.match(ins.t, u); err != nil {
+			return nil, err
+		}
+	}
+	if up.nothing {
+		return up, nil
+	}
+	excluded := &source{name: "excluded", rowID: -1, cols: ins.src.cols, slots: c.regs(len(ins.src.slots)), index: 1}
+	up.excluded = excluded.slots
+	sc := &scope{parent: own.parent, sources: []*source{ins.src, excluded}}
+	// An unqualified name is the table's: excluded is only reached by its name.
+	hidden := make([]column, len(excluded.cols))
+	copy(hidden, excluded.cols)
+	for i := range hidden {
+		hidden[i].hidden = true
+	}
+	excluded.cols = hidden
+	var err error
+	if up.set, err = c.assignments(ins.target, sc, u.Set); err != nil {
+		return nil, err
+	}
+	if u.Where != nil {
+		up.where, err = c.expr(sc, u.Where)
+	}
+	return up, err
+}
+
+// match finds the constraint that an ON CONFLICT target names.
+func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
+	var cols []int
+	for _, term := range u.Target {
+		e := unparen(term.Expr)
+		if ce, ok := e.(*ast.CollateExpr); ok {
+			e = unparen(ce.X)
+		}
+		id, ok := e.(*ast.Ident)
+		if !ok {
+			return unsupported("expressions in an ON CONFLICT target")
+		}
+		col := t.Column(id.Name)
+		if col < 0 && !isRowIDName(id.Name) {
+			return errorf("no such column: %s", id.Name)
+		}
+		cols = append(cols, col)
+	}
+	if len(cols) == 1 && (cols[0] < 0 || cols[0] == t.RowID) && t.PrimaryKey == nil {
+		up.table = true
+		return nil
+	}
+	if sameColumns(cols, t.PrimaryKey) {
+		up.table = true
+		return nil
+	}
+	for _, ix := range t.Indexes {
+		if !ix.Unique || (ix.Where != nil && u.TargetWhere == nil) {
+			continue
+		}
+		var of []int
+		for _, c := range ix.Columns {
+			of = append(of, c.Column)
+		}
+		if sameColumns(cols, of) {
+			up.index = ix
+			return nil
+		}
+	}
+	return errorf("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
+}
+
+func sameColumns(a, b []int) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	set := map[int]bool{}
+	for _, c := range a {
+		set[c] = true
+	}
+	for _, c := range b {
+		if !set[c] {
+			return false
+		}
+	}
+	return len(set) == len(b)
+}
+
+func (ins *inserter) run(f *frame) error {
+	if ins.query == nil {
+		return ins.row(f)
+	}
+	if !ins.buffered {
+		return ins.query.each(f, func() error { return ins.row(f) })
+	}
+	kept := &buffer{slots: ins.query.out}
+	defer kept.close(f)
+	if err := ins.query.each(f, func() error { return kept.save(f) }); err != nil {
+		return err
+	}
+	for i := range kept.n {
+		kept.load(f, i)
+		if err := ins.row(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row inserts the row that the query has in its registers.
+func (ins *inserter) row(f *frame) error {
+	err := ins.insertRow(f)
+	if err == errSkip { //nolint:errorlint // never wrapped
+		return nil
+	}
+	return err
+}
+
+func (ins *inserter) insertRow(f *frame) error {
+	for i, at := range ins.from {
+		var v value.Value
+		var err error
+		if at >= 0 {
+			v = f.regs[ins.query.out[at]]
+		} else if d := ins.defaults[i]; d != nil {
+			v, err = d.eval(f)
+		}
+		if err != nil {
+			return err
+		}
+		f.regs[ins.src.slots[i]] = v
+	}
+	if ins.src.rowID >= 0 {
+		if err := ins.chooseRowID(f); err != nil {
+			return err
+		}
+	}
+	for _, step := range []func(*frame) error{ins.affinities, func(f *frame) error { return ins.notNull(f, ins.defaults) }, ins.check} {
+		if err := step(f); err != nil {
+			return err
+		}
+	}
+	key := ins.key(f)
+	done, err := ins.unique(f, key, nil, ins.resolve)
+	if err != nil || done {
+		return err
+	}
+	if err := ins.put(f, key); err != nil {
+		return err
+	}
+	if ins.src.rowID >= 0 {
+		id := f.regs[ins.src.rowID].Int()
+		f.lastRowID, f.inserted = id, true
+		if ins.t.AutoIncrement {
+			if err := f.bumpSequence(ins.t, id); err != nil {
+				return err
+			}
+		}
+	}
+	f.changes++
+	return ins.returns.add(f)
+}
+
+// chooseRowID takes the row id that the statement gives or the next free one.
+func (ins *inserter) chooseRowID(f *frame) error {
+	slot := ins.src.rowID
+	if ins.t.RowID < 0 {
+		f.regs[slot] = value.Value{}
+		if ins.rowID >= 0 {
+			f.regs[slot] = f.regs[ins.query.out[ins.rowID]]
+		}
+	}
+	if v := f.regs[slot]; !v.IsNull() {
+		v = applyAffinity(v, value.AffinityInteger)
+		if v.Kind() != value.Int {
+			return mismatch()
+		}
+		f.regs[slot] = v
+		if f.nextKnown && v.Int() >= f.nextRowID {
+			f.nextRowID, f.nextKnown = v.Int(), v.Int() < math.MaxInt64
+			f.nextRowID++
+		}
+		return nil
+	}
+	if !f.nextKnown {
+		next, err := ins.nextRowID(f)
+		if err != nil {
+			return err
+		}
+		f.nextRowID, f.nextKnown = next, true
+	}
+	f.regs[slot] = value.NewInt(f.nextRowID)
+	if f.nextRowID == math.MaxInt64 {
+		f.nextKnown = false
+	} else {
+		f.nextRowID++
+	}
+	return nil
+}
+
+// nextRowID is one more than the greatest in the table, or than the greatest
+// there ever was for AUTOINCREMENT.
+func (ins *inserter) nextRowID(f *frame) (int64, error) {
+	rows, err := f.collection(ins.rows)
+	if err != nil {
+		return 0, err
+	}
+	greatest := int64(0)
+	cur := rows.Cursor(nil, nil)
+	if cur.Prev() {
+		greatest, err = rowIDOf(cur.UnsafeKey())
+	} else {
+		err = cur.Err()
+	}
+	_ = cur.Close() // releases memory alone
+	if err != nil {
+		return 0, err
+	}
+	if ins.t.AutoIncrement {
+		seq, err := schema.Sequence(f.tx, ins.t)
+		if err != nil {
+			return 0, err
+		}
+		greatest = max(greatest, seq)
+	}
+	if greatest == math.MaxInt64 {
+		if ins.t.AutoIncrement {
+			return 0, sqlerr.New(sqlerr.Full, "database or disk is full")
+		}
+		return ins.freeRowID(rows)
+	}
+	return max(greatest, 0) + 1, nil
+}
+
+// freeRowID finds a gap from below when the greatest row id is taken.
+func (ins *inserter) freeRowID(rows *engine.Collection) (int64, error) {
+	cur := rows.Cursor(appendRowID(nil, 1), nil)
+	defer cur.Close() //nolint:errcheck // releases memory alone
+	want := int64(1)
+	for cur.Next() {
+		id, err := rowIDOf(cur.UnsafeKey())
+		if err != nil {
+			return 0, err
+		}
+		if id != want {
+			return want, nil
+		}
+		want++
+	}
+	if err := cur.Err(); err != nil {
+		return 0, err
+	}
+	return 0, sqlerr.New(sqlerr.Full, "database or disk is full")
+}
+
+// resolver decides about a row that another one stands in the way of: done
+// means that nothing is left to do for it.
+type resolver func(f *frame, ix *schema.Index, other []byte) (done bool, err error)
+
+// unique looks for rows that the one in the registers may not stand beside.
+// own is the key of the row that it replaces, nil for none.
+func (tg *target) unique(f *frame, key, own []byte, resolve resolver) (bool, error) {
+	rows, err := f.collection(tg.rows)
+	if err != nil {
+		return false, err
+	}
+	if !bytes.Equal(key, own) {
+		found, err := exists(rows, key)
+		if err != nil {
+			return false, err
+		}
+		if found {
+			if done, err := resolve(f, nil, key); done || err != nil {
+				return done, err
+			}
+		}
+	}
+	for _, ti := range tg.indexes {
+		if !ti.ix.Unique {
+			continue
+		}
+		entry, prefix, hasNull, err := tg.entry(f, ti, nil)
+		if err != nil {
+			return false, err
+		}
+		if entry == nil || hasNull {
+			continue
+		}
+		other, err := tg.holder(f, ti, entry[:prefix])
+		if err != nil {
+			return false, err
+		}
+		if other == nil || bytes.Equal(other, own) {
+			continue
+		}
+		if done, err := resolve(f, ti.ix, other); done || err != nil {
+			return done, err
+		}
+	}
+	return false, nil
+}
+
+// holder returns the key of the row that an index holds under these values.
+func (tg *target) holder(f *frame, ti *targetIndex, prefix []byte) ([]byte, error) {
+	c, err := f.collection(ti.coll)
+	if err != nil {
+		return nil, err
+	}
+	cur := c.Cursor(prefix, prefixEnd(prefix))
+	defer cur.Close() //nolint:errcheck // releases memory alone
+	if !cur.Next() {
+		return nil, cur.Err()
+	}
+	return bytes.Clone(rowKeyOfEntry(tg.t, cur.UnsafeKey(), cur.UnsafeValue())), nil
+}
+
+// resolve is what INSERT does about a conflict.
+func (ins *inserter) resolve(f *frame, ix *schema.Index, other []byte) (bool, error) {
+	for _, up := range ins.upserts {
+		if !up.any && (ix == nil) != up.table || !up.any && ix != nil && up.index != ix {
+			continue
+		}
+		if up.nothing {
+			return true, nil
+		}
+		return true, ins.updateOther(f, up, other)
+	}
+	return ins.conflicts(f, ix, other)
+}
+
+// conflicts applies the conflict action of the statement or the constraint.
+func (tg *target) conflicts(f *frame, ix *schema.Index, other []byte) (bool, error) {
+	own := tg.t.PKConflict
+	if ix != nil {
+		own = ix.OnConflict
+	}
+	switch action := tg.action(own); action {
+	case ast.ConflictIgnore:
+		return true, nil
+	case ast.ConflictReplace:
+		return false, tg.removeKey(f, other)
+	default:
+		return false, conflictError(action, tg.uniqueError(ix))
+	}
+}
+
+func (tg *target) uniqueError(ix *schema.Index) error {
+	t := tg.t
+	code := sqlerr.ConstraintUnique
+	var cols []int
+	switch {
+	case ix != nil:
+		if ix.Origin == schema.OriginPrimaryKey {
+			code = sqlerr.ConstraintPrimaryKey
+		}
+		for _, c := range ix.Columns {
+			cols = append(cols, c.Column)
+		}
+	case t.PrimaryKey != nil:
+		code, cols = sqlerr.ConstraintPrimaryKey, t.PrimaryKey
+	case t.RowID >= 0:
+		code, cols = sqlerr.ConstraintPrimaryKey, []int{t.RowID}
+	default:
+		return sqlerr.New(sqlerr.ConstraintRowID, "UNIQUE constraint failed: %s.rowid", t.Name)
+	}
+	names := ""
+	for i, c := range cols {
+		if i > 0 {
+			names += ", "
+		}
+		names += t.Name + "." + t.Columns[c].Name
+	}
+	return sqlerr.New(code, "UNIQUE constraint failed: %s", names)
+}

@@ -1,0 +1,320 @@
+package exec
+
+import (
+	"math/bits"
+
+	"github.com/byokdb/byokdb/sql/ast"
+)
+
+// level is one source in the order in which a join visits them.
+type level struct {
+	src     *source
+	on      []*expr // what makes a pair of rows match
+	filters []*expr // what rows must pass after the join
+	left    bool    // rows of the left side without a match come with NULLs
+	right   bool    // rows of the right side without a match do too
+}
+
+// wanted is the order that the statement asks for, if the first source can
+// give it by itself.
+type wanted struct {
+	keys []sortKey
+	met  *bool // set when rows come in that order
+	few  bool  // a LIMIT makes it worth to follow an index
+}
+
+// join makes the node that produces the rows of sc's sources which pass where.
+//
+// Without outer joins the order is chosen: greedily, the source that is
+// cheapest to reach from those before it comes next. Outer joins keep the
+// order of the text.
+func (c *compiler) join(sc *scope, where []*expr, w wanted) (node, error) {
+	if len(sc.sources) == 0 {
+		return filtered(&singleNode{}, where), nil
+	}
+	var levels []*level
+	if outer := hasOuter(sc.sources); outer {
+		levels = fixedLevels(sc.sources, where)
+	} else {
+		levels = c.chosenLevels(sc.sources, where)
+	}
+	n := c.firstNode(levels[0], w, len(levels) == 1)
+	bound := uint64(1) << uint(levels[0].src.index)
+	regs := levels[0].src.registers()
+	for _, l := range levels[1:] {
+		n = c.joinLevel(n, l, bound, regs)
+		regs = append(regs, l.src.registers()...)
+		bound |= 1 << uint(l.src.index)
+	}
+	return n, nil
+}
+
+func hasOuter(sources []*source) bool {
+	for _, s := range sources {
+		if s.lateral || s.join&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func lastBit(set uint64) int { return bits.Len64(set) - 1 }
+
+// fixedLevels keeps the order. A condition of WHERE is not tested before the
+// last RIGHT or FULL join, one of an inner join's ON not before the last such
+// join up to its own place.
+func fixedLevels(sources []*source, where []*expr) []*level {
+	levels := make([]*level, len(sources))
+	lastRight := 0
+	for i, s := range sources {
+		levels[i] = &level{src: s, left: s.join&ast.JoinLeft != 0, right: s.join&ast.JoinRight != 0}
+		if levels[i].right {
+			lastRight = i
+		}
+	}
+	barrier := 0
+	for i, s := range sources {
+		if levels[i].right {
+			barrier = i
+		}
+		for _, x := range s.on {
+			if levels[i].left || levels[i].right {
+				levels[i].on = append(levels[i].on, x)
+				continue
+			}
+			levels[max(lastBit(x.refs), barrier)].place(x)
+		}
+	}
+	for _, x := range where {
+		levels[max(lastBit(x.refs), lastRight, 0)].place(x)
+	}
+	return levels
+}
+
+// place adds a condition that holds for every row that leaves the level.
+func (l *level) place(x *expr) {
+	if l.left || l.right {
+		l.filters = append(l.filters, x)
+	} else {
+		l.on = append(l.on, x)
+	}
+}
+
+// chosenLevels orders inner joins.
+func (c *compiler) chosenLevels(sources []*source, where []*expr) []*level {
+	pool := append([]*expr(nil), where...)
+	for _, s := range sources {
+		pool = append(pool, s.on...)
+	}
+	order := greedyOrder(sources, pool)
+	levels := make([]*level, len(order))
+	bound := uint64(0)
+	used := make([]bool, len(pool))
+	for i, s := range order {
+		levels[i] = &level{src: s}
+		bound |= 1 << uint(s.index)
+		for j, x := range pool {
+			if !used[j] && x.refs&^bound == 0 {
+				used[j] = true
+				levels[i].on = append(levels[i].on, x)
+			}
+		}
+	}
+	return levels
+}
+
+// greedyOrder tries every source as the first one of a small join and the
+// cheapest alone of a large one.
+func greedyOrder(sources []*source, pool []*expr) []*source {
+	if len(sources) == 1 {
+		return sources
+	}
+	starts := sources
+	const exhaustive = 8
+	if len(sources) > exhaustive {
+		best := sources[0]
+		bestCost := reachCost(best, pool, 0)
+		for _, s := range sources[1:] {
+			if cost := reachCost(s, pool, 0); cost < bestCost {
+				best, bestCost = s, cost
+			}
+		}
+		starts = []*source{best}
+	}
+	var order []*source
+	least := 0.0
+	for _, s := range starts {
+		o, cost := greedyFrom(s, sources, pool)
+		if order == nil || cost < least {
+			order, least = o, cost
+		}
+	}
+	return order
+}
+
+func greedyFrom(start *source, sources []*source, pool []*expr) ([]*source, float64) {
+	order := []*source{start}
+	bound := uint64(1) << uint(start.index)
+	rows := reachRows(start, pool, 0)
+	total := reachCost(start, pool, 0)
+	for len(order) < len(sources) {
+		var next *source
+		least := 0.0
+		for _, s := range sources {
+			if bound&(1<<uint(s.index)) != 0 {
+				continue
+			}
+			if cost := reachRows(s, pool, bound)*4 + reachCost(s, pool, bound); next == nil || cost < least {
+				next, least = s, cost
+			}
+		}
+		total += rows * reachCost(next, pool, bound)
+		rows *= reachRows(next, pool, bound)
+		order = append(order, next)
+		bound |= 1 << uint(next.index)
+	}
+	return order, total
+}
+
+// Rows that a source is taken to have, and that are taken to remain after an
+// equality or a range: there are no statistics.
+const (
+	rowsTable    = 10000
+	rowsEquality = 10
+	rowsRange    = 2500
+)
+
+// reachRows estimates how many rows of s match one row of the bound sources.
+func reachRows(s *source, pool []*expr, bound uint64) float64 {
+	rows := 0.0 + rowsTable
+	if a := bestAccess(s, pool, bound); a != nil {
+		rows = a.rows
+	}
+	for _, x := range pool {
+		if x.op == ast.OpEq && hashSide(x, s, bound) != nil {
+			rows = min(rows, rowsEquality)
+		}
+	}
+	return rows
+}
+
+// reachCost estimates the work to find them.
+func reachCost(s *source, pool []*expr, bound uint64) float64 {
+	if a := bestAccess(s, pool, bound); a != nil {
+		return a.rows + 1
+	}
+	for _, x := range pool {
+		if x.op == ast.OpEq && bound != 0 && hashSide(x, s, bound) != nil {
+			return 2 * rowsEquality // the table is built once
+		}
+	}
+	return rowsTable
+}
+
+// hashPair is one equality of a hash join.
+type hashPair struct {
+	outer, inner *expr
+	cmp          comparison
+}
+
+// hashSide returns the equality x as a pair when one side reads s alone and
+// the other reads bound sources.
+func hashSide(x *expr, s *source, bound uint64) *hashPair {
+	bit := uint64(1) << uint(s.index)
+	cmp := comparisonOf(x.left, x.right)
+	switch {
+	case x.left.refs == bit && x.right.refs != 0 && x.right.refs&^bound == 0:
+		return &hashPair{outer: x.right, inner: x.left, cmp: cmp}
+	case x.right.refs == bit && x.left.refs != 0 && x.left.refs&^bound == 0:
+		return &hashPair{outer: x.left, inner: x.right, cmp: cmp}
+	}
+	return nil
+}
+
+// firstNode produces the rows of the first level, in the wanted order if it
+// can and if no more levels follow.
+func (c *compiler) firstNode(l *level, w wanted, alone bool) node {
+	conds := append(append([]*expr(nil), l.on...), l.filters...)
+	if l.src.table == nil {
+		return filtered(l.src.node, conds)
+	}
+	a := bestAccess(l.src, conds, 0)
+	if alone && w.met != nil {
+		a = c.ordered(l.src, a, w)
+	}
+	return filtered(c.scan(l.src, a), conds)
+}
+
+func filtered(n node, conds []*expr) node {
+	if len(conds) == 0 {
+		return n
+	}
+	return &filterNode{in: n, conds: conds}
+}
+
+// joinLevel joins the rows of n with those of l.
+func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int) node {
+	saved := l.src.registers()
+	if l.right {
+		j := &fullNode{outer: n, on: l.on, left: l.left, slots: saved}
+		j.inner = c.sourceNode(l.src, nil)
+		j.outerSlots = append([]int(nil), regs...)
+		return filtered(j, l.filters)
+	}
+	var a *access
+	if l.src.table != nil {
+		a = bestAccess(l.src, l.on, bound)
+	}
+	var out node
+	pairs, inner, rest := l.split(bound)
+	switch {
+	case a == nil && len(pairs) > 0 && !l.src.lateral:
+		out = &hashNode{outer: n, inner: filtered(c.sourceNode(l.src, nil), inner), pairs: pairs, on: rest, left: l.left, slots: saved}
+	default:
+		out = &loopNode{outer: n, inner: c.sourceNode(l.src, a), on: l.on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
+	}
+	return filtered(out, l.filters)
+}
+
+// split sorts the conditions of a hash join: equalities between the sides,
+// what concerns the right side alone, and the rest.
+func (l *level) split(bound uint64) (pairs []*hashPair, inner, rest []*expr) {
+	bit := uint64(1) << uint(l.src.index)
+	for _, x := range l.on {
+		if x.op == ast.OpEq {
+			if p := hashSide(x, l.src, bound); p != nil {
+				pairs = append(pairs, p)
+				continue
+			}
+		}
+		if x.refs == bit {
+			inner = append(inner, x)
+		} else {
+			rest = append(rest, x)
+		}
+	}
+	return pairs, inner, rest
+}
+
+func (c *compiler) sourceNode(s *source, a *access) node {
+	if s.table == nil {
+		return s.node
+	}
+	return c.scan(s, a)
+}
+
+// registers returns the registers of a source's row that anything reads.
+func (s *source) registers() []int {
+	var out []int
+	seen := map[int]bool{}
+	for i, slot := range s.slots {
+		if (s.used == nil || s.used[i]) && !seen[slot] {
+			seen[slot] = true
+			out = append(out, slot)
+		}
+	}
+	if s.rowID >= 0 && !seen[s.rowID] {
+		out = append(out, s.rowID)
+	}
+	return out
+}

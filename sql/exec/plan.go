@@ -1,0 +1,148 @@
+package exec
+
+import (
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// plan is one compiled statement. It is immutable, holds no rows and is shared
+// by all sessions of a database.
+type plan struct {
+	text    string
+	version uint64 // of the schema that it was compiled against
+	params  []string
+
+	query *query  // rows come out: SELECT, RETURNING, PRAGMA, EXPLAIN
+	run   runFunc // what is done before rows come out, nil for a query
+
+	write   bool // needs a writable transaction
+	control bool // BEGIN and its kin: runs outside of a statement's transaction
+	ddl     bool // changes the schema
+
+	nRegs, nSubs int
+	collNames    []string
+}
+
+// runFunc executes a statement that changes something.
+type runFunc func(f *frame) error
+
+// compiler compiles one statement.
+type compiler struct {
+	schema    *schema.Schema
+	stmt      parse.Stmt
+	nRegs     int
+	nSubs     int
+	nSelects  int
+	depth     int
+	collNames []string
+}
+
+// regs reserves n registers.
+func (c *compiler) regs(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = c.nRegs + i
+	}
+	c.nRegs += n
+	return out
+}
+
+// collection returns the plan's number of a collection.
+func (c *compiler) collection(name string) int {
+	for i, n := range c.collNames {
+		if n == name {
+			return i
+		}
+	}
+	c.collNames = append(c.collNames, name)
+	return len(c.collNames) - 1
+}
+
+// text returns the source text of a node of the statement.
+func (c *compiler) text(n ast.Node) string {
+	from, to := n.Pos()-c.stmt.Pos, n.End()-c.stmt.Pos
+	if from >= 0 && to <= len(c.stmt.Text) && from < to {
+		return c.stmt.Text[from:to]
+	}
+	return ast.String(n)
+}
+
+// defaultValue evaluates the constant default of a column; NULL when it is
+// none or cannot be evaluated without a row.
+func (c *compiler) defaultValue(t *schema.Table, col int) value.Value {
+	e := t.Columns[col].Default
+	if e == nil {
+		return value.Value{}
+	}
+	x, err := c.expr(&scope{}, e)
+	if err != nil || !x.konst {
+		return value.Value{}
+	}
+	v, err := x.eval(&frame{})
+	if err != nil {
+		return value.Value{}
+	}
+	return applyAffinity(v, t.Columns[col].Affinity)
+}
+
+// compile makes the plan of a statement.
+func compile(s *schema.Schema, st parse.Stmt) (*plan, error) {
+	c := &compiler{schema: s, stmt: st}
+	p := &plan{text: st.Text, version: s.Version, params: st.Params}
+	if err := c.statement(p, st.Stmt); err != nil {
+		return nil, err
+	}
+	p.nRegs, p.nSubs, p.collNames = c.nRegs, c.nSubs, c.collNames
+	return p, nil
+}
+
+func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
+	switch n := stmt.(type) {
+	case *ast.SelectStmt:
+		q, err := c.selectStmt(nil, n)
+		p.query = q
+		return err
+	case *ast.InsertStmt:
+		p.write = true
+		return c.insert(p, n)
+	case *ast.UpdateStmt:
+		p.write = true
+		return c.update(p, n)
+	case *ast.DeleteStmt:
+		p.write = true
+		return c.delete(p, n)
+	case *ast.CreateTableStmt, *ast.CreateIndexStmt, *ast.CreateViewStmt,
+		*ast.DropTableStmt, *ast.DropIndexStmt, *ast.DropViewStmt, *ast.AlterTableStmt:
+		p.write, p.ddl = true, true
+		return c.ddl(p, n)
+	case *ast.BeginStmt, *ast.CommitStmt, *ast.RollbackStmt, *ast.SavepointStmt, *ast.ReleaseStmt:
+		p.control = true
+		p.run = func(f *frame) error { return f.s.control(f.ctx, stmt) }
+		return nil
+	case *ast.PragmaStmt:
+		return c.pragma(p, n)
+	case *ast.ExplainStmt:
+		return c.explain(p, n)
+	case *ast.AnalyzeStmt, *ast.ReindexStmt, *ast.VacuumStmt:
+		return c.maintenance(p, n)
+	case *ast.CreateTriggerStmt, *ast.DropTriggerStmt:
+		return unsupported("triggers")
+	case *ast.CreateVirtualTableStmt:
+		return unsupported("virtual tables")
+	case *ast.AttachStmt, *ast.DetachStmt:
+		return unsupported("attached databases")
+	}
+	return unsupported("this statement")
+}
+
+// maintenance accepts what byokdb has no need of: there are no statistics to
+// gather, indexes are never out of order, space is given back by itself.
+func (c *compiler) maintenance(p *plan, stmt ast.Stmt) error {
+	if v, ok := stmt.(*ast.VacuumStmt); ok && v.Into != nil {
+		return unsupported("VACUUM INTO")
+	}
+	p.run = func(*frame) error { return nil }
+	return nil
+}

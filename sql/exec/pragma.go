@@ -1,0 +1,354 @@
+package exec
+
+import (
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// pragmaCollection holds the numbers that applications keep with a database:
+// the pragma's name → 8 B, big-endian.
+const pragmaCollection = "sql/pragma"
+
+func text(s string) value.Value   { return value.NewText(s) }
+func integer(i int64) value.Value { return value.NewInt(i) }
+func boolean(b bool) value.Value  { return value.NewBool(b) }
+func optional(s string) value.Value {
+	if s == "" {
+		return value.Value{}
+	}
+	return text(s)
+}
+
+// tablePragma is a pragma that describes a table or an index.
+type tablePragma struct {
+	cols []string
+	rows func(s *schema.Schema, arg string) [][]value.Value
+}
+
+// lookupTablePragma returns the pragma of a name in lower case.
+func lookupTablePragma(name string) (tablePragma, bool) {
+	switch name {
+	case "table_info":
+		return tablePragma{[]string{"cid", "name", "type", "notnull", "dflt_value", "pk"}, tableInfo}, true
+	case "table_xinfo":
+		return tablePragma{[]string{"cid", "name", "type", "notnull", "dflt_value", "pk", "hidden"}, tableXInfo}, true
+	case "index_list":
+		return tablePragma{[]string{"seq", "name", "unique", "origin", "partial"}, indexList}, true
+	case "index_info":
+		return tablePragma{[]string{"seqno", "cid", "name"}, indexInfo}, true
+	case "index_xinfo":
+		return tablePragma{[]string{"seqno", "cid", "name", "desc", "coll", "key"}, indexXInfo}, true
+	case "foreign_key_list":
+		return tablePragma{[]string{"id", "seq", "table", "from", "to", "on_update", "on_delete", "match"}, foreignKeyList}, true
+	case "table_list":
+		return tablePragma{[]string{"schema", "name", "type", "ncol", "wr", "strict"}, tableList}, true
+	case "database_list":
+		return tablePragma{[]string{"seq", "name", "file"}, databaseList}, true
+	case "collation_list":
+		return tablePragma{[]string{"seq", "name"}, collationList}, true
+	}
+	return tablePragma{}, false
+}
+
+func databaseList(*schema.Schema, string) [][]value.Value {
+	return [][]value.Value{{integer(0), text("main"), text("")}}
+}
+
+func collationList(*schema.Schema, string) [][]value.Value {
+	return [][]value.Value{{integer(0), text("RTRIM")}, {integer(1), text("NOCASE")}, {integer(2), text("BINARY")}}
+}
+
+// fixed pragmas have one value that cannot be changed; setting it to
+// something else is accepted where it only tunes.
+var fixedPragmas = map[string]value.Value{
+	"journal_mode": text("wal"), "encoding": text("UTF-8"), "foreign_keys": integer(0), "synchronous": integer(2),
+	"cache_size": integer(-2000), "page_size": integer(16384), "temp_store": integer(2), "mmap_size": integer(0),
+	"auto_vacuum": integer(0), "locking_mode": text("normal"), "recursive_triggers": integer(0),
+	"secure_delete": integer(1), "journal_size_limit": integer(-1), "wal_autocheckpoint": integer(1000),
+	"defer_foreign_keys": integer(0), "ignore_check_constraints": integer(0), "legacy_alter_table": integer(0),
+	"case_sensitive_like": integer(0), "query_only": integer(0), "read_uncommitted": integer(0),
+	"automatic_index": integer(1), "cell_size_check": integer(0), "threads": integer(0), "soft_heap_limit": integer(0),
+}
+
+// meaningful pragmas change results when they are on: only "off" is accepted.
+var meaningful = map[string]string{
+	"foreign_keys": "enforcing foreign keys", "recursive_triggers": "triggers", "ignore_check_constraints": "PRAGMA ignore_check_constraints",
+	"case_sensitive_like": "PRAGMA case_sensitive_like", "query_only": "PRAGMA query_only", "defer_foreign_keys": "enforcing foreign keys",
+	"read_uncommitted": "PRAGMA read_uncommitted",
+}
+
+func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
+	name := fold(n.Name.Name.Name)
+	if n.Name.Schema != nil && !isMain(n.Name.Schema.Name) {
+		return errorf("unknown database %s", n.Name.Schema.Name)
+	}
+	arg := unquote(n.Value)
+	if tp, ok := lookupTablePragma(name); ok {
+		c.staticRows(p, tp.cols, tp.rows(c.schema, arg))
+		return nil
+	}
+	switch name {
+	case "user_version", "application_id":
+		return c.storedPragma(p, name, n)
+	case "schema_version":
+		if n.HasValue {
+			return unsupported("setting PRAGMA schema_version")
+		}
+		c.staticRows(p, []string{name}, [][]value.Value{{integer(int64(c.schema.Version >> 32))}}) //nolint:gosec // 32 bits
+		return nil
+	case "busy_timeout":
+		return c.busyTimeout(p, n)
+	case "optimize", "shrink_memory", "incremental_vacuum":
+		p.run = func(*frame) error { return nil }
+		return nil
+	case "wal_checkpoint":
+		c.staticRows(p, []string{"busy", "log", "checkpointed"}, [][]value.Value{{integer(0), integer(0), integer(0)}})
+		return nil
+	case "foreign_key_check":
+		return unsupported("PRAGMA foreign_key_check")
+	case "compile_options", "function_list", "module_list", "pragma_list":
+		return unsupported("PRAGMA " + name)
+	}
+	v, ok := fixedPragmas[name]
+	if !ok {
+		return unsupported("PRAGMA " + n.Name.Name.Name)
+	}
+	if !n.HasValue {
+		c.staticRows(p, []string{name}, [][]value.Value{{v}})
+		return nil
+	}
+	if feature := meaningful[name]; feature != "" && isOn(arg) {
+		return unsupported(feature)
+	}
+	if name == "journal_mode" || name == "locking_mode" {
+		c.staticRows(p, []string{name}, [][]value.Value{{v}})
+		return nil
+	}
+	p.run = func(*frame) error { return nil }
+	return nil
+}
+
+func unquote(s string) string {
+	if len(s) >= 2 {
+		switch q := s[0]; q {
+		case '\'', '"', '`':
+			return strings.ReplaceAll(s[1:len(s)-1], string(q)+string(q), string(q))
+		case '[':
+			return s[1 : len(s)-1]
+		}
+	}
+	return s
+}
+
+func isOn(s string) bool {
+	switch strings.ToLower(s) {
+	case "on", "yes", "true":
+		return true
+	}
+	i, err := strconv.Atoi(s)
+	return err == nil && i != 0
+}
+
+func (c *compiler) busyTimeout(p *plan, n *ast.PragmaStmt) error {
+	set := int64(-1)
+	if n.HasValue {
+		ms, err := strconv.ParseInt(n.Value, 10, 32)
+		if err != nil {
+			return errorf("PRAGMA busy_timeout takes a number of milliseconds")
+		}
+		set = max(ms, 0)
+	}
+	c.dynamicRows(p, []string{"timeout"}, func(f *frame) ([][]value.Value, error) {
+		if set >= 0 {
+			f.s.busy = time.Duration(set) * time.Millisecond
+		}
+		return [][]value.Value{{integer(f.s.busy.Milliseconds())}}, nil
+	})
+	return nil
+}
+
+func (c *compiler) storedPragma(p *plan, name string, n *ast.PragmaStmt) error {
+	if !n.HasValue {
+		c.dynamicRows(p, []string{name}, func(f *frame) ([][]value.Value, error) {
+			i, err := f.pragmaNumber(name)
+			return [][]value.Value{{integer(i)}}, err
+		})
+		return nil
+	}
+	i, err := strconv.ParseInt(n.Value, 0, 64)
+	if err != nil {
+		return errorf("PRAGMA %s takes an integer", name)
+	}
+	p.write = true
+	p.run = func(f *frame) error {
+		coll, err := f.tx.CreateCollectionIfNotExists(pragmaCollection)
+		if err != nil {
+			return err
+		}
+		return coll.Put([]byte(name), binary.BigEndian.AppendUint64(nil, uint64(int64(int32(i))))) //nolint:gosec // 32 bits, as SQLite
+	}
+	return nil
+}
+
+func (f *frame) pragmaNumber(name string) (int64, error) {
+	coll, err := f.tx.Collection(pragmaCollection)
+	if errors.Is(err, engine.ErrNoCollection) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	b, err := coll.Get([]byte(name))
+	if errors.Is(err, engine.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil || len(b) != 8 {
+		return 0, err
+	}
+	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // two's complement on purpose
+}
+
+func tableInfo(s *schema.Schema, arg string) [][]value.Value {
+	rows := tableXInfo(s, arg)
+	for i := range rows {
+		rows[i] = rows[i][:6]
+	}
+	return rows
+}
+
+func tableXInfo(s *schema.Schema, arg string) [][]value.Value {
+	t := s.Table(arg)
+	if t == nil {
+		return nil
+	}
+	var rows [][]value.Value
+	for i, col := range columnsOf(s, t) {
+		rows = append(rows, []value.Value{
+			integer(int64(i)), text(col.Name), text(col.DeclType), boolean(col.NotNull), optional(col.DefaultText), integer(int64(col.PKIndex)), integer(0),
+		})
+	}
+	return rows
+}
+
+// columnsOf returns the columns of a table, or those that a view's query gives.
+func columnsOf(s *schema.Schema, t *schema.Table) []schema.Column {
+	if !t.IsView() {
+		return t.Columns
+	}
+	c := &compiler{schema: s}
+	src, err := c.viewSource(t)
+	if err != nil {
+		return nil
+	}
+	var out []schema.Column
+	for _, col := range src.cols {
+		out = append(out, schema.Column{Name: col.name, DeclType: col.declType})
+	}
+	return out
+}
+
+func indexList(s *schema.Schema, arg string) [][]value.Value {
+	t := s.Table(arg)
+	if t == nil {
+		return nil
+	}
+	var rows [][]value.Value
+	for i := len(t.Indexes) - 1; i >= 0; i-- {
+		ix := t.Indexes[i]
+		rows = append(rows, []value.Value{
+			integer(int64(len(rows))), text(ix.Name), boolean(ix.Unique), text(string(ix.Origin)), boolean(ix.Where != nil),
+		})
+	}
+	if t.PrimaryKey != nil {
+		rows = append(rows, []value.Value{
+			integer(int64(len(rows))), text(primaryName(t)), boolean(true), text(string(schema.OriginPrimaryKey)), boolean(false),
+		})
+	}
+	return rows
+}
+
+// primaryName is the name that SQLite gives the index of a primary key.
+func primaryName(t *schema.Table) string { return "sqlite_autoindex_" + t.Name + "_1" }
+
+func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
+	var rows [][]value.Value
+	add := func(t *schema.Table, key []keyColumn) {
+		for i, kc := range key {
+			rows = append(rows, []value.Value{
+				integer(int64(i)), integer(int64(kc.col)), text(t.Columns[kc.col].Name), boolean(kc.desc), text(kc.coll.String()), integer(1),
+			})
+		}
+	}
+	if ix := s.Index(arg); ix != nil {
+		add(ix.Table, indexKey(ix))
+		return rows
+	}
+	for _, t := range s.Tables {
+		if t.PrimaryKey != nil && strings.EqualFold(primaryName(t), arg) {
+			add(t, tableKey(t))
+		}
+	}
+	return rows
+}
+
+func indexInfo(s *schema.Schema, arg string) [][]value.Value {
+	rows := indexXInfo(s, arg)
+	for i := range rows {
+		rows[i] = rows[i][:3]
+	}
+	return rows
+}
+
+func foreignKeyList(s *schema.Schema, arg string) [][]value.Value {
+	t := s.Table(arg)
+	if t == nil {
+		return nil
+	}
+	var rows [][]value.Value
+	for n := len(t.ForeignKeys) - 1; n >= 0; n-- {
+		fk := t.ForeignKeys[n]
+		match := fk.Match
+		if match == "" {
+			match = "NONE"
+		}
+		for i, col := range fk.Columns {
+			to := value.Value{}
+			if i < len(fk.ParentCols) {
+				to = text(fk.ParentCols[i])
+			}
+			rows = append(rows, []value.Value{
+				integer(int64(len(t.ForeignKeys) - 1 - n)), integer(int64(i)), text(fk.Parent), text(t.Columns[col].Name), to,
+				text(fk.OnUpdate.String()), text(fk.OnDelete.String()), text(match),
+			})
+		}
+	}
+	return rows
+}
+
+func tableList(s *schema.Schema, arg string) [][]value.Value {
+	var rows [][]value.Value
+	for _, t := range s.Tables {
+		if arg != "" && !strings.EqualFold(arg, t.Name) {
+			continue
+		}
+		kind := "table"
+		if t.IsView() {
+			kind = "view"
+		}
+		rows = append(rows, []value.Value{
+			text("main"), text(t.Name), text(kind), integer(int64(len(columnsOf(s, t)))), boolean(t.WithoutRowID), boolean(t.Strict),
+		})
+	}
+	if arg == "" {
+		rows = append(rows, []value.Value{text("main"), text("sqlite_schema"), text("table"), integer(5), integer(0), integer(0)})
+	}
+	return rows
+}

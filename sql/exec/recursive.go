@@ -1,0 +1,196 @@
+package exec
+
+import (
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// recursion is a recursive common table expression: its own name, inside of
+// it, stands for one row of a queue at a time.
+type recursion struct {
+	name  string
+	cols  []column
+	slots []int // the row taken from the queue
+	nRefs int
+}
+
+// reference makes the source for the expression's own name.
+func (r *recursion) reference(c *compiler) *source {
+	r.nRefs++
+	return &source{rowID: -1, node: &queueNode{}, slots: r.slots, cols: append([]column(nil), r.cols...), label: r.name}
+}
+
+// cteQuery compiles the body of a common table expression, which is recursive
+// when its last term names it.
+func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
+	s := e.def.Select
+	name := e.def.Name.Name
+	if len(s.Cores) < 2 || !refersTo(s, name) {
+		return c.selectStmt(e.outer, s)
+	}
+	last := len(s.Cores) - 1
+	op := s.Ops[last-1]
+	if !strings.EqualFold(op.Op, "UNION") || s.With != nil {
+		return c.selectStmt(e.outer, s)
+	}
+	rec, ok := s.Cores[last].(*ast.SelectQuery)
+	if !ok {
+		return nil, errorf("circular reference: %s", name)
+	}
+	base, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: s.Cores[:last], Ops: s.Ops[:last-1]})
+	if err != nil {
+		return nil, err
+	}
+	r := &recursion{name: name, slots: c.regs(len(base.cols))}
+	for i := range base.cols {
+		col := base.cols[i].column
+		if i < len(names) {
+			col.name = names[i]
+		}
+		r.cols = append(r.cols, col)
+	}
+	e.rec = r
+	defer func() { e.rec = nil }()
+	step := *rec
+	step.OrderBy, step.Limit = nil, nil
+	q, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: []ast.SelectCore{&step}})
+	if err != nil {
+		return nil, err
+	}
+	if r.nRefs > 1 {
+		return nil, errorf("multiple references to recursive table: %s", name)
+	}
+	if len(q.cols) != len(base.cols) {
+		return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(op))
+	}
+	out := &query{out: c.regs(len(base.cols)), cols: base.cols, correlated: base.correlated || q.correlated}
+	out.node = &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All, colls: collations(base.cols)}
+	var keys []sortKey
+	if len(rec.OrderBy) > 0 {
+		return nil, unsupported("ORDER BY in a recursive common table expression")
+	}
+	return out, c.orderAndLimit(&scope{parent: e.outer}, out, keys, rec.Limit, false)
+}
+
+func refersTo(s *ast.SelectStmt, name string) bool {
+	found := false
+	ast.Walk(s, func(n ast.Node) bool {
+		if t, ok := n.(*ast.TableRef); ok && t.Name != nil && t.Name.Schema == nil && strings.EqualFold(t.Name.Name.Name, name) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// queueNode gives the one row that the recursion has put into its registers.
+type queueNode struct{}
+
+func (*queueNode) open(*frame) (iter, error) { return &singleIter{}, nil }
+
+type recursiveNode struct {
+	base, step *query
+	rec        *recursion
+	out        []int
+	all        bool
+	colls      []value.Collation
+}
+
+type recursiveIter struct {
+	n     *recursiveNode
+	f     *frame
+	in    iter
+	from  []int
+	queue [][]value.Value
+	seen  map[string]struct{}
+	mem   int64
+}
+
+func (n *recursiveNode) open(f *frame) (iter, error) {
+	in, err := n.base.node.open(f)
+	if err != nil {
+		return nil, err
+	}
+	return &recursiveIter{n: n, f: f, in: in, from: n.base.out, seen: map[string]struct{}{}}, nil
+}
+
+func (it *recursiveIter) next() (bool, error) {
+	// The whole base goes first, then one step for each row of the queue.
+	for {
+		if it.in == nil {
+			if len(it.queue) == 0 {
+				return false, nil
+			}
+			row := it.queue[0]
+			it.queue[0] = nil
+			it.queue = it.queue[1:]
+			for i, s := range it.n.rec.slots {
+				it.f.regs[s] = row[i]
+			}
+			n := rowSize(row)
+			it.mem -= n
+			it.f.release(n)
+			in, err := it.n.step.node.open(it.f)
+			if err != nil {
+				return false, err
+			}
+			it.in, it.from = in, it.n.step.out
+		}
+		ok, err := it.in.next()
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			it.in.close()
+			it.in = nil
+			continue
+		}
+		fresh, err := it.enqueue()
+		if err != nil {
+			return false, err
+		}
+		if fresh {
+			return true, it.f.tick()
+		}
+	}
+}
+
+// enqueue takes the row of the inner iterator; false: UNION saw it before.
+func (it *recursiveIter) enqueue() (bool, error) {
+	f := it.f
+	if !it.n.all {
+		f.key = rowKey(f.key[:0], f.regs, it.from, it.n.colls)
+		if _, ok := it.seen[string(f.key)]; ok {
+			return false, f.tick()
+		}
+		it.seen[string(f.key)] = struct{}{}
+		n := int64(len(f.key) + 48)
+		it.mem += n
+		if err := f.hold(n); err != nil {
+			return false, err
+		}
+	}
+	copyRegisters(f, it.n.out, it.from)
+	row := make([]value.Value, len(it.n.out))
+	for i, s := range it.n.out {
+		row[i] = f.regs[s]
+	}
+	it.queue = append(it.queue, row)
+	n := rowSize(row)
+	it.mem += n
+	return true, f.hold(n)
+}
+
+func (it *recursiveIter) close() {
+	if it.in != nil {
+		it.in.close()
+		it.in = nil
+	}
+	clear(it.queue)
+	clear(it.seen)
+	it.queue = nil
+	it.f.release(it.mem)
+	it.mem = 0
+}

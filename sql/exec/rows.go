@@ -1,0 +1,81 @@
+package exec
+
+import (
+	"io"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// Rows is the result of a statement.
+type Rows struct {
+	f       *frame
+	plan    *plan
+	it      iter
+	tx      *engine.Tx // the statement's own snapshot, nil inside a transaction
+	gen     uint64
+	changes int64
+	closed  bool
+}
+
+// Columns describes the result.
+func (r *Rows) Columns() []ColumnInfo { return r.plan.columns() }
+
+// Next puts the next row into dst, which has one value per column; io.EOF
+// after the last. The values are copies.
+func (r *Rows) Next(dst []value.Value) error {
+	ok, err := r.step()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return io.EOF
+	}
+	for i, s := range r.plan.query.out {
+		dst[i] = r.f.regs[s]
+	}
+	if r.f.tx != nil {
+		// Rows were read from memory that a pause wipes: they count only if
+		// there was none until now.
+		if err := r.f.tx.Check(); err != nil {
+			clear(dst)
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Rows) step() (bool, error) {
+	if r.it == nil || r.closed {
+		return false, nil
+	}
+	if r.f.tx != nil && r.tx == nil && r.f.s.gen != r.gen {
+		return false, sqlerr.New(sqlerr.Generic, "query aborted: its transaction was rolled back")
+	}
+	return r.it.next()
+}
+
+// Close ends the query and drops its rows.
+func (r *Rows) Close() error {
+	if r.closed {
+		return nil
+	}
+	r.finish()
+	if r.tx != nil {
+		return r.tx.Rollback()
+	}
+	return nil
+}
+
+func (r *Rows) finish() {
+	r.closed = true
+	if r.it != nil {
+		r.it.close()
+		r.it = nil
+	}
+	if r.f.returned != nil {
+		r.f.returned.close(r.f)
+	}
+	r.f.clear()
+}

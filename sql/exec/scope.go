@@ -1,0 +1,163 @@
+package exec
+
+import (
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// sourcesMax is the largest number of tables in one FROM clause, SQLite's own.
+const sourcesMax = 64
+
+// column is one column of a source as name resolution sees it.
+type column struct {
+	name     string
+	aff      value.Affinity
+	hasAff   bool
+	coll     value.Collation
+	declType string
+	hidden   bool // left out of "*": the right half of a USING pair
+}
+
+// source is one item of a FROM clause. Column i of its row lies in register
+// slots[i], its row id (tables only) in rowID.
+type source struct {
+	name  string // alias or table name, as written
+	cols  []column
+	slots []int
+	rowID int // register, -1 when the source has none
+	index int // position in the FROM clause, the bit in source sets
+
+	table *schema.Table // nil unless a stored table
+	used  []bool        // columns that some expression reads (tables only)
+	node  node          // how to produce the rows of anything but a table
+	queue *recursion    // the recursive reference of a common table expression
+	label string        // for EXPLAIN QUERY PLAN
+
+	lateral bool // its rows depend on those of sources before it
+
+	join ast.JoinType
+	on   []*expr // conjuncts of ON, USING and NATURAL
+}
+
+// mergedColumn is the one column that a USING pair shows under its name.
+type mergedColumn struct {
+	name string
+	srcs []*source
+	cols []int
+	full bool // a RIGHT or FULL join: the first one that is not NULL counts
+}
+
+// scope is what names mean inside one SELECT.
+type scope struct {
+	parent  *scope
+	sources []*source
+	ctes    map[string]*cte
+	merged  []*mergedColumn
+
+	aliases map[string]ast.Expr // result columns, for WHERE, GROUP BY, HAVING and ORDER BY
+	inAlias map[string]bool     // aliases being expanded now
+
+	touched    uint64 // sources that names were resolved to since it was cleared
+	correlated bool   // some name was resolved in a parent
+
+	aggs  *aggregation // not nil where aggregates are allowed
+	inAgg bool         // compiling an aggregate's arguments
+}
+
+// cte is one common table expression, compiled anew for each reference.
+type cte struct {
+	def    *ast.CTE
+	outer  *scope // where its own names are looked up
+	rec    *recursion
+	active bool // being compiled: a reference to itself is a recursion
+}
+
+func fold(s string) string { return strings.ToLower(s) }
+
+func (sc *scope) findCTE(name string) *cte {
+	for s := sc; s != nil; s = s.parent {
+		if c := s.ctes[fold(name)]; c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// match is a column that a name stands for.
+type match struct {
+	sc  *scope
+	src *source
+	col int // -1: the row id
+	mrg *mergedColumn
+}
+
+// lookup finds a column in this scope alone. It reports ambiguous names as an
+// error and an unknown one as a nil match.
+func (sc *scope) lookup(table, name string) (*match, error) {
+	var found *match
+	if table == "" {
+		for _, m := range sc.merged {
+			if strings.EqualFold(m.name, name) {
+				return &match{sc: sc, mrg: m, src: m.srcs[0], col: m.cols[0]}, nil
+			}
+		}
+	}
+	for _, src := range sc.sources {
+		if table != "" && !strings.EqualFold(src.name, table) {
+			continue
+		}
+		for i := range src.cols {
+			if !strings.EqualFold(src.cols[i].name, name) || (table == "" && src.cols[i].hidden) {
+				continue
+			}
+			if found != nil {
+				return nil, errorf("ambiguous column name: %s", qualified(table, name))
+			}
+			found = &match{sc: sc, src: src, col: i}
+			break
+		}
+	}
+	if found != nil || !isRowIDName(name) {
+		return found, nil
+	}
+	for _, src := range sc.sources {
+		if src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) {
+			continue
+		}
+		if found != nil {
+			return nil, errorf("ambiguous column name: %s", qualified(table, name))
+		}
+		found = &match{sc: sc, src: src, col: -1}
+	}
+	return found, nil
+}
+
+func qualified(table, name string) string {
+	if table == "" {
+		return name
+	}
+	return table + "." + name
+}
+
+func isRowIDName(s string) bool {
+	return strings.EqualFold(s, "rowid") || strings.EqualFold(s, "_rowid_") || strings.EqualFold(s, "oid")
+}
+
+// use marks the match as read and returns its register.
+func (m *match) use() int {
+	m.sc.touched |= 1 << uint(m.src.index)
+	return m.src.use(m.col)
+}
+
+func (s *source) use(col int) int {
+	if col < 0 {
+		return s.rowID
+	}
+	if s.used != nil {
+		s.used[col] = true
+	}
+	return s.slots[col]
+}

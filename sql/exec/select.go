@@ -1,0 +1,537 @@
+package exec
+
+import (
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// resultColumn describes one column of a query's result.
+type resultColumn struct {
+	column
+	collBy collSource
+	table  string // the stored table that it comes from, "" for an expression
+}
+
+// query is a compiled SELECT: a node whose rows lie in the registers out.
+type query struct {
+	node       node
+	out        []int
+	cols       []resultColumn
+	correlated bool // reads a register of the statement around it
+}
+
+// nestingMax bounds how deep selects, views and common table expressions nest.
+const nestingMax = 100
+
+// selectStmt compiles s, whose unknown names are looked up in parent.
+func (c *compiler) selectStmt(parent *scope, s *ast.SelectStmt) (*query, error) {
+	c.depth++
+	defer func() { c.depth-- }()
+	c.nSelects++
+	if c.depth > nestingMax || c.nSelects > 20000 {
+		return nil, errorf("statement nests too many selects (maximum depth %d)", nestingMax)
+	}
+	sc, err := c.with(parent, s.With)
+	if err != nil {
+		return nil, err
+	}
+	q, err := c.selectBody(sc, s)
+	if err != nil {
+		return nil, err
+	}
+	if sc != parent && sc.correlated {
+		q.correlated = true
+	}
+	return q, nil
+}
+
+func (c *compiler) selectBody(sc *scope, s *ast.SelectStmt) (*query, error) {
+	if len(s.Cores) > 1 {
+		return c.compound(sc, s)
+	}
+	switch core := s.Cores[0].(type) {
+	case *ast.ValuesClause:
+		return c.values(sc, core)
+	case *ast.SelectQuery:
+		return c.core(sc, core)
+	}
+	return nil, unsupported("this kind of select")
+}
+
+// with returns the scope in which the names of a WITH clause are known.
+func (c *compiler) with(parent *scope, w *ast.With) (*scope, error) {
+	if w == nil {
+		return parent, nil
+	}
+	sc := &scope{parent: parent, ctes: map[string]*cte{}}
+	for _, def := range w.CTEs {
+		key := fold(def.Name.Name)
+		if sc.ctes[key] != nil {
+			return nil, errorf("duplicate WITH table name: %s", def.Name.Name)
+		}
+		sc.ctes[key] = &cte{def: def, outer: sc}
+	}
+	return sc, nil
+}
+
+func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
+	sc := &scope{parent: parent}
+	n := &valuesNode{out: c.regs(len(v.Rows[0]))}
+	q := &query{node: n, out: n.out}
+	for i := range v.Rows[0] {
+		q.cols = append(q.cols, resultColumn{column: column{name: "column" + itoa(i+1)}})
+	}
+	for _, row := range v.Rows {
+		if len(row) != len(n.out) {
+			return nil, errorf("all VALUES must have the same number of terms")
+		}
+		xs, err := c.list(sc, row)
+		if err != nil {
+			return nil, err
+		}
+		n.rows = append(n.rows, xs)
+	}
+	q.correlated = sc.correlated
+	return q, nil
+}
+
+// item is one column of the select list, stars expanded.
+type item struct {
+	e    ast.Expr
+	m    *match // set for a column out of a star
+	name string
+}
+
+func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
+	if len(s.Windows) > 0 {
+		return nil, unsupported("window functions")
+	}
+	sc := &scope{parent: parent}
+	if err := c.from(sc, s.From); err != nil {
+		return nil, err
+	}
+	items, err := c.items(sc, s.Columns)
+	if err != nil {
+		return nil, err
+	}
+	aliases := map[string]ast.Expr{}
+	for _, rc := range s.Columns {
+		if rc.Alias == nil {
+			continue
+		}
+		if key := fold(rc.Alias.Name); aliases[key] == nil {
+			aliases[key] = rc.Expr
+		}
+	}
+	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliases}
+	return b.compile()
+}
+
+func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
+	var items []item
+	for _, rc := range cols {
+		star, ok := rc.Expr.(*ast.Star)
+		if !ok {
+			it := item{e: rc.Expr}
+			if rc.Alias != nil {
+				it.name = rc.Alias.Name
+			} else {
+				it.name = c.exprName(sc, rc.Expr)
+			}
+			items = append(items, it)
+			continue
+		}
+		n := len(items)
+		for _, src := range sc.sources {
+			if star.Table != nil && !strings.EqualFold(src.name, star.Table.Name) {
+				continue
+			}
+			for i := range src.cols {
+				if star.Table == nil && src.cols[i].hidden {
+					continue
+				}
+				m := &match{sc: sc, src: src, col: i}
+				if star.Table == nil {
+					m.mrg = sc.mergedOf(src.cols[i].name)
+				}
+				items = append(items, item{m: m, name: src.cols[i].name})
+			}
+		}
+		if len(items) == n {
+			if star.Table != nil {
+				return nil, errorf("no such table: %s", star.Table.Name)
+			}
+			return nil, errorf("no tables specified")
+		}
+	}
+	return items, nil
+}
+
+func (sc *scope) mergedOf(name string) *mergedColumn {
+	for _, m := range sc.merged {
+		if strings.EqualFold(m.name, name) {
+			return m
+		}
+	}
+	return nil
+}
+
+// exprName names a result column without an alias as SQLite does: a column by
+// its own name, anything else by its text.
+func (c *compiler) exprName(sc *scope, e ast.Expr) string {
+	table := ""
+	var id *ast.Ident
+	switch n := unparen(e).(type) {
+	case *ast.Ident:
+		id = n
+	case *ast.QualifiedRef:
+		id = n.Parts[len(n.Parts)-1]
+		table = n.Parts[len(n.Parts)-2].Name
+	}
+	if id != nil {
+		if m, err := sc.lookup(table, id.Name); err == nil && m != nil && m.col >= 0 {
+			return m.src.cols[m.col].name
+		}
+		return id.Name
+	}
+	return c.text(e)
+}
+
+// block compiles one SELECT core.
+type block struct {
+	c       *compiler
+	sc      *scope
+	s       *ast.SelectQuery
+	items   []item
+	aliases map[string]ast.Expr
+
+	agg     *aggregation
+	where   []*expr
+	groupBy []*expr
+	having  *expr
+	outs    []*expr
+	keys    []sortKey
+
+	orderDone bool // the rows come in the order of keys
+}
+
+func (b *block) compile() (*query, error) {
+	steps := []func() error{b.compileWhere, b.compileGroupBy, b.compileItems, b.compileRest}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	w, extreme := b.wantedOrder()
+	n, err := b.c.join(b.sc, b.where, w)
+	if err != nil {
+		return nil, err
+	}
+	if b.agg != nil {
+		n = b.c.aggregateNode(n, b.agg, b.groupBy, extreme && *w.met)
+		if b.having != nil {
+			n = &filterNode{in: n, conds: []*expr{b.having}}
+		}
+	}
+	return b.finish(n)
+}
+
+// wantedOrder is the order of ORDER BY, or, for a lone min() or max(), the one
+// in which the first row that is not NULL has it (extreme).
+func (b *block) wantedOrder() (w wanted, extreme bool) {
+	if b.agg == nil {
+		if len(b.keys) == 0 {
+			return wanted{}, false
+		}
+		return wanted{keys: b.keys, met: &b.orderDone, few: b.s.Limit != nil}, false
+	}
+	if len(b.groupBy) > 0 || len(b.agg.calls) != 1 {
+		return wanted{}, false
+	}
+	call := b.agg.calls[0]
+	if call.name != "min" && call.name != "max" || call.filter != nil || call.args[0].slot < 0 {
+		return wanted{}, false
+	}
+	desc := call.name == "max"
+	key := sortKey{x: call.args[0], coll: call.coll, desc: desc, nullsLast: desc}
+	return wanted{keys: []sortKey{key}, met: new(bool), few: true}, true
+}
+
+func (b *block) compileWhere() error {
+	b.sc.aliases = b.aliases
+	defer func() { b.sc.aliases = nil }()
+	for _, e := range conjuncts(b.s.Where, nil) {
+		x, err := b.c.exprIn(b.sc, e)
+		if err != nil {
+			return err
+		}
+		x.source = e
+		b.where = append(b.where, x)
+	}
+	return nil
+}
+
+// conjuncts splits a condition at its ANDs.
+func conjuncts(e ast.Expr, out []ast.Expr) []ast.Expr {
+	if e == nil {
+		return out
+	}
+	switch n := unparen(e).(type) {
+	case *ast.BinaryExpr:
+		if n.Op == ast.OpAnd {
+			return conjuncts(n.Y, conjuncts(n.X, out))
+		}
+	case *ast.BetweenExpr:
+		if !n.Not && vector(n.X) == nil && isPure(n.X) {
+			return append(out, &ast.BinaryExpr{Op: ast.OpGe, X: n.X, Y: n.Lo}, &ast.BinaryExpr{Op: ast.OpLe, X: n.X, Y: n.Hi})
+		}
+	}
+	return append(out, e)
+}
+
+// isPure reports whether evaluating e twice is the same as once: a column.
+func isPure(e ast.Expr) bool {
+	switch unparen(e).(type) {
+	case *ast.Ident, *ast.QualifiedRef:
+		return true
+	}
+	return false
+}
+
+func (b *block) compileGroupBy() error {
+	b.sc.aliases = b.aliases
+	defer func() { b.sc.aliases = nil }()
+	for _, e := range b.s.GroupBy {
+		if lit, ok := unparen(e).(*ast.Literal); ok && lit.Kind == ast.LitInteger {
+			i := int(integerLiteral(lit.Value).Int())
+			if i < 1 || i > len(b.items) {
+				return errorf("GROUP BY term out of range - should be between 1 and %d", len(b.items))
+			}
+			x, err := b.item(i - 1)
+			if err != nil {
+				return err
+			}
+			b.groupBy = append(b.groupBy, x)
+			continue
+		}
+		x, err := b.c.exprIn(b.sc, e)
+		if err != nil {
+			return err
+		}
+		b.groupBy = append(b.groupBy, x)
+	}
+	if len(b.s.GroupBy) > 0 || b.hasAggregate() {
+		b.agg = &aggregation{bare: map[int]bool{}}
+	} else if b.s.Having != nil {
+		return errorf("HAVING clause on a non-aggregate query")
+	}
+	return nil
+}
+
+func (b *block) hasAggregate() bool {
+	for _, it := range b.items {
+		if it.e != nil && containsAggregate(it.e) {
+			return true
+		}
+	}
+	if b.s.Having != nil && containsAggregate(b.s.Having) {
+		return true
+	}
+	for _, t := range b.s.OrderBy {
+		if containsAggregate(t.Expr) {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *block) item(i int) (*expr, error) {
+	it := b.items[i]
+	if it.m != nil {
+		x := b.c.columnRef(it.m)
+		x.refs = 1 << uint(it.m.src.index)
+		return x, nil
+	}
+	if vector(it.e) != nil {
+		return nil, errorf("row value misused")
+	}
+	return b.c.exprIn(b.sc, it.e)
+}
+
+func (b *block) compileItems() error {
+	b.sc.aggs = b.agg
+	for i := range b.items {
+		x, err := b.item(i)
+		if err != nil {
+			return err
+		}
+		b.outs = append(b.outs, x)
+	}
+	return nil
+}
+
+// compileRest compiles HAVING and ORDER BY, which see the aliases.
+func (b *block) compileRest() error {
+	b.sc.aliases = b.aliases
+	defer func() { b.sc.aliases = nil }()
+	if b.s.Having != nil {
+		x, err := b.c.expr(b.sc, b.s.Having)
+		if err != nil {
+			return err
+		}
+		b.having = x
+	}
+	for _, t := range b.s.OrderBy {
+		x, err := b.orderExpr(t.Expr)
+		if err != nil {
+			return err
+		}
+		b.keys = append(b.keys, newSortKey(x, t))
+	}
+	return nil
+}
+
+// orderExpr compiles one term of ORDER BY: the number of a column, an alias,
+// or an expression. An alias wins over a column of the same name.
+func (b *block) orderExpr(e ast.Expr) (*expr, error) {
+	inner, coll := e, (*ast.CollateExpr)(nil)
+	if ce, ok := unparen(e).(*ast.CollateExpr); ok {
+		inner, coll = ce.X, ce
+	}
+	pick := -1
+	switch n := unparen(inner).(type) {
+	case *ast.Literal:
+		if n.Kind == ast.LitInteger {
+			i := int(integerLiteral(n.Value).Int())
+			if i < 1 || i > len(b.outs) {
+				return nil, errorf("ORDER BY term out of range - should be between 1 and %d", len(b.outs))
+			}
+			pick = i - 1
+		}
+	case *ast.Ident:
+		for i, rc := range b.items {
+			if rc.e != nil && strings.EqualFold(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
+				pick = i
+				break
+			}
+		}
+	}
+	if pick < 0 {
+		return b.c.exprIn(b.sc, e)
+	}
+	x := *b.outs[pick]
+	if coll != nil {
+		cl, ok := value.CollationByName(coll.Name.Name)
+		if !ok {
+			return nil, errorf("no such collation sequence: %s", coll.Name.Name)
+		}
+		x.coll, x.collBy = cl, collExplicit
+	}
+	x.outIndex = pick + 1
+	return &x, nil
+}
+
+// finish adds projection, DISTINCT, ORDER BY and LIMIT.
+func (b *block) finish(n node) (*query, error) {
+	q := &query{correlated: b.sc.correlated}
+	p := &projectNode{in: n}
+	for i, x := range b.outs {
+		q.out = append(q.out, p.place(b.c, x))
+		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy}
+		rc.declType, rc.table = b.origin(b.items[i])
+		q.cols = append(q.cols, rc)
+	}
+	for i := range b.keys {
+		if o := b.keys[i].x.outIndex; o > 0 {
+			b.keys[i].slot = q.out[o-1]
+		} else {
+			b.keys[i].slot = p.place(b.c, b.keys[i].x)
+		}
+	}
+	q.node = p
+	if len(p.slots) == 0 {
+		q.node = n
+	}
+	if b.s.Distinct == ast.DistinctDistinct {
+		q.node = &distinctNode{in: q.node, slots: q.out, colls: collations(q.cols)}
+	}
+	return q, b.c.orderAndLimit(b.sc, q, b.keys, b.s.Limit, b.orderDone)
+}
+
+// orderAndLimit adds a sort, unless the rows come in order, and LIMIT.
+func (c *compiler) orderAndLimit(sc *scope, q *query, keys []sortKey, lim *ast.Limit, ordered bool) error {
+	var l *limitNode
+	if lim != nil {
+		outer := &scope{parent: sc.parent}
+		count, err := c.expr(outer, lim.Count)
+		if err != nil {
+			return err
+		}
+		l = &limitNode{count: count}
+		if lim.Offset != nil {
+			if l.offset, err = c.expr(outer, lim.Offset); err != nil {
+				return err
+			}
+		}
+		q.correlated = q.correlated || outer.correlated
+	}
+	if len(keys) > 0 && !ordered {
+		q.node = &sortNode{in: q.node, keys: keys, save: saveList(q.out, keys), limit: l}
+	}
+	if l != nil {
+		l.in = q.node
+		q.node = l
+	}
+	return nil
+}
+
+func saveList(out []int, keys []sortKey) []int {
+	seen := map[int]bool{}
+	var list []int
+	for _, s := range out {
+		if !seen[s] {
+			seen[s] = true
+			list = append(list, s)
+		}
+	}
+	for _, k := range keys {
+		if !seen[k.slot] {
+			seen[k.slot] = true
+			list = append(list, k.slot)
+		}
+	}
+	return list
+}
+
+// origin returns the declared type and the table of a plain column.
+func (b *block) origin(it item) (declType, table string) {
+	m := it.m
+	if m == nil {
+		switch n := unparen(it.e).(type) {
+		case *ast.Ident:
+			m, _ = b.sc.lookup("", n.Name)
+		case *ast.QualifiedRef:
+			m, _ = b.sc.lookup(n.Parts[len(n.Parts)-2].Name, n.Parts[len(n.Parts)-1].Name)
+		}
+	}
+	if m == nil {
+		return "", ""
+	}
+	if m.src.table != nil {
+		table = m.src.table.Name
+	}
+	if m.col < 0 {
+		return "INTEGER", table
+	}
+	return m.src.cols[m.col].declType, table
+}
+
+func collations(cols []resultColumn) []value.Collation {
+	out := make([]value.Collation, len(cols))
+	for i := range cols {
+		out[i] = cols[i].coll
+	}
+	return out
+}

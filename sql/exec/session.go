@@ -1,0 +1,463 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// plansMax is how many plans a database keeps; beyond it all are dropped, the
+// ones in use come back.
+const plansMax = 1000
+
+// busyTimeout is how long a statement waits for the writer if its context does
+// not end before; PRAGMA busy_timeout changes it for a session.
+const busyTimeout = 5 * time.Second
+
+// Database compiles and runs statements on an engine. It is safe for
+// concurrent use; sessions are made of it.
+type Database struct {
+	db     *engine.DB
+	mu     sync.Mutex
+	plans  map[string]*plan
+	schema *schema.Schema
+}
+
+// NewDatabase returns a database on db, which stays the caller's to close.
+func NewDatabase(db *engine.DB) *Database {
+	return &Database{db: db, plans: map[string]*plan{}}
+}
+
+// schemaOf returns the schema that tx sees.
+func (d *Database) schemaOf(tx *engine.Tx) (*schema.Schema, error) {
+	v, err := schema.Version(tx)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	s := d.schema
+	d.mu.Unlock()
+	if s != nil && s.Version == v {
+		return s, nil
+	}
+	if s, err = schema.Load(tx); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.schema = s
+	d.mu.Unlock()
+	return s, nil
+}
+
+// planOf returns the plan of a statement for the schema that tx sees.
+func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt) (*plan, error) {
+	version, err := schema.Version(tx)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	p := d.plans[text]
+	d.mu.Unlock()
+	if p != nil && p.version == version {
+		return p, nil
+	}
+	s, err := d.schemaOf(tx)
+	if err != nil {
+		return nil, err
+	}
+	if parsed == nil {
+		st, err := parse.One(text)
+		if err != nil {
+			return nil, err
+		}
+		parsed = &st
+	}
+	if p, err = compile(s, *parsed); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.plans) >= plansMax {
+		clear(d.plans)
+	}
+	d.plans[text] = p
+	return p, nil
+}
+
+// Session is one connection's state: its transaction and counters. It is not
+// safe for concurrent use.
+//
+// Outside of a transaction each statement has one of its own: a snapshot for a
+// query, a writable one, committed at its end, for anything else. BEGIN takes
+// the writer at once, in every form: a snapshot cannot become writable later
+// without the risk that something was committed in between.
+type Session struct {
+	d     *Database
+	tx    *engine.Tx
+	saves []save
+	auto  bool   // the transaction was started by SAVEPOINT
+	gen   uint64 // counts rollbacks, which end the cursors open in a transaction
+	busy  time.Duration
+
+	changes, totalChanges, lastInsertRowID int64
+}
+
+type save struct {
+	name string
+	sp   engine.Savepoint
+}
+
+// NewSession returns a session. Close must be called.
+func (d *Database) NewSession() *Session { return &Session{d: d, busy: busyTimeout} }
+
+// InTx reports whether a transaction is open.
+func (s *Session) InTx() bool { return s.tx != nil }
+
+// begin takes the writer or a snapshot.
+func (s *Session) begin(ctx context.Context, writable bool) (*engine.Tx, error) {
+	if !writable {
+		return s.d.db.BeginContext(ctx, false)
+	}
+	wait, cancel := context.WithTimeout(ctx, s.busy)
+	defer cancel()
+	tx, err := s.d.db.BeginContext(wait, true)
+	switch {
+	case err == nil:
+		return tx, nil
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return nil, sqlerr.Wrap(sqlerr.Interrupt, err, "interrupted")
+	case errors.Is(err, context.DeadlineExceeded) && wait.Err() != nil:
+		return nil, sqlerr.New(sqlerr.Busy, "database is locked")
+	}
+	return nil, err
+}
+
+// Begin starts a transaction. Errors: SQLite's code 5 when another writer does
+// not end in time, those of the engine.
+func (s *Session) Begin(ctx context.Context, readOnly bool) error {
+	if s.tx != nil {
+		return errorf("cannot start a transaction within a transaction")
+	}
+	tx, err := s.begin(ctx, !readOnly)
+	if err != nil {
+		return err
+	}
+	s.tx, s.auto = tx, false
+	return nil
+}
+
+// Commit ends the transaction; it is over even after an error.
+func (s *Session) Commit(context.Context) error {
+	if s.tx == nil {
+		return errorf("cannot commit - no transaction is active")
+	}
+	tx := s.tx
+	s.end()
+	if !tx.Writable() {
+		return tx.Rollback()
+	}
+	return tx.Commit()
+}
+
+// Rollback ends the transaction and undoes it.
+func (s *Session) Rollback() error {
+	if s.tx == nil {
+		return errorf("cannot rollback - no transaction is active")
+	}
+	tx := s.tx
+	s.end()
+	return tx.Rollback()
+}
+
+func (s *Session) end() {
+	s.tx, s.saves, s.auto = nil, nil, false
+	s.gen++
+}
+
+// Reset undoes what is open, for a connection that goes back to its pool.
+func (s *Session) Reset() {
+	if s.tx != nil {
+		_ = s.Rollback() // the transaction is over in any case
+	}
+	s.busy = busyTimeout
+}
+
+// Close ends the session.
+func (s *Session) Close() error {
+	s.Reset()
+	return nil
+}
+
+// control runs BEGIN and its kin.
+func (s *Session) control(ctx context.Context, stmt ast.Stmt) error {
+	switch n := stmt.(type) {
+	case *ast.BeginStmt:
+		return s.Begin(ctx, false)
+	case *ast.CommitStmt:
+		return s.Commit(ctx)
+	case *ast.RollbackStmt:
+		if n.Savepoint != nil {
+			return s.rollbackTo(n.Savepoint.Name)
+		}
+		return s.Rollback()
+	case *ast.SavepointStmt:
+		if s.tx == nil {
+			if err := s.Begin(ctx, false); err != nil {
+				return err
+			}
+			s.auto = true
+		}
+		s.saves = append(s.saves, save{n.Name.Name, s.tx.Savepoint()})
+		return nil
+	case *ast.ReleaseStmt:
+		i, err := s.findSave(n.Name.Name)
+		if err != nil {
+			return err
+		}
+		s.saves = s.saves[:i]
+		if i == 0 && s.auto {
+			return s.Commit(ctx)
+		}
+		return nil
+	}
+	return unsupported("this statement")
+}
+
+func (s *Session) findSave(name string) (int, error) {
+	for i := len(s.saves) - 1; i >= 0; i-- {
+		if strings.EqualFold(s.saves[i].name, name) {
+			return i, nil
+		}
+	}
+	return 0, errorf("no such savepoint: %s", name)
+}
+
+func (s *Session) rollbackTo(name string) error {
+	i, err := s.findSave(name)
+	if err != nil {
+		return err
+	}
+	s.gen++
+	s.saves = s.saves[:i+1]
+	return s.tx.RollbackTo(s.saves[i].sp)
+}
+
+// Stmt is a prepared statement of a session.
+type Stmt struct {
+	s      *Session
+	text   string
+	parsed *parse.Stmt
+	plan   *plan
+}
+
+// Prepare compiles the first statement of text and returns what follows it. A
+// text of nothing but blanks and comments gives a nil Stmt.
+//
+// Errors: *sqlerr.Error, those of the engine.
+func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, error) {
+	first, tail := split(text)
+	s.d.mu.Lock()
+	cached := s.d.plans[first]
+	s.d.mu.Unlock()
+	st := &Stmt{s: s, text: first}
+	if cached == nil {
+		list, err := parse.Statements(first)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(list) == 0 {
+			return nil, tail, nil
+		}
+		st.parsed = &list[0]
+	}
+	tx := s.tx
+	if tx == nil {
+		var err error
+		if tx, err = s.begin(ctx, false); err != nil {
+			return nil, "", err
+		}
+		defer tx.Rollback() //nolint:errcheck // a snapshot has nothing to lose
+	}
+	p, err := s.d.planOf(tx, first, st.parsed)
+	if err != nil {
+		return nil, "", err
+	}
+	st.plan = p
+	return st, tail, nil
+}
+
+// NumParams returns the number of parameters.
+func (st *Stmt) NumParams() int { return len(st.plan.params) }
+
+// ParamName returns the name of parameter i, from 0, with its sigil; "" when it
+// has none.
+func (st *Stmt) ParamName(i int) string { return st.plan.params[i] }
+
+// ReadOnly reports whether the statement leaves the database as it is.
+func (st *Stmt) ReadOnly() bool { return !st.plan.write && !st.plan.control }
+
+// ColumnInfo describes a column of a result.
+type ColumnInfo struct {
+	Name     string
+	DeclType string // of the table's column that it is, "" for an expression
+	Table    string // the table, "" for an expression
+}
+
+// Columns describes the result, nil for a statement without one.
+func (st *Stmt) Columns() []ColumnInfo { return st.plan.columns() }
+
+func (p *plan) columns() []ColumnInfo {
+	if p.query == nil {
+		return nil
+	}
+	out := make([]ColumnInfo, len(p.query.cols))
+	for i, c := range p.query.cols {
+		out[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table}
+	}
+	return out
+}
+
+// Close releases the statement; its plan stays in the database's cache.
+func (st *Stmt) Close() {}
+
+// Result is what a statement did.
+type Result struct {
+	LastInsertRowID int64
+	Changes         int64
+}
+
+// Exec runs a statement to its end. args are by parameter number; missing ones
+// are NULL.
+//
+// After an error nothing of the statement remains; the transaction around it
+// stays open, but for a constraint that says ROLLBACK.
+func (s *Session) Exec(ctx context.Context, st *Stmt, args []value.Value) (Result, error) {
+	rows, err := s.Query(ctx, st, args)
+	if err != nil {
+		return Result{}, err
+	}
+	for {
+		ok, err := rows.step()
+		if err != nil {
+			return Result{}, errors.Join(err, rows.Close())
+		}
+		if !ok {
+			break
+		}
+	}
+	return Result{LastInsertRowID: s.lastInsertRowID, Changes: rows.changes}, rows.Close()
+}
+
+// Query runs a statement; what it changes is changed when Query returns, also
+// with RETURNING. Close of the rows must be called.
+func (s *Session) Query(ctx context.Context, st *Stmt, args []value.Value) (*Rows, error) {
+	if st.plan.control {
+		f := &frame{ctx: ctx, s: s}
+		return &Rows{f: f, plan: st.plan}, st.plan.run(f)
+	}
+	own := s.tx == nil
+	tx := s.tx
+	if own {
+		var err error
+		if tx, err = s.begin(ctx, st.plan.write); err != nil {
+			return nil, err
+		}
+	}
+	r, err := s.start(ctx, st, tx, args)
+	if err != nil {
+		if own {
+			var act *actionError
+			if errors.As(err, &act) && act.action == ast.ConflictFail {
+				return nil, errors.Join(unwrapAction(err), tx.Commit())
+			}
+			_ = tx.Rollback() // it is over in any case
+		}
+		return nil, unwrapAction(err)
+	}
+	if !own {
+		return r, nil
+	}
+	if !st.plan.write {
+		r.tx = tx
+		return r, nil
+	}
+	if err := tx.Commit(); err != nil {
+		r.finish()
+		return nil, err
+	}
+	r.f.tx = nil
+	return r, nil
+}
+
+func unwrapAction(err error) error {
+	var act *actionError
+	if errors.As(err, &act) {
+		return act.err
+	}
+	return err
+}
+
+// start runs what a statement changes and opens its result.
+func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []value.Value) (*Rows, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, sqlerr.Wrap(sqlerr.Interrupt, err, "interrupted")
+	}
+	p, err := s.d.planOf(tx, st.text, st.parsed)
+	if err != nil {
+		return nil, err
+	}
+	if p.write && !tx.Writable() {
+		return nil, sqlerr.New(sqlerr.ReadOnly, "attempt to write a readonly database")
+	}
+	st.plan = p
+	f := p.newFrame(ctx, s, tx, args)
+	r := &Rows{f: f, plan: p, gen: s.gen}
+	if p.run != nil {
+		if err := s.runStatement(f, p); err != nil {
+			r.finish()
+			return nil, err
+		}
+		r.changes = f.changes
+	}
+	if p.query != nil {
+		if r.it, err = p.query.node.open(f); err != nil {
+			r.finish()
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// runStatement runs what changes something, all of it or nothing.
+func (s *Session) runStatement(f *frame, p *plan) error {
+	if !p.write {
+		return p.run(f)
+	}
+	sp := f.tx.Savepoint()
+	err := p.run(f)
+	var act *actionError
+	switch {
+	case err == nil:
+	case errors.As(err, &act) && act.action == ast.ConflictFail:
+	case errors.As(err, &act) && act.action == ast.ConflictRollback && s.tx != nil:
+		return errors.Join(err, s.Rollback())
+	default:
+		s.gen++
+		return errors.Join(err, f.tx.RollbackTo(sp))
+	}
+	s.changes = f.changes
+	s.totalChanges += f.changes
+	if f.inserted {
+		s.lastInsertRowID = f.lastRowID
+	}
+	return err
+}

@@ -1,0 +1,523 @@
+package exec
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// assignments are the SET clause: values computed into registers of their own
+// before any column changes.
+type assignments struct {
+	exprs []*expr
+	vals  []int // registers of the new values
+	cols  []int // the columns, -1 for the row id
+	multi []multiAssign
+}
+
+// multiAssign is (a, b) = (SELECT …).
+type multiAssign struct {
+	q    *subquery
+	vals []int
+}
+
+func (c *compiler) assignments(tg *target, sc *scope, pairs []*ast.SetPair) (*assignments, error) {
+	a := &assignments{}
+	for _, p := range pairs {
+		var cols []int
+		for _, id := range p.Columns {
+			col := tg.t.Column(id.Name)
+			if col < 0 && (!isRowIDName(id.Name) || tg.src.rowID < 0) {
+				return nil, errorf("no such column: %s", id.Name)
+			}
+			cols = append(cols, col)
+		}
+		if len(cols) == 1 && vector(p.Value) == nil {
+			x, err := c.expr(sc, p.Value)
+			if err != nil {
+				return nil, err
+			}
+			a.add(c, cols[0], x)
+			continue
+		}
+		if sub, ok := unparen(p.Value).(*ast.SubqueryExpr); ok {
+			q, err := c.subquery(sc, sub.Select)
+			if err != nil {
+				return nil, err
+			}
+			if len(q.cols) != len(cols) {
+				return nil, errorf("%d columns assigned %d values", len(cols), len(q.cols))
+			}
+			m := multiAssign{q: q, vals: c.regs(len(cols))}
+			a.multi = append(a.multi, m)
+			for i, col := range cols {
+				a.add(c, col, &expr{slot: -1, eval: readSlot(m.vals[i])})
+			}
+			continue
+		}
+		elems := vector(p.Value)
+		if len(elems) != len(cols) {
+			return nil, errorf("%d columns assigned %d values", len(cols), max(len(elems), 1))
+		}
+		for i, col := range cols {
+			x, err := c.expr(sc, elems[i])
+			if err != nil {
+				return nil, err
+			}
+			a.add(c, col, x)
+		}
+	}
+	return a, nil
+}
+
+func (a *assignments) add(c *compiler, col int, x *expr) {
+	a.exprs, a.cols, a.vals = append(a.exprs, x), append(a.cols, col), append(a.vals, c.regs(1)[0])
+}
+
+// compute evaluates the right sides.
+func (a *assignments) compute(f *frame) error {
+	for _, m := range a.multi {
+		found, err := m.q.first(f)
+		if err != nil {
+			return err
+		}
+		for i, s := range m.q.out {
+			v := value.Value{}
+			if found {
+				v = f.regs[s]
+			}
+			f.regs[m.vals[i]] = v
+		}
+	}
+	for i, x := range a.exprs {
+		v, err := x.eval(f)
+		if err != nil {
+			return err
+		}
+		f.regs[a.vals[i]] = v
+	}
+	return nil
+}
+
+// assign puts the new values into the row's registers.
+func (a *assignments) assign(f *frame, tg *target) error {
+	for i, col := range a.cols {
+		slot := tg.src.rowID
+		if col >= 0 {
+			slot = tg.src.slots[col]
+		}
+		v := f.regs[a.vals[i]]
+		if slot == tg.src.rowID {
+			if v = applyAffinity(v, value.AffinityInteger); v.Kind() != value.Int {
+				return mismatch()
+			}
+		}
+		f.regs[slot] = v
+	}
+	return nil
+}
+
+// change turns the row in the registers, stored under key, into the one that
+// the assignments say. The registers hold the new row afterwards.
+func (tg *target) change(f *frame, a *assignments, key []byte, resolve resolver) error {
+	old := tg.save(f)
+	oldEntries, err := tg.entries(f, key)
+	if err != nil {
+		return err
+	}
+	if err := a.assign(f, tg); err != nil {
+		return err
+	}
+	for _, step := range []func(*frame) error{tg.affinities, func(f *frame) error { return tg.notNull(f, nil) }, tg.check} {
+		if err := step(f); err != nil {
+			tg.restoreOnSkip(f, err, old)
+			return err
+		}
+	}
+	newKey := tg.key(f)
+	if done, err := tg.unique(f, newKey, key, resolve); done || err != nil {
+		if done {
+			return errSkip
+		}
+		return err
+	}
+	newEntries, err := tg.entries(f, newKey)
+	if err != nil {
+		return err
+	}
+	for i, ti := range tg.indexes {
+		if bytes.Equal(oldEntries[i], newEntries[i]) {
+			continue
+		}
+		c, err := f.collection(ti.coll)
+		if err != nil {
+			return err
+		}
+		if oldEntries[i] != nil {
+			if err := c.Delete(oldEntries[i]); err != nil {
+				return err
+			}
+		}
+		if newEntries[i] != nil {
+			if err := c.Put(newEntries[i], entryValue(tg.t, newKey)); err != nil {
+				return err
+			}
+		}
+	}
+	return tg.replaceRow(f, key, newKey)
+}
+
+func (tg *target) restoreOnSkip(f *frame, err error, old []value.Value) {
+	if errors.Is(err, errSkip) {
+		tg.restore(f, old)
+	}
+}
+
+// entries encodes the records of all indexes for the row in the registers.
+func (tg *target) entries(f *frame, key []byte) ([][]byte, error) {
+	out := make([][]byte, len(tg.indexes))
+	for i, ti := range tg.indexes {
+		e, _, _, err := tg.entry(f, ti, key)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = e
+	}
+	return out, nil
+}
+
+func (tg *target) replaceRow(f *frame, key, newKey []byte) error {
+	rows, err := f.collection(tg.rows)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(key, newKey) {
+		if err := rows.Delete(key); err != nil {
+			return err
+		}
+	}
+	return rows.Put(newKey, encodeRow(tg.values(f)))
+}
+
+// values are the stored columns of the row in the registers.
+func (tg *target) values(f *frame) []value.Value {
+	vals := make([]value.Value, len(tg.src.slots))
+	for i, slot := range tg.src.slots {
+		if slot != tg.src.rowID {
+			vals[i] = f.regs[slot]
+		}
+	}
+	return vals
+}
+
+// updateOther is DO UPDATE: the row in the way is changed instead.
+func (ins *inserter) updateOther(f *frame, up *upsert, other []byte) error {
+	for i, s := range ins.src.slots {
+		f.regs[up.excluded[i]] = f.regs[s]
+	}
+	ok, err := ins.load(f, other)
+	if err != nil || !ok {
+		return err
+	}
+	if up.where != nil {
+		pass, err := passes(f, []*expr{up.where})
+		if err != nil || !pass {
+			return err
+		}
+	}
+	if err := up.set.compute(f); err != nil {
+		return err
+	}
+	err = ins.change(f, up.set, other, func(f *frame, ix *schema.Index, other []byte) (bool, error) {
+		return ins.conflicts(f, ix, other)
+	})
+	if errors.Is(err, errSkip) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.changes++
+	return ins.returns.add(f)
+}
+
+// updater is the plan of an UPDATE.
+type updater struct {
+	*target
+	node    node
+	set     *assignments
+	early   bool // the new values are computed while the rows are looked for
+	returns *returning
+}
+
+func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
+	if len(n.OrderBy) > 0 || n.Limit != nil {
+		return unsupported("ORDER BY and LIMIT in UPDATE")
+	}
+	outer, err := c.with(nil, n.With)
+	if err != nil {
+		return err
+	}
+	sc := &scope{parent: outer}
+	u := &updater{}
+	if u.target, err = c.target(sc, n.Table, n.Alias); err != nil {
+		return err
+	}
+	u.conflict = n.OrConflict
+	if err := c.from(sc, n.From); err != nil {
+		return err
+	}
+	subqueries := c.nSubs
+	if u.set, err = c.assignments(u.target, sc, n.Set); err != nil {
+		return err
+	}
+	u.early = c.nSubs > subqueries || len(n.From) > 0
+	where, err := c.conditions(sc, n.Where)
+	if err != nil {
+		return err
+	}
+	own := &scope{parent: outer, sources: sc.sources[:1]}
+	if u.returns, err = c.returning(p, own, n.Returning); err != nil {
+		return err
+	}
+	if u.node, err = c.join(sc, where, wanted{}); err != nil {
+		return err
+	}
+	p.run = u.run
+	return nil
+}
+
+func (c *compiler) conditions(sc *scope, where ast.Expr) ([]*expr, error) {
+	var out []*expr
+	for _, e := range conjuncts(where, nil) {
+		x, err := c.exprIn(sc, e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// found collects the rows to change before the first one changes, so that
+// the statement does not meet its own rows.
+func (tg *target) found(f *frame, n node, extra []int, early *assignments) (*buffer, error) {
+	kept := &buffer{slots: append(tg.keySlots(), extra...)}
+	seen := map[string]struct{}{}
+	q := &query{node: n}
+	err := q.each(f, func() error {
+		if early != nil {
+			key := string(tg.key(f))
+			if _, ok := seen[key]; ok {
+				return nil // UPDATE FROM: the first match counts
+			}
+			seen[key] = struct{}{}
+			if err := f.hold(int64(len(key) + 48)); err != nil {
+				return err
+			}
+			if err := early.compute(f); err != nil {
+				return err
+			}
+		}
+		return kept.save(f)
+	})
+	return kept, err
+}
+
+func (tg *target) keySlots() []int {
+	if tg.t.PrimaryKey == nil {
+		return []int{tg.src.rowID}
+	}
+	var out []int
+	for _, c := range tg.t.PrimaryKey {
+		out = append(out, tg.src.slots[c])
+	}
+	return out
+}
+
+func (u *updater) run(f *frame) error {
+	var early *assignments
+	var extra []int
+	if u.early {
+		early, extra = u.set, u.set.vals
+	}
+	kept, err := u.found(f, u.node, extra, early)
+	defer kept.close(f)
+	if err != nil {
+		return err
+	}
+	for i := range kept.n {
+		if err := f.tick(); err != nil {
+			return err
+		}
+		kept.load(f, i)
+		if err := u.updateRow(f); err != nil && !errors.Is(err, errSkip) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *updater) updateRow(f *frame) error {
+	key := u.key(f)
+	ok, err := u.load(f, key)
+	if err != nil || !ok {
+		return err // replaced by an earlier row of this statement
+	}
+	if !u.early {
+		if err := u.set.compute(f); err != nil {
+			return err
+		}
+	}
+	if err := u.change(f, u.set, key, u.conflicts); err != nil {
+		return err
+	}
+	f.changes++
+	return u.returns.add(f)
+}
+
+// deleter is the plan of a DELETE.
+type deleter struct {
+	*target
+	node    node
+	returns *returning
+}
+
+func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
+	if len(n.OrderBy) > 0 || n.Limit != nil {
+		return unsupported("ORDER BY and LIMIT in DELETE")
+	}
+	outer, err := c.with(nil, n.With)
+	if err != nil {
+		return err
+	}
+	sc := &scope{parent: outer}
+	d := &deleter{}
+	if d.target, err = c.target(sc, n.Table, n.Alias); err != nil {
+		return err
+	}
+	where, err := c.conditions(sc, n.Where)
+	if err != nil {
+		return err
+	}
+	if d.returns, err = c.returning(p, sc, n.Returning); err != nil {
+		return err
+	}
+	if d.node, err = c.join(sc, where, wanted{}); err != nil {
+		return err
+	}
+	p.run = d.run
+	return nil
+}
+
+func (d *deleter) run(f *frame) error {
+	kept, err := d.found(f, d.node, nil, nil)
+	defer kept.close(f)
+	if err != nil {
+		return err
+	}
+	for i := range kept.n {
+		if err := f.tick(); err != nil {
+			return err
+		}
+		kept.load(f, i)
+		key := d.key(f)
+		ok, err := d.load(f, key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if err := d.remove(f, key); err != nil {
+			return err
+		}
+		f.changes++
+		if err := d.returns.add(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// returning is a RETURNING clause: its rows are kept until the statement has
+// done all of its work.
+type returning struct {
+	exprs []*expr
+	out   []int
+}
+
+func (c *compiler) returning(p *plan, sc *scope, cols []*ast.ResultColumn) (*returning, error) {
+	if len(cols) == 0 {
+		return nil, nil //nolint:nilnil // no clause: add on nil does nothing
+	}
+	items, err := c.items(sc, cols)
+	if err != nil {
+		return nil, err
+	}
+	b := &block{c: c, sc: sc, items: items}
+	r := &returning{out: c.regs(len(items))}
+	q := &query{out: r.out, node: &returnedNode{}}
+	for i := range items {
+		x, err := b.item(i)
+		if err != nil {
+			return nil, err
+		}
+		r.exprs = append(r.exprs, x)
+		rc := resultColumn{column: column{name: items[i].name, aff: x.aff, hasAff: x.hasAff}}
+		rc.declType, rc.table = b.origin(items[i])
+		q.cols = append(q.cols, rc)
+	}
+	p.query = q
+	return r, nil
+}
+
+func (r *returning) add(f *frame) error {
+	if r == nil {
+		return nil
+	}
+	if f.returned == nil {
+		f.returned = &buffer{slots: r.out}
+	}
+	for i, x := range r.exprs {
+		v, err := x.eval(f)
+		if err != nil {
+			return err
+		}
+		f.regs[r.out[i]] = v
+	}
+	return f.returned.save(f)
+}
+
+// returnedNode gives the rows of RETURNING.
+type returnedNode struct{}
+
+type returnedIter struct {
+	f *frame
+	i int
+}
+
+func (*returnedNode) open(f *frame) (iter, error) { return &returnedIter{f: f}, nil }
+
+func (it *returnedIter) next() (bool, error) {
+	if it.f.returned == nil || it.i >= it.f.returned.n {
+		return false, nil
+	}
+	it.f.returned.load(it.f, it.i)
+	it.i++
+	return true, nil
+}
+
+func (*returnedIter) close() {}
+
+func exists(rows *engine.Collection, key []byte) (bool, error) {
+	_, err := rows.UnsafeGet(key)
+	if errors.Is(err, engine.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
