@@ -221,7 +221,7 @@ func (s *shell) schema(ctx context.Context, table []string) error {
 	query := "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
 	var args []any
 	if len(table) > 0 {
-		query += " AND lower(tbl_name) = lower(?)"
+		query += " AND tbl_name = ? COLLATE NOCASE"
 		args = append(args, table[0])
 	}
 	texts, err := s.names(ctx, query+" ORDER BY tbl_name, type DESC, name", args...)

@@ -127,7 +127,7 @@ func loadTable(ctx context.Context, db *stdsql.DB, name string, csv bool) (*tabl
 	t := &table{name: name, csv: csv, byName: make(map[string]int), isUsed: make(map[int]bool)}
 	var n int
 	err := db.QueryRowContext(ctx,
-		"SELECT count(*) FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower(?)", name).Scan(&n)
+		"SELECT count(*) FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE", name).Scan(&n)
 	if err != nil {
 		return nil, fmt.Errorf("look for table: %w", err)
 	}
