@@ -37,7 +37,7 @@ func (k Kind) String() string {
 // whoever makes a Value hands the bytes over.
 type Value struct {
 	s    string // Text and Blob: the bytes
-	n    uint64 // Int: two's complement; Float: IEEE 754 bits
+	n    uint64 // Int: two's complement; Float: IEEE 754 bits; Text: a subtype
 	kind Kind
 }
 
@@ -55,6 +55,13 @@ func NewFloat(f float64) Value {
 // NewText returns a text.
 func NewText(s string) Value { return Value{kind: Text, s: s} }
 
+// NewJSON returns a text that a JSON function made. It is text in every way, but
+// the JSON functions take it for JSON where they would quote other text.
+func NewJSON(s string) Value { return Value{kind: Text, s: s, n: subtypeJSON} }
+
+// subtypeJSON marks a Text made by NewJSON, in n.
+const subtypeJSON = 1
+
 // NewBlob returns a blob of the bytes in s.
 func NewBlob(s string) Value { return Value{kind: Blob, s: s} }
 
@@ -71,6 +78,10 @@ func (v Value) Kind() Kind { return v.kind }
 
 // IsNull reports whether v is NULL.
 func (v Value) IsNull() bool { return v.kind == Null }
+
+// IsJSON reports whether v was made by NewJSON. Whoever stores a value forgets
+// that.
+func (v Value) IsJSON() bool { return v.kind == Text && v.n == subtypeJSON }
 
 // Int returns the integer of an Int.
 func (v Value) Int() int64 { return int64(v.n) }

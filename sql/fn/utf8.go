@@ -1,0 +1,83 @@
+package fn
+
+import "unicode/utf8"
+
+// Text of SQLite is UTF-8 that nobody checks: every function has to do
+// something with every sequence of bytes, and to agree with SQLite on what.
+
+// readRune reads one character of s, which is not empty: a lead byte and all
+// the continuation bytes that follow.
+func readRune(s string) (c rune, size int) {
+	b := s[0]
+	if b < 0xc0 {
+		return rune(b), 1
+	}
+	switch {
+	case b < 0xe0:
+		c = rune(b & 0x1f)
+	case b < 0xf0:
+		c = rune(b & 0x0f)
+	case b < 0xf8:
+		c = rune(b & 0x07)
+	case b < 0xfc:
+		c = rune(b & 0x03)
+	case b < 0xfe:
+		c = rune(b & 0x01)
+	}
+	size = 1
+	for size < len(s) && s[size]&0xc0 == 0x80 {
+		c = c<<6 | rune(s[size]&0x3f)
+		size++
+	}
+	if c < 0x80 || c&^0x7ff == 0xd800 || c&^1 == 0xfffe {
+		c = utf8.RuneError
+	}
+	return c, size
+}
+
+// skipRune returns the size of the first character of s for length() and
+// substr(): a byte and, unless it is ASCII, the continuation bytes after it.
+func skipRune(s string) int {
+	n := 1
+	if s[0] >= 0x80 {
+		for n < len(s) && s[n]&0xc0 == 0x80 {
+			n++
+		}
+	}
+	return n
+}
+
+// skipChar returns the size of the first character of s where only lead bytes
+// take continuation bytes with them.
+func skipChar(s string) int {
+	n := 1
+	if s[0] >= 0xc0 {
+		for n < len(s) && s[n]&0xc0 == 0x80 {
+			n++
+		}
+	}
+	return n
+}
+
+// countRunes returns the number of characters of s.
+func countRunes(s string) int {
+	n := 0
+	for len(s) > 0 {
+		s = s[skipRune(s):]
+		n++
+	}
+	return n
+}
+
+// appendRune appends c as UTF-8 whatever it is, surrogates too.
+func appendRune(dst []byte, c uint32) []byte {
+	switch {
+	case c < 0x80:
+		return append(dst, byte(c))
+	case c < 0x800:
+		return append(dst, 0xc0|byte(c>>6), 0x80|byte(c&0x3f))
+	case c < 0x10000:
+		return append(dst, 0xe0|byte(c>>12), 0x80|byte(c>>6&0x3f), 0x80|byte(c&0x3f))
+	}
+	return append(dst, 0xf0|byte(c>>18&7), 0x80|byte(c>>12&0x3f), 0x80|byte(c>>6&0x3f), 0x80|byte(c&0x3f))
+}
