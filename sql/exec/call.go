@@ -55,23 +55,7 @@ func (c *compiler) callNamed(name string, args []*expr) (*expr, error) {
 		}
 		return sp.compile(args), nil
 	}
-	fn, constant, err := lookupScalar(name, len(args))
-	if err != nil {
-		return nil, err
-	}
-	e := computed(func(f *frame) (value.Value, error) {
-		vals := make([]value.Value, len(args))
-		for i, a := range args {
-			v, err := a.eval(f)
-			if err != nil {
-				return v, err
-			}
-			vals[i] = v
-		}
-		return fn(vals)
-	}, args...)
-	e.konst = e.konst && constant
-	return e, nil
+	return scalarCall(name, args)
 }
 
 type special struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/fn"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
@@ -33,6 +34,7 @@ type frame struct {
 	key   []byte // scratch for keys
 
 	returned  *buffer // rows of RETURNING
+	fn        *fn.Context
 	changes   int64
 	lastRowID int64
 	inserted  bool // lastRowID counts

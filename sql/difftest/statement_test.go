@@ -1,0 +1,455 @@
+package difftest
+
+import (
+	"context"
+	stdsql "database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	_ "github.com/mattn/go-sqlite3"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/exec"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+var (
+	statements = flag.Int("statements", 3000, "how many generated statements to compare")
+	seed       = flag.Uint64("seed", 0, "seed of the generated statements; 0 for a random one")
+)
+
+// both runs every statement on byokdb and on SQLite.
+type both struct {
+	t    *testing.T
+	s    *exec.Session
+	lite *stdsql.Conn
+	log  []string // what changed the tables, for the report of a difference
+}
+
+func openBoth(t *testing.T) *both {
+	t.Helper()
+	ctx := context.Background()
+	var key crypt.Provider
+	db, err := engine.Open(ctx, t.TempDir()+"/db", key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	lite, err := stdsql.Open("sqlite3", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lite.Close() })
+	conn, err := lite.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	s := exec.NewDatabase(db).NewSession()
+	t.Cleanup(func() { _ = s.Close() })
+	return &both{t: t, s: s, lite: conn}
+}
+
+// ours returns the rows of a statement as text, types included.
+func (b *both) ours(text string) (rows []string, err error) {
+	ctx := context.Background()
+	st, _, err := b.s.Prepare(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.s.Query(ctx, st, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	dst := make([]value.Value, len(st.Columns()))
+	for {
+		err := r.Next(dst)
+		if errors.Is(err, io.EOF) {
+			return rows, r.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		var cells []string
+		for _, v := range dst {
+			cells = append(cells, show(v.Go(), v.Kind() == value.Blob))
+		}
+		rows = append(rows, strings.Join(cells, "|"))
+	}
+}
+
+func (b *both) theirs(text string) (rows []string, err error) {
+	r, err := b.lite.QueryContext(context.Background(), text)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	cols, err := r.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for r.Next() {
+		vals := make([]any, len(cols))
+		ptrs := make([]any, len(cols))
+		for i := range vals {
+			ptrs[i] = &vals[i]
+		}
+		if err := r.Scan(ptrs...); err != nil {
+			return nil, err
+		}
+		var cells []string
+		for _, v := range vals {
+			_, blob := v.([]byte)
+			cells = append(cells, show(v, blob))
+		}
+		rows = append(rows, strings.Join(cells, "|"))
+	}
+	return rows, r.Err()
+}
+
+func show(v any, blob bool) string {
+	switch v := v.(type) {
+	case nil:
+		return "NULL"
+	case int64:
+		return "i" + strconv.FormatInt(v, 10)
+	case float64:
+		return "r" + strconv.FormatFloat(v, 'g', 12, 64)
+	case string:
+		return strconv.Quote(v)
+	case []byte:
+		if blob {
+			return fmt.Sprintf("x%x", v)
+		}
+		return strconv.Quote(string(v))
+	}
+	return fmt.Sprint(v)
+}
+
+var (
+	mergesEqual = regexp.MustCompile(`UNION|INTERSECT|EXCEPT|DISTINCT |GROUP BY|min\(|max\(`)
+	wholeReal   = regexp.MustCompile(`(^|\|)r(-?[0-9]+)(\||$)`)
+)
+
+// compare runs a statement on both; sorted says that the order of rows counts.
+func (b *both) compare(text string, sorted bool) {
+	b.t.Helper()
+	got, gotErr := b.ours(text)
+	want, wantErr := b.theirs(text)
+	if gotErr != nil && strings.Contains(gotErr.Error(), "byokdb does not support") {
+		return
+	}
+	if (gotErr == nil) != (wantErr == nil) {
+		b.fail(text, fmt.Sprintf("byokdb error: %v\nSQLite error: %v", gotErr, wantErr))
+		return
+	}
+	if mergesEqual.MatchString(text) {
+		// Which one of 1 and 1.0 stands for both is nobody's promise.
+		for _, rows := range [][]string{got, want} {
+			for i := range rows {
+				rows[i] = wholeReal.ReplaceAllString(rows[i], "${1}i$2$3")
+			}
+		}
+	}
+	if !sorted {
+		slices.Sort(got)
+		slices.Sort(want)
+	}
+	if !slices.Equal(got, want) {
+		b.fail(text, fmt.Sprintf("byokdb: %s\nSQLite: %s", strings.Join(got, "\n        "), strings.Join(want, "\n        ")))
+	}
+}
+
+func (b *both) fail(text, what string) {
+	b.t.Helper()
+	b.t.Errorf("%s\n-- after --\n%s", what, strings.Join(append(slices.Clone(b.log), text), ";\n"))
+}
+
+// change runs a statement that changes tables and compares the tables after it.
+func (b *both) change(text string) {
+	b.t.Helper()
+	b.compare(text, false)
+	b.log = append(b.log, text)
+}
+
+// gen makes statements.
+type gen struct{ r *rand.Rand }
+
+func (g *gen) pick(list ...string) string { return list[g.r.IntN(len(list))] }
+
+func (g *gen) literal() string {
+	return g.pick("NULL", "0", "1", "2", "3", "-1", "10", "1.0", "2.5", "-0.5", "'a'", "'B'", "'b'", "'1'", "'2'", "'1.0'", "'10'", "''", "'abc'", "x'61'", "x''", "9223372036854775807", "1e3")
+}
+
+// schema: two tables with columns of every affinity.
+var columns = map[string][]string{
+	"t1": {"id", "a", "b", "c", "d"},
+	"t2": {"id", "a", "e", "f"},
+}
+
+func (g *gen) column(tables []string) string {
+	t := tables[g.r.IntN(len(tables))]
+	base := t[:2]
+	return t + "." + g.pick(columns[base]...)
+}
+
+func (g *gen) expr(tables []string, depth int) string {
+	if depth <= 0 || g.r.IntN(4) == 0 {
+		if len(tables) == 0 || g.r.IntN(3) == 0 {
+			return g.literal()
+		}
+		return g.column(tables)
+	}
+	e := func() string { return g.expr(tables, depth-1) }
+	switch g.r.IntN(24) {
+	case 0, 1:
+		return "(" + e() + g.pick(" + ", " - ", " * ", " / ", " % ") + e() + ")"
+	case 2, 3, 4, 5:
+		return "(" + e() + g.pick(" = ", " <> ", " < ", " <= ", " > ", " >= ") + e() + ")"
+	case 6:
+		return "(" + e() + g.pick(" AND ", " OR ") + e() + ")"
+	case 7:
+		return "(NOT " + e() + ")"
+	case 8:
+		return "(" + e() + g.pick(" IS ", " IS NOT ", " IS DISTINCT FROM ", " IS NOT DISTINCT FROM ") + e() + ")"
+	case 9:
+		return "(" + e() + g.pick(" IS NULL", " NOTNULL", " ISNULL") + ")"
+	case 10:
+		return "(" + e() + g.pick(" ", " NOT ") + "BETWEEN " + e() + " AND " + e() + ")"
+	case 11:
+		return "(" + e() + g.pick(" ", " NOT ") + "IN (" + e() + ", " + e() + ", " + g.literal() + "))"
+	case 12:
+		return "(CASE WHEN " + e() + " THEN " + e() + " ELSE " + e() + " END)"
+	case 13:
+		return "(CASE " + e() + " WHEN " + e() + " THEN " + e() + " END)"
+	case 14:
+		return "CAST(" + e() + " AS " + g.pick("INTEGER", "TEXT", "REAL", "NUMERIC", "BLOB") + ")"
+	case 15:
+		return "(" + e() + " || " + e() + ")"
+	case 16:
+		return g.pick("coalesce", "ifnull", "nullif", "min", "max") + "(" + e() + ", " + e() + ")"
+	case 17:
+		return g.pick("typeof", "length", "abs", "upper", "hex", "quote") + "(" + g.column2(tables) + ")"
+	case 18:
+		return "(" + e() + " COLLATE " + g.pick("NOCASE", "BINARY", "RTRIM") + " " + g.pick("=", "<", ">") + " " + e() + ")"
+	case 19:
+		return g.pick("-", "+", "~") + "(" + e() + ")"
+	case 20:
+		return "(" + e() + g.pick(" ", " NOT ") + g.pick("LIKE", "GLOB") + " " + g.pick("'a%'", "'%1%'", "'_'", "'[a-b]*'", "'*'") + ")"
+	case 21:
+		return g.subquery(tables, depth-1)
+	case 22:
+		return "(" + e() + ", " + e() + ")" + g.pick(" = ", " < ", " >= ", " <> ") + "(" + e() + ", " + e() + ")"
+	default:
+		return "(" + e() + g.pick(" & ", " | ", " << ", " >> ") + e() + ")"
+	}
+}
+
+func (g *gen) column2(tables []string) string {
+	if len(tables) == 0 {
+		return g.literal()
+	}
+	return g.column(tables)
+}
+
+func (g *gen) subquery(outer []string, depth int) string {
+	t := g.pick("t1", "t2")
+	alias := t + "s" + strconv.Itoa(g.r.IntN(1000))
+	in := append(slices.Clone(outer), alias)
+	where := " WHERE " + g.expr(in, depth)
+	from := " FROM " + t + " AS " + alias
+	switch g.r.IntN(4) {
+	case 0:
+		return "(" + g.pick("", "NOT ") + "EXISTS (SELECT 1" + from + where + "))"
+	case 1:
+		return "(" + g.expr(outer, depth) + g.pick(" ", " NOT ") + "IN (SELECT " + g.column([]string{alias}) + from + where + "))"
+	case 2:
+		return "(SELECT " + g.pick("count(*)", "sum(", "max(", "min(", "count(", "total(") + "§" + from + where + ")"
+	default:
+		return "(SELECT " + g.expr([]string{alias}, depth) + from + where + " ORDER BY " + alias + ".id LIMIT 1)"
+	}
+}
+
+// finish puts arguments into the aggregates that subquery left open.
+func (g *gen) finish(s string) string {
+	s = strings.ReplaceAll(s, "count(*)§", "count(*)")
+	for strings.Contains(s, "§") {
+		i := strings.Index(s, "§")
+		rest := s[i+len("§"):]
+		j := strings.Index(rest, " AS ") + len(" AS ")
+		alias := rest[j:]
+		alias = alias[:strings.IndexAny(alias, " )")]
+		s = s[:i] + g.column([]string{alias}) + ")" + rest
+	}
+	return s
+}
+
+// query returns a SELECT and whether its rows come in a fixed order.
+func (g *gen) query() (string, bool) {
+	var from string
+	var tables []string
+	switch g.r.IntN(8) {
+	case 0, 1:
+		from, tables = "t1", []string{"t1"}
+	case 2:
+		from, tables = "t2", []string{"t2"}
+	case 3:
+		from, tables = "t1, t2", []string{"t1", "t2"}
+	case 4:
+		tables = []string{"t1", "t2"}
+		from = "t1 " + g.pick("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN") + " t2 ON " + g.expr(tables, 2)
+	case 5:
+		tables = []string{"t1", "t2"}
+		from = "t1 " + g.pick("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN") + " t2 ON " + g.column([]string{"t1"}) + " = " + g.column([]string{"t2"})
+	case 6:
+		tables = []string{"t1", "t2", "t1x"}
+		from = "t1 " + g.pick("JOIN", "LEFT JOIN") + " t2 ON " + g.column([]string{"t1"}) + " = " + g.column([]string{"t2"}) +
+			g.pick(" JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ") + "t1 AS t1x ON " + g.column([]string{"t1", "t2"}) + " = " + g.column([]string{"t1x"})
+	default:
+		tables = []string{"t1", "t2"}
+		from = "(SELECT * FROM t1 WHERE " + g.expr([]string{"t1"}, 1) + ") AS t1 " + g.pick("JOIN", "LEFT JOIN") + " t2 ON " + g.expr(tables, 1)
+	}
+	where := ""
+	if g.r.IntN(5) > 0 {
+		where = " WHERE " + g.expr(tables, 3)
+		if g.r.IntN(2) == 0 {
+			where += " AND " + g.column(tables) + g.pick(" = ", " < ", " >= ", " IN ") + "(" + g.literal() + ")"
+		}
+	}
+	switch g.r.IntN(5) {
+	case 0:
+		col := g.column(tables)
+		having := ""
+		if g.r.IntN(2) == 0 {
+			having = " HAVING count(*) " + g.pick(">", "<", "=") + " 1"
+		}
+		agg := g.pick("count(*)", "sum", "min", "max", "avg", "total", "count(DISTINCT ", "group_concat")
+		if agg != "count(*)" {
+			if !strings.HasSuffix(agg, " ") {
+				agg += "("
+			}
+			if strings.HasPrefix(agg, "group") {
+				return "SELECT count(*) FROM " + from + where, true
+			}
+			agg += g.expr(tables, 1) + ")"
+			if g.r.IntN(3) == 0 {
+				agg += " FILTER (WHERE " + g.expr(tables, 1) + ")"
+			}
+		}
+		return "SELECT typeof(" + col + "), count(*), " + agg + " FROM " + from + where + " GROUP BY " + col + having, false
+	case 1:
+		return "SELECT count(*), " + g.pick("min", "max", "sum", "count", "avg") + "(" + g.column(tables) + "), " + g.pick("min", "max") + "(" + g.expr(tables, 1) + ") FROM " + from + where, true
+	case 2:
+		col, op := g.column(tables), g.pick("UNION", "UNION ALL", "INTERSECT", "EXCEPT")
+		return "SELECT " + col + " FROM " + from + where + " " + op + " SELECT " + g.pick("a", "id", "f") + " FROM t2", false
+	case 3:
+		return "SELECT DISTINCT " + g.expr(tables, 2) + " FROM " + from + where, false
+	}
+	cols := g.expr(tables, 3) + ", " + g.column(tables)
+	order := ""
+	sorted := false
+	if g.r.IntN(2) == 0 {
+		order = " ORDER BY " + g.column(tables) + g.pick("", " DESC", " COLLATE NOCASE", " NULLS LAST")
+		for _, t := range tables {
+			order += ", " + t + ".id" + g.pick("", " DESC")
+		}
+		sorted = true
+		if g.r.IntN(2) == 0 {
+			order += " LIMIT " + g.pick("0", "1", "3", "5") + g.pick("", " OFFSET 1", " OFFSET 2")
+		}
+	}
+	return "SELECT " + cols + " FROM " + from + where + order, sorted
+}
+
+func (g *gen) row(n int) string {
+	var cells []string
+	for range n {
+		cells = append(cells, g.literal())
+	}
+	return "(" + strings.Join(cells, ", ") + ")"
+}
+
+func (g *gen) change() string {
+	switch g.r.IntN(8) {
+	case 0:
+		return "UPDATE " + g.pick("", "OR IGNORE ", "OR REPLACE ") + "t1 SET " + g.pick("a", "b", "c", "d") + " = " + g.expr([]string{"t1"}, 2) + " WHERE " + g.expr([]string{"t1"}, 2)
+	case 1:
+		return "UPDATE t2 SET e = " + g.expr([]string{"t2"}, 1) + ", f = e WHERE " + g.expr([]string{"t2"}, 2)
+	case 2:
+		return "DELETE FROM t1 WHERE " + g.expr([]string{"t1"}, 3)
+	case 3:
+		return "DELETE FROM t2 WHERE " + g.expr([]string{"t2"}, 3)
+	case 4:
+		return "INSERT " + g.pick("", "OR IGNORE ", "OR REPLACE ") + "INTO t1(a, b, c, d) VALUES " + g.row(4) + ", " + g.row(4)
+	case 5:
+		return "INSERT INTO t2(a, e, f) VALUES " + g.row(3) + " ON CONFLICT DO NOTHING"
+	case 6:
+		return "INSERT INTO t2(id, a, e, f) VALUES (" + strconv.Itoa(g.r.IntN(12)) + ", " + g.literal() + ", " + g.literal() + ", " + g.literal() + ") ON CONFLICT(id) DO UPDATE SET a = excluded.a, e = t2.e || excluded.e"
+	default:
+		return "INSERT INTO t1(a, b, c, d) SELECT a, e, f, a FROM t2 WHERE " + g.expr([]string{"t2"}, 2) + " LIMIT 3"
+	}
+}
+
+var tables = []string{
+	"CREATE TABLE t1(id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c REAL, d)",
+	"CREATE TABLE t2(id INTEGER PRIMARY KEY, a NUMERIC, e TEXT COLLATE NOCASE, f BLOB)",
+}
+
+var indexes = []string{
+	"CREATE INDEX t1a ON t1(a)", "CREATE INDEX t1bc ON t1(b, c DESC)", "CREATE INDEX t1d ON t1(d)", "CREATE INDEX t1c ON t1(c)",
+	"CREATE INDEX t2a ON t2(a DESC)", "CREATE INDEX t2e ON t2(e)", "CREATE INDEX t2f ON t2(f, a)",
+}
+
+func TestGeneratedStatements(t *testing.T) {
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("seed %d", s)
+	for _, indexed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("indexes=%v", indexed), func(t *testing.T) {
+			g := &gen{r: rand.New(rand.NewPCG(s, 1))}
+			nFailed := 0
+			for n := 0; n < *statements/2; {
+				b := openBoth(t)
+				for _, q := range tables {
+					b.change(q)
+				}
+				if indexed {
+					for _, q := range indexes {
+						b.change(q)
+					}
+				}
+				for range 6 {
+					b.change("INSERT INTO t1(a, b, c, d) VALUES " + g.row(4))
+					b.change("INSERT INTO t2(a, e, f) VALUES " + g.row(3))
+				}
+				for range 40 {
+					q, sorted := g.query()
+					b.compare(g.finish(q), sorted)
+					if g.r.IntN(4) == 0 {
+						b.change(g.finish(g.change()))
+						b.compare("SELECT * FROM t1 ORDER BY id", true)
+						b.compare("SELECT * FROM t2 ORDER BY id", true)
+					}
+					n++
+				}
+				if t.Failed() {
+					if nFailed++; nFailed >= 5 {
+						t.FailNow()
+					}
+				}
+			}
+		})
+	}
+}

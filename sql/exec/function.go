@@ -1,0 +1,135 @@
+package exec
+
+import (
+	"time"
+
+	"github.com/byokdb/byokdb/sql/fn"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// functionContext returns what functions know of the statement.
+func (f *frame) functionContext() *fn.Context {
+	if f.fn == nil {
+		f.fn = &fn.Context{Now: time.Now()}
+		if f.s != nil {
+			f.fn.Changes, f.fn.TotalChanges, f.fn.LastInsertRowID = f.s.changes, f.s.totalChanges, f.s.lastInsertRowID
+		}
+	}
+	return f.fn
+}
+
+func knownScalar(name string) bool {
+	found := false
+	fn.Scalars(func(s *fn.Scalar) bool {
+		found = s.Name == name
+		return !found
+	})
+	_, special := specials[name]
+	return found || special
+}
+
+// scalarCall compiles a call of the registry.
+func scalarCall(name string, args []*expr) (*expr, error) {
+	s, err := fn.LookupScalar(name, len(args))
+	if err != nil {
+		return nil, sqlerr.Errorf("%s", err.Error())
+	}
+	coll := collationOfAll(args)
+	e := computed(func(f *frame) (value.Value, error) {
+		var few [4]value.Value
+		vals := few[:0]
+		for _, a := range args {
+			v, err := a.eval(f)
+			if err != nil {
+				return v, err
+			}
+			vals = append(vals, v)
+		}
+		c := f.functionContext()
+		c.Collation = coll
+		v, err := s.Call(c, vals)
+		if err != nil {
+			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
+		}
+		return v, nil
+	}, args...)
+	e.konst = e.konst && s.Pure
+	return e, nil
+}
+
+func knownAggregate(name string) bool {
+	found := false
+	fn.Aggregates(func(d *fn.AggregateDef) bool {
+		found = d.Name == name
+		return !found
+	})
+	return found
+}
+
+func checkAggregate(name string, nArgs int, star bool) error {
+	if nArgs == 0 && !star && name != "count" {
+		return errorf("wrong number of arguments to function %s()", name)
+	}
+	if _, ok := fn.LookupAggregate(name, nArgs); !ok {
+		return errorf("wrong number of arguments to function %s()", name)
+	}
+	return nil
+}
+
+// accumulator is one aggregation of one group. step reports whether the row
+// is, so far, the one with the least or greatest value.
+type accumulator interface {
+	step(args []value.Value) (bool, error)
+	final() (value.Value, error)
+}
+
+func newAccumulator(call *aggCall) (accumulator, error) {
+	switch call.name {
+	case "min":
+		return &extremeAccumulator{coll: call.coll, sign: -1}, nil
+	case "max":
+		return &extremeAccumulator{coll: call.coll, sign: 1}, nil
+	}
+	def, ok := fn.LookupAggregate(call.name, len(call.args))
+	if !ok {
+		return nil, errorf("wrong number of arguments to function %s()", call.name)
+	}
+	return registered{def.New()}, nil
+}
+
+// registered is an aggregate of the registry.
+type registered struct{ fn.Aggregate }
+
+func (r registered) step(args []value.Value) (bool, error) {
+	if err := r.Step(args); err != nil {
+		return false, sqlerr.Errorf("%s", err.Error())
+	}
+	return false, nil
+}
+
+func (r registered) final() (value.Value, error) {
+	v, err := r.Final()
+	if err != nil {
+		return v, sqlerr.Errorf("%s", err.Error())
+	}
+	return v, nil
+}
+
+// extremeAccumulator is min() and max().
+type extremeAccumulator struct {
+	best value.Value
+	coll value.Collation
+	sign int
+}
+
+func (a *extremeAccumulator) step(args []value.Value) (bool, error) {
+	v := args[0]
+	if v.IsNull() || !a.best.IsNull() && compare(v, a.best, a.coll)*a.sign <= 0 {
+		return false, nil
+	}
+	a.best = v
+	return true, nil
+}
+
+func (a *extremeAccumulator) final() (value.Value, error) { return a.best, nil }
