@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -95,7 +94,12 @@ func (w *world) client() *kms.Client {
 	})
 }
 
-func wantError(t *testing.T, err error, class crypt.Class, code, text string) *crypt.ProviderError {
+func wantError(t *testing.T, err error, class crypt.Class, code, text string) {
+	t.Helper()
+	_ = providerError(t, err, class, code, text)
+}
+
+func providerError(t *testing.T, err error, class crypt.Class, code, text string) *crypt.ProviderError {
 	t.Helper()
 	var pe *crypt.ProviderError
 	if !errors.As(err, &pe) {
@@ -215,7 +219,7 @@ func TestSwitch(t *testing.T) {
 				}
 				continue
 			}
-			pe := wantError(t, err, crypt.ClassDenied, step.code, step.text)
+			pe := providerError(t, err, crypt.ClassDenied, step.code, step.text)
 			if pe.Op != op || pe.KeyID != w.arn || pe.RequestID == "" {
 				t.Errorf("%s after %s: %+v", op, step.name, pe)
 			}
@@ -349,7 +353,7 @@ func TestFaults(t *testing.T) {
 					return tt.fault
 				})
 				defer w.kms.SetFault(nil)
-				pe := wantError(t, call(t.Context()), tt.class, tt.code, tt.text)
+				pe := providerError(t, call(t.Context()), tt.class, tt.code, tt.text)
 				if pe.Op != op || pe.KeyID != w.arn {
 					t.Errorf("error of %s at %s", pe.Op, pe.KeyID)
 				}
@@ -412,7 +416,7 @@ func TestHangEndsWithContext(t *testing.T) {
 			return devkms.FaultHang
 		})
 		err := call(ctx)
-		pe := wantError(t, err, crypt.ClassUnreachable, codeCanceled, "canceled")
+		pe := providerError(t, err, crypt.ClassUnreachable, codeCanceled, "canceled")
 		if !errors.Is(err, context.Canceled) || pe.Op != op {
 			t.Errorf("%s: %v", op, err)
 		}
@@ -460,7 +464,7 @@ func TestLargeAnswerIsCut(t *testing.T) {
 				return
 			}
 		}
-		fmt.Fprint(w, `{}`)
+		_, _ = io.WriteString(w, `{}`)
 	}))
 	defer hs.Close()
 	if err := openAt(t, hs.URL).Check(t.Context()); crypt.ClassOf(err) != crypt.ClassUnreachable {

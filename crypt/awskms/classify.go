@@ -118,8 +118,7 @@ func (p *Provider) empty(a answer) error {
 // error does.
 func (p *Provider) sort(ctx context.Context, op string, err error) error {
 	e := &crypt.ProviderError{Class: crypt.ClassUnreachable, Op: op, KeyID: p.target.keyARN}
-	var response *awshttp.ResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.RequestID = printable(response.ServiceRequestID())
 	}
 	var creds *credentialsError
@@ -200,8 +199,8 @@ func sortCredentials(ctx context.Context, e *crypt.ProviderError, err error) {
 		sortTransport(ctx, e, err)
 		return
 	}
-	var response *awshttp.ResponseError
-	broken := errors.As(err, &response) && response.HTTPStatusCode() >= http.StatusInternalServerError
+	response, ok := errors.AsType[*awshttp.ResponseError](err)
+	broken := ok && response.HTTPStatusCode() >= http.StatusInternalServerError
 	code := api.ErrorCode()
 	sortCode(e, code)
 	switch {

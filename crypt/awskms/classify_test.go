@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -85,7 +86,8 @@ func withRole(t *testing.T, status int, body string) (p *Provider, form func() u
 	}))
 	t.Cleanup(sts.Close)
 	role := target{roleARN: "arn:aws:iam::111122223333:role/byokdb", externalID: "customer-17"}
-	cfg := aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}
+	retryer := func() aws.Retryer { return newRetryer(time.Millisecond) }
+	cfg := aws.Config{Region: "eu-west-1", Retryer: retryer, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}
 	w.p.clients.kms.Credentials = markedCredentials{assumeRole(cfg, role, w.p.clients.http, sts.URL)}
 	return w.p, func() url.Values { return got }
 }
@@ -134,8 +136,10 @@ func TestAssumeRoleFails(t *testing.T) {
 }
 
 func TestMissingCredentials(t *testing.T) {
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN",
-		"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
+	for _, name := range []string{
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN",
+		"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+	} {
 		t.Setenv(name, "")
 	}
 	none := filepath.Join(t.TempDir(), "none")

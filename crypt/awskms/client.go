@@ -3,6 +3,7 @@ package awskms
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -30,6 +31,7 @@ const (
 	backoffMax      = time.Second
 	answerSizeMax   = 1 << 20 // bytes
 	roleSessionName = "byokdb"
+	appID           = "byokdb" // in CloudTrail's userAgent
 )
 
 // clients makes SDK clients. Each call gets one of its own: a client keeps the
@@ -45,6 +47,7 @@ type clients struct {
 // newClients prepares clients for t without calling the network.
 func newClients(ctx context.Context, t target) (*clients, error) {
 	c := &clients{}
+	retryer := func() aws.Retryer { return newRetryer(backoffMax) }
 	cfg := aws.Config{Region: t.region}
 	if t.loopback {
 		c.http = newHTTPClient(newTransport())
@@ -62,6 +65,7 @@ func newClients(ctx context.Context, t target) (*clients, error) {
 			transport = tuned.GetTransport()
 		}
 		c.http = newHTTPClient(transport)
+		cfg.Retryer = retryer
 		c.creds = cfg.Credentials
 		if t.roleARN != "" {
 			c.creds = assumeRole(cfg, t, c.http, "")
@@ -69,13 +73,14 @@ func newClients(ctx context.Context, t target) (*clients, error) {
 	}
 	c.creds = markedCredentials{c.creds}
 	cfg.HTTPClient, cfg.Credentials = c.http, c.creds
-	cfg.Retryer = func() aws.Retryer { return newRetryer(backoffMax) }
+	cfg.Retryer = retryer
 	c.kms = kms.NewFromConfig(cfg, func(o *kms.Options) {
 		o.BaseEndpoint = nil // never from the environment: the URI says where the key is
 		if t.endpoint != "" {
 			o.BaseEndpoint = &t.endpoint
 		}
 		o.ClientLogMode = 0 // bodies hold DEKs
+		o.AppID = appID
 	}).Options()
 	return c, nil
 }
@@ -93,13 +98,20 @@ func newRetryer(backoffMax time.Duration) aws.Retryer {
 		o.MaxAttempts = attemptsMax
 		o.MaxBackoff = backoffMax
 		o.RateLimiter = ratelimit.None // a long outage must not use up the attempts of later probes
+		// STS has retried by itself; doing that again would multiply the attempts.
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			if _, ok := errors.AsType[*credentialsError](err); ok {
+				return aws.FalseTernary
+			}
+			return aws.UnknownTernary
+		})}, o.Retryables...)
 	})
 }
 
 // assumeRole returns credentials of the role; endpoint is for tests.
 func assumeRole(cfg aws.Config, t target, hc *http.Client, endpoint string) aws.CredentialsProvider {
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
-		o.HTTPClient, o.Retryer, o.ClientLogMode = hc, newRetryer(backoffMax), 0
+		o.HTTPClient, o.ClientLogMode = hc, 0
 		o.BaseEndpoint = nil
 		if endpoint != "" {
 			o.BaseEndpoint = &endpoint

@@ -16,14 +16,14 @@ func ExampleOpen() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	ctx := context.Background()
 	key, err := keyuri.Open(ctx, "local:"+filepath.Join(dir, "dev.key")) // or "awskms:arn:aws:kms:…"
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer key.Close()
+	defer func() { _ = key.Close() }()
 
 	c := crypt.Context{Database: crypt.ID{1}, Purpose: crypt.PurposeData, Epoch: 1}
 	dek, wrapped, _, err := key.Generate(ctx, c)

@@ -3,6 +3,7 @@ package devkms
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"maps"
@@ -73,7 +74,7 @@ func blobAAD(header []byte, context map[string]string) []byte {
 	out := slices.Clone(header)
 	for _, name := range slices.Sorted(maps.Keys(context)) {
 		for _, s := range []string{name, context[name]} {
-			out = append(out, byte(len(s)>>8), byte(len(s)))
+			out = binary.BigEndian.AppendUint32(out, uint32(len(s))) //nolint:gosec // a request has 256 KiB at most
 			out = append(out, s...)
 		}
 	}

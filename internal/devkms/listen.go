@@ -59,6 +59,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		abort() // requests that hang
 		err = hs.Close()
 	}
-	<-failed
+	if serr := <-failed; !errors.Is(serr, http.ErrServerClosed) {
+		err = errors.Join(err, serr)
+	}
 	return err
 }

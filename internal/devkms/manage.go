@@ -35,6 +35,7 @@ type nothing struct{}
 func (s *Server) doDisableKey(in keyInput) (any, error) {
 	return s.setState(in, "DisableKey", stateDisabled)
 }
+
 func (s *Server) doEnableKey(in keyInput) (any, error) {
 	return s.setState(in, "EnableKey", stateEnabled)
 }
