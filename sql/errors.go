@@ -1,4 +1,3 @@
-// Package sql gives byokdb's SQL to Go programs.
 package sql
 
 import "github.com/byokdb/byokdb/sql/sqlerr"

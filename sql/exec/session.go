@@ -32,9 +32,19 @@ type Database struct {
 	schema *schema.Schema
 }
 
-// NewDatabase returns a database on db, which stays the caller's to close.
+// NewDatabase returns a database on db, which stays the caller's to close. When
+// db wipes memory, the plans go too: they hold the literals of statements.
 func NewDatabase(db *engine.DB) *Database {
-	return &Database{db: db, plans: map[string]*plan{}}
+	d := &Database{db: db, plans: map[string]*plan{}}
+	db.OnWipe(d.forget)
+	return d
+}
+
+// forget drops every plan and the schema; they are made anew when needed.
+func (d *Database) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.plans, d.schema = map[string]*plan{}, nil
 }
 
 // schemaOf returns the schema that tx sees.

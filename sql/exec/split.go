@@ -40,6 +40,17 @@ func skipTo(text string, from int, end string) int {
 	return from + i + len(end)
 }
 
+// Blank reports whether text holds no statement: white space, comments and
+// semicolons alone.
+func Blank(text string) bool {
+	for text = skipBlank(text); text != ""; text = skipBlank(text[1:]) {
+		if text[0] != ';' {
+			return false
+		}
+	}
+	return true
+}
+
 // skipBlank drops white space and comments in front.
 func skipBlank(text string) string {
 	for {

@@ -1,0 +1,300 @@
+package sql
+
+import (
+	"context"
+	stdsql "database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/exec"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// conn is one connection: a session of the executor.
+type conn struct {
+	s   *exec.Session
+	eng *engine.DB
+}
+
+var (
+	_ driver.ConnPrepareContext = (*conn)(nil)
+	_ driver.ExecerContext      = (*conn)(nil)
+	_ driver.QueryerContext     = (*conn)(nil)
+	_ driver.ConnBeginTx        = (*conn)(nil)
+	_ driver.SessionResetter    = (*conn)(nil)
+	_ driver.Validator          = (*conn)(nil)
+	_ driver.Pinger             = (*conn)(nil)
+	_ driver.NamedValueChecker  = (*conn)(nil)
+)
+
+func newConn(db *exec.Database, eng *engine.DB) *conn {
+	return &conn{s: db.NewSession(), eng: eng}
+}
+
+// Close ends the session; an open transaction is rolled back.
+func (c *conn) Close() error { return c.s.Close() }
+
+// ResetSession undoes what a user of the connection left open.
+func (c *conn) ResetSession(context.Context) error {
+	c.s.Reset()
+	return nil
+}
+
+// IsValid reports that a connection goes back to the pool: none can break.
+func (c *conn) IsValid() bool { return true }
+
+// Ping returns whether the database serves at present: nil, a *engine.KeyError,
+// engine.ErrClosed.
+func (c *conn) Ping(ctx context.Context) error {
+	tx, err := c.eng.BeginContext(ctx, false)
+	if err != nil {
+		return err
+	}
+	return tx.Rollback()
+}
+
+// CheckNamedValue converts an argument to a value that the executor knows.
+func (c *conn) CheckNamedValue(nv *driver.NamedValue) error {
+	v, err := driver.DefaultParameterConverter.ConvertValue(nv.Value)
+	if err != nil {
+		return err
+	}
+	nv.Value = v
+	return nil
+}
+
+// Begin is BeginTx with the defaults.
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// BeginTx starts a transaction: read-only on a snapshot, or the one writer.
+// Every transaction is serializable.
+func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	switch level := stdsql.IsolationLevel(o.Isolation); level {
+	case stdsql.LevelDefault, stdsql.LevelSerializable, stdsql.LevelSnapshot:
+	default:
+		return nil, fmt.Errorf("byokdb: isolation level %v is not offered; every transaction is serializable", level)
+	}
+	if err := c.s.Begin(ctx, o.ReadOnly); err != nil {
+		return nil, err
+	}
+	return transaction{c.s}, nil
+}
+
+type transaction struct{ s *exec.Session }
+
+func (t transaction) Commit() error   { return t.s.Commit(context.Background()) }
+func (t transaction) Rollback() error { return t.s.Rollback() }
+
+// Prepare is PrepareContext without a context.
+func (c *conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// PrepareContext compiles one statement; further ones in the text are an error.
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	st, tail, err := c.s.Prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if st == nil {
+		return nil, sqlerr.New(sqlerr.Misuse, "there is no statement in the text")
+	}
+	more, _, err := c.s.Prepare(ctx, tail)
+	if err != nil {
+		return nil, err
+	}
+	if more != nil {
+		return nil, sqlerr.New(sqlerr.Misuse, "a prepared statement is one statement; the text has more")
+	}
+	return &stmt{c: c, st: st}, nil
+}
+
+// ExecContext runs every statement of the text. Each takes as many of the
+// arguments as it has parameters; the result is the last one's.
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	var last exec.Result
+	err := c.each(ctx, query, args, func(st *exec.Stmt, vals []value.Value, _ bool) (err error) {
+		last, err = c.s.Exec(ctx, st, vals)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return result(last), nil
+}
+
+// QueryContext runs every statement of the text and returns the rows of the
+// last.
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	var out driver.Rows = noRows{}
+	err := c.each(ctx, query, args, func(st *exec.Stmt, vals []value.Value, last bool) error {
+		if !last {
+			_, err := c.s.Exec(ctx, st, vals)
+			return err
+		}
+		r, err := c.query(ctx, st, vals)
+		if err == nil {
+			out = r
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// each prepares the statements of a text one after the other, since each may
+// depend on the one before it, and hands every one its arguments.
+func (c *conn) each(ctx context.Context, text string, args []driver.NamedValue, fn func(st *exec.Stmt, vals []value.Value, last bool) error) error {
+	for rest := args; ; {
+		st, tail, err := c.s.Prepare(ctx, text)
+		if err != nil || st == nil {
+			return err
+		}
+		last := exec.Blank(tail)
+		vals, n, err := bind(st, rest, args)
+		if err == nil && last && n < len(rest) && !named(rest) {
+			err = sqlerr.New(sqlerr.Range, "the statement takes %d arguments, %d are given", n, len(rest))
+		}
+		if err != nil {
+			return err
+		}
+		if err := fn(st, vals, last); err != nil || last {
+			return err
+		}
+		st.Close()
+		rest, text = rest[n:], tail
+	}
+}
+
+func named(args []driver.NamedValue) bool {
+	for _, a := range args {
+		if a.Name != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// bind returns the values of a statement's parameters and how many of rest it
+// takes. :a, @a and $a take the argument of their name among all, if there is
+// one; every parameter else takes the next in order.
+func bind(st *exec.Stmt, rest, all []driver.NamedValue) (vals []value.Value, n int, err error) {
+	if st.NumParams() == 0 {
+		return nil, 0, nil
+	}
+	vals = make([]value.Value, st.NumParams())
+	for i := range vals {
+		arg, ok := findNamed(st.ParamName(i), all)
+		if !ok {
+			if n >= len(rest) {
+				return nil, 0, sqlerr.New(sqlerr.Range, "the statement takes %d arguments, %d are given", len(vals), len(rest))
+			}
+			arg = rest[n]
+			n++
+		}
+		if vals[i], err = value.FromGo(arg.Value); err != nil {
+			return nil, 0, err
+		}
+	}
+	return vals, n, nil
+}
+
+func findNamed(name string, args []driver.NamedValue) (driver.NamedValue, bool) {
+	if len(name) < 2 || name[0] == '?' {
+		return driver.NamedValue{}, false
+	}
+	for _, a := range args {
+		if a.Name == name[1:] {
+			return a, true
+		}
+	}
+	return driver.NamedValue{}, false
+}
+
+func (c *conn) query(ctx context.Context, st *exec.Stmt, vals []value.Value) (driver.Rows, error) {
+	r, err := c.s.Query(ctx, st, vals)
+	if err != nil {
+		return nil, err
+	}
+	return newRows(r), nil
+}
+
+// stmt is a prepared statement.
+type stmt struct {
+	c  *conn
+	st *exec.Stmt
+}
+
+var (
+	_ driver.StmtExecContext   = (*stmt)(nil)
+	_ driver.StmtQueryContext  = (*stmt)(nil)
+	_ driver.NamedValueChecker = (*stmt)(nil)
+)
+
+func (s *stmt) Close() error {
+	s.st.Close()
+	return nil
+}
+
+// NumInput returns the number of parameters; −1, which leaves the check to
+// bind, when some have names, since one argument may serve several.
+func (s *stmt) NumInput() int {
+	n := s.st.NumParams()
+	for i := range n {
+		if name := s.st.ParamName(i); name != "" && name[0] != '?' {
+			return -1
+		}
+	}
+	return n
+}
+
+func (s *stmt) CheckNamedValue(nv *driver.NamedValue) error { return s.c.CheckNamedValue(nv) }
+
+func (s *stmt) Exec(args []driver.Value) (driver.Result, error) {
+	return s.ExecContext(context.Background(), ordinals(args))
+}
+
+func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
+	return s.QueryContext(context.Background(), ordinals(args))
+}
+
+func ordinals(args []driver.Value) []driver.NamedValue {
+	out := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		out[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+	}
+	return out
+}
+
+// ExecContext runs the statement to its end.
+func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	vals, _, err := bind(s.st, args, args)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.c.s.Exec(ctx, s.st, vals)
+	if err != nil {
+		return nil, err
+	}
+	return result(r), nil
+}
+
+// QueryContext runs the statement and returns its rows.
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	vals, _, err := bind(s.st, args, args)
+	if err != nil {
+		return nil, err
+	}
+	return s.c.query(ctx, s.st, vals)
+}
+
+type result exec.Result
+
+func (r result) LastInsertId() (int64, error) { return r.LastInsertRowID, nil }
+func (r result) RowsAffected() (int64, error) { return r.Changes, nil }
