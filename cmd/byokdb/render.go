@@ -337,6 +337,23 @@ func floatText(f float64) string {
 	return s
 }
 
+// wrap breaks text between words into lines of width columns; a word that is
+// longer stands alone.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && runewidth.StringWidth(line)+1+runewidth.StringWidth(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
 // printable returns s without anything that a terminal would act on: control
 // characters, among them the ones that begin escape sequences, characters
 // that turn the direction of text, and bytes that are not UTF-8 are shown

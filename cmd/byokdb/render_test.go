@@ -138,3 +138,19 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+func TestWrap(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                        "",
+		"one":                     "one",
+		"one two":                 "one two",
+		"one two three":           "one two|three",
+		"averylongword it is so":  "averylongword|it is so",
+		"東京 東京 x":                 "東京|東京 x",
+		" spaces   are  squeezed": "spaces|are|squeezed",
+	} {
+		if got := strings.Join(wrap(text, 8), "|"); got != want {
+			t.Errorf("wrap(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

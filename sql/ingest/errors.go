@@ -27,7 +27,7 @@ type Error struct {
 	Table       string
 	Record      int64 // the record that failed, from 1; 0 when no single one did
 	Line        int64 // the line that the record ends or fails on, from 1; 0 when unknown
-	Offset      int64 // bytes of input before the failure
+	Offset      int64 // bytes of input before the failure, about
 	RowsDurable int64 // rows of this ingestion that are in the table for good
 	Skip        int64 // records to skip to go on behind the last durable row
 	Err         error

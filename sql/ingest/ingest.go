@@ -113,15 +113,19 @@ func (g *ingestion) run(ctx context.Context, r io.Reader) error {
 	g.res.Created = !g.t.exists
 	end := false
 	for !end {
-		if end, err = g.fill(ctx); err != nil {
-			return err
+		var failed error // at record g.records; the whole batches before it are written
+		end, failed = g.fill(ctx)
+		all := failed == nil && (end || g.size >= batchSizeMax)
+		for len(g.batch) >= g.o.BatchRows || all && len(g.batch) > 0 {
+			if err := g.flush(ctx); err != nil {
+				return err
+			}
 		}
-		all := end || g.size >= batchSizeMax
-		for err == nil && (len(g.batch) >= g.o.BatchRows || all && len(g.batch) > 0) {
-			err = g.flush(ctx)
+		if failed != nil && ctx.Err() == nil {
+			return g.fail(g.records, failed)
 		}
-		if err != nil {
-			return err
+		if failed != nil {
+			return failed
 		}
 	}
 	if !g.t.exists {
@@ -155,7 +159,7 @@ func (g *ingestion) fill(ctx context.Context) (bool, error) {
 			}
 		}
 		if err != nil {
-			return false, g.fail(g.records, err)
+			return false, err
 		}
 		g.size += rec.size
 		g.batch = append(g.batch, rec)

@@ -20,6 +20,7 @@ type jsonSource struct {
 	opened bool
 	raw    json.RawMessage
 	line   int64
+	offset int64
 }
 
 func newJSONSource(r io.Reader, array bool) *jsonSource {
@@ -27,7 +28,7 @@ func newJSONSource(r io.Reader, array bool) *jsonSource {
 	return &jsonSource{m: m, dec: json.NewDecoder(m), array: array, line: 1}
 }
 
-func (s *jsonSource) place() (line, offset int64) { return s.line, s.dec.InputOffset() }
+func (s *jsonSource) place() (line, offset int64) { return s.line, s.offset }
 
 func (s *jsonSource) next() (record, error) {
 	if s.array {
@@ -48,13 +49,13 @@ func (s *jsonSource) next() (record, error) {
 		}
 		return record{}, s.fail(err)
 	}
-	end := s.dec.InputOffset()
-	s.line = s.m.mark(end)
+	s.offset = s.dec.InputOffset()
+	s.line = s.m.mark(s.offset)
 	fields, err := jsonFields(s.raw)
 	if err != nil {
 		return record{}, err
 	}
-	return record{fields: fields, size: len(s.raw), line: s.line, end: end}, nil
+	return record{fields: fields, size: len(s.raw), line: s.line, end: s.offset}, nil
 }
 
 // closeArray reads the end of the array and makes sure that nothing follows.
@@ -71,17 +72,16 @@ func (s *jsonSource) closeArray() error {
 // fail turns a decoder's error, which may quote the input, into one that does
 // not.
 func (s *jsonSource) fail(err error) error {
-	offset := s.dec.InputOffset()
-	var se *json.SyntaxError
+	s.offset = s.dec.InputOffset()
+	se, isSyntax := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		s.line = s.m.mark(s.m.n)
+		s.offset = s.m.n
+		s.line = s.m.mark(s.offset)
 		return fmt.Errorf("%w: the input ends inside a JSON value: %w", ErrFormat, io.ErrUnexpectedEOF)
-	case errors.As(err, &se):
-		if se.Offset > offset {
-			offset = se.Offset - 1
-		}
-		s.line = s.m.mark(offset)
+	case isSyntax:
+		s.offset = max(s.offset, se.Offset-1)
+		s.line = s.m.mark(s.offset)
 		return fmt.Errorf("%w: not valid JSON", ErrFormat)
 	default:
 		return fmt.Errorf("read input: %w", err)
