@@ -146,18 +146,21 @@ func (b *both) compare(text string, sorted bool) {
 	b.t.Helper()
 	got, gotErr := b.ours(text)
 	want, wantErr := b.theirs(text)
-	if gotErr != nil && strings.Contains(gotErr.Error(), "byokdb does not support") {
-		return
+	if gotErr != nil && (strings.Contains(gotErr.Error(), "byokdb does not support") || strings.Contains(gotErr.Error(), "integer overflow")) {
+		return // overflow: which condition is evaluated first is nobody's promise
 	}
 	if (gotErr == nil) != (wantErr == nil) {
 		b.fail(text, fmt.Sprintf("byokdb error: %v\nSQLite error: %v", gotErr, wantErr))
 		return
 	}
+	if gotErr != nil {
+		return
+	}
 	if mergesEqual.MatchString(text) {
-		// Which one of 1 and 1.0 stands for both is nobody's promise.
+		// Which one of 1 and 1.0, of 'a' and 'A' stands for both is nobody's promise.
 		for _, rows := range [][]string{got, want} {
 			for i := range rows {
-				rows[i] = wholeReal.ReplaceAllString(rows[i], "${1}i$2$3")
+				rows[i] = strings.ToLower(wholeReal.ReplaceAllString(rows[i], "${1}i$2$3"))
 			}
 		}
 	}
@@ -183,7 +186,10 @@ func (b *both) change(text string) {
 }
 
 // gen makes statements.
-type gen struct{ r *rand.Rand }
+type gen struct {
+	r    *rand.Rand
+	flat bool // no subqueries
+}
 
 func (g *gen) pick(list ...string) string { return list[g.r.IntN(len(list))] }
 
@@ -247,6 +253,9 @@ func (g *gen) expr(tables []string, depth int) string {
 	case 20:
 		return "(" + e() + g.pick(" ", " NOT ") + g.pick("LIKE", "GLOB") + " " + g.pick("'a%'", "'%1%'", "'_'", "'[a-b]*'", "'*'") + ")"
 	case 21:
+		if g.flat {
+			return g.literal()
+		}
 		return g.subquery(tables, depth-1)
 	case 22:
 		return "(" + e() + ", " + e() + ")" + g.pick(" = ", " < ", " >= ", " <> ") + "(" + e() + ", " + e() + ")"
@@ -346,7 +355,7 @@ func (g *gen) query() (string, bool) {
 				agg += " FILTER (WHERE " + g.expr(tables, 1) + ")"
 			}
 		}
-		return "SELECT typeof(" + col + "), count(*), " + agg + " FROM " + from + where + " GROUP BY " + col + having, false
+		return "SELECT " + col + ", count(*), " + agg + " FROM " + from + where + " GROUP BY " + col + having, false
 	case 1:
 		return "SELECT count(*), " + g.pick("min", "max", "sum", "count", "avg") + "(" + g.column(tables) + "), " + g.pick("min", "max") + "(" + g.expr(tables, 1) + ") FROM " + from + where, true
 	case 2:
@@ -379,12 +388,20 @@ func (g *gen) row(n int) string {
 	return "(" + strings.Join(cells, ", ") + ")"
 }
 
+// assigned is an expression for SET. In SQLite a subquery there sees the rows
+// that the same UPDATE has changed already, in byokdb it does not.
+func (g *gen) assigned(table string, depth int) string {
+	g.flat = true
+	defer func() { g.flat = false }()
+	return g.expr([]string{table}, depth)
+}
+
 func (g *gen) change() string {
 	switch g.r.IntN(8) {
 	case 0:
-		return "UPDATE " + g.pick("", "OR IGNORE ", "OR REPLACE ") + "t1 SET " + g.pick("a", "b", "c", "d") + " = " + g.expr([]string{"t1"}, 2) + " WHERE " + g.expr([]string{"t1"}, 2)
+		return "UPDATE " + g.pick("", "OR IGNORE ", "OR REPLACE ") + "t1 SET " + g.pick("a", "b", "c", "d") + " = " + g.assigned("t1", 2) + " WHERE " + g.expr([]string{"t1"}, 2)
 	case 1:
-		return "UPDATE t2 SET e = " + g.expr([]string{"t2"}, 1) + ", f = e WHERE " + g.expr([]string{"t2"}, 2)
+		return "UPDATE t2 SET e = " + g.assigned("t2", 1) + ", f = e WHERE " + g.expr([]string{"t2"}, 2)
 	case 2:
 		return "DELETE FROM t1 WHERE " + g.expr([]string{"t1"}, 3)
 	case 3:
