@@ -68,6 +68,9 @@ type DB struct {
 // Errors: ErrNotExist, ErrExist, ErrNotDatabase, ErrInUse, ErrTooNew,
 // ErrWrongKey, ErrCorrupt, ErrErased, *KeyError when the key cannot be used.
 func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB, error) {
+	if key == nil {
+		return nil, errors.New("open database: a key provider is needed; see package crypt/keyuri")
+	}
 	db := &DB{
 		dir: dir, opts: o.withDefaults(), key: key,
 		writer: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),

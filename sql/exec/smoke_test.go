@@ -3,16 +3,23 @@ package exec
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
 func openSession(t testing.TB) *Session {
 	t.Helper()
-	db, err := engine.Open(context.Background(), t.TempDir(), nil, nil)
+	dir := t.TempDir()
+	key, err := keyuri.Open(context.Background(), "local:"+filepath.Join(dir, "dev.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := engine.Open(context.Background(), filepath.Join(dir, "t.byok"), key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

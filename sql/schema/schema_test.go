@@ -3,10 +3,12 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/parse"
@@ -16,7 +18,12 @@ import (
 
 func begin(t *testing.T) *engine.Tx {
 	t.Helper()
-	db, err := engine.Open(t.Context(), t.TempDir(), nil, nil)
+	dir := t.TempDir()
+	key, err := keyuri.Open(t.Context(), "local:"+filepath.Join(dir, "dev.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := engine.Open(t.Context(), filepath.Join(dir, "t.byok"), key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
