@@ -90,7 +90,7 @@ func (w *world) generate() (*crypt.Secret, crypt.Wrapped) {
 func (w *world) client() *kms.Client {
 	return kms.New(kms.Options{
 		Region: devkms.Region, BaseEndpoint: &w.endpoint,
-		Credentials: credentials.NewStaticCredentialsProvider("admin", "admin", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("admin", strings.Repeat("x", 40), ""),
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func withRole(t *testing.T, status int, body string) (p *Provider, form func() u
 	t.Cleanup(sts.Close)
 	role := target{roleARN: "arn:aws:iam::111122223333:role/byokdb", externalID: "customer-17"}
 	retryer := func() aws.Retryer { return newRetryer(time.Millisecond) }
-	cfg := aws.Config{Region: "eu-west-1", Retryer: retryer, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}
+	cfg := aws.Config{Region: "eu-west-1", Retryer: retryer, Credentials: credentials.NewStaticCredentialsProvider("a", strings.Repeat("x", 40), "")}
 	w.p.clients.kms.Credentials = markedCredentials{assumeRole(cfg, role, w.p.clients.http, sts.URL)}
 	return w.p, func() url.Values { return got }
 }
@@ -99,7 +100,7 @@ func stsError(code string) string {
 
 func TestAssumeRole(t *testing.T) {
 	p, form := withRole(t, http.StatusOK, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
-		<AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>
+		<AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>0123456789012345678901234567890123456789</SecretAccessKey><SessionToken>token</SessionToken>
 		<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`)
 	if err := p.Check(t.Context()); err != nil {
 		t.Fatal(err)

@@ -34,6 +34,10 @@ const (
 	appID           = "byokdb" // in CloudTrail's userAgent
 )
 
+// developmentSecret signs requests to a development KMS. It is no secret; FIPS
+// mode wants it of the length of a real one.
+const developmentSecret = "development-development-development-----"
+
 // clients makes SDK clients. Each call gets one of its own: a client keeps the
 // buffers in which answers were read, and those held an unwrapped DEK. For the
 // same reason connections are not kept alive. Both become garbage with the
@@ -51,7 +55,7 @@ func newClients(ctx context.Context, t target) (*clients, error) {
 	cfg := aws.Config{Region: t.region}
 	if t.loopback {
 		c.http = newHTTPClient(newTransport())
-		c.creds = credentials.NewStaticCredentialsProvider("development", "development", "")
+		c.creds = credentials.NewStaticCredentialsProvider("development", developmentSecret, "")
 	} else {
 		base := awshttp.NewBuildableClient().WithTimeout(requestTimeout).WithTransportOptions(tuneTransport).
 			WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })

@@ -36,7 +36,7 @@ func serve(t *testing.T, dir string) (*Server, *kms.Client) {
 func client(endpoint string) *kms.Client {
 	return kms.New(kms.Options{
 		Region: Region, BaseEndpoint: &endpoint, Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("a", strings.Repeat("x", 40), ""),
 	})
 }
 
