@@ -147,9 +147,9 @@ func TestColumns(t *testing.T) {
 	want := []Column{
 		{Name: "a", DeclType: "VARCHAR(10)", Affinity: value.AffinityText, Collation: value.NoCase, NotNull: true, DefaultText: "'x''y'"},
 		{Name: "b c", DeclType: "DATETIME", Affinity: value.AffinityNumeric, DefaultText: "1 + 2"},
-		{Name: "d", DefaultText: "-5"},
-		{Name: "e", DefaultText: "word"},
-		{Name: "f", DefaultText: "true"},
+		{Name: "d", Affinity: value.AffinityBlob, DefaultText: "-5"},
+		{Name: "e", Affinity: value.AffinityBlob, DefaultText: "word"},
+		{Name: "f", Affinity: value.AffinityBlob, DefaultText: "true"},
 		{Name: "g", DeclType: "INT", Affinity: value.AffinityInteger},
 	}
 	for i, c := range tab.Columns {
