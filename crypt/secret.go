@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"unsafe"
 
 	"github.com/byokdb/byokdb/internal/offheap"
 )
@@ -16,10 +17,14 @@ import (
 // as "[redacted]" everywhere. Safe for concurrent use.
 type Secret struct {
 	mu   sync.RWMutex
-	b    []byte // the first n bytes of mem
-	mem  []byte // nil after Wipe
+	mem  func() []byte // nil after Wipe
 	kind offheap.SecretKind
 }
+
+// hidden keeps memory where package fmt does not follow it. Format is not found
+// on a Secret given by value or in an unexported field, and fmt then prints what
+// it reaches through pointers; of a func it prints the address.
+func hidden(b []byte) func() []byte { return func() []byte { return b } }
 
 // NewSecret copies b into a new Secret and zeroes b. b must not be empty.
 func NewSecret(b []byte) (*Secret, error) {
@@ -32,7 +37,7 @@ func NewSecret(b []byte) (*Secret, error) {
 		return nil, err
 	}
 	copy(mem, b)
-	return &Secret{b: mem[:len(b)], mem: mem, kind: kind}, nil
+	return &Secret{mem: hidden(mem), kind: kind}, nil
 }
 
 // RandomSecret returns KeySize bytes from the system's random source.
@@ -42,7 +47,7 @@ func RandomSecret() (*Secret, error) {
 		return nil, err
 	}
 	rand.Read(mem) // never fails: crypto/rand ends the program instead
-	return &Secret{b: mem, mem: mem, kind: kind}, nil
+	return &Secret{mem: hidden(mem), kind: kind}, nil
 }
 
 // Use calls fn with the secret's bytes, which are valid until fn returns and
@@ -53,7 +58,7 @@ func (s *Secret) Use(fn func(b []byte) error) error {
 	if s.mem == nil {
 		return ErrWiped
 	}
-	return fn(s.b)
+	return fn(s.mem())
 }
 
 // Equal reports in constant time whether two secrets hold the same bytes. A
@@ -61,6 +66,9 @@ func (s *Secret) Use(fn func(b []byte) error) error {
 func (s *Secret) Equal(o *Secret) bool {
 	if s == o {
 		return s.Use(func([]byte) error { return nil }) == nil
+	}
+	if uintptr(unsafe.Pointer(s)) > uintptr(unsafe.Pointer(o)) { //nolint:gosec // compared only
+		s, o = o, s // one order of locks: Wipe of both, beside Equal both ways, must not deadlock
 	}
 	equal := false
 	_ = s.Use(func(a []byte) error { // a wiped secret leaves equal false
@@ -86,10 +94,10 @@ func (s *Secret) Wipe() {
 	if s.mem == nil {
 		return
 	}
-	if err := offheap.FreeSecret(s.mem); err != nil {
-		clear(s.mem) // zeroed all the same; the address space is lost, nothing else
+	if err := offheap.FreeSecret(s.mem()); err != nil {
+		clear(s.mem()) // zeroed all the same; the address space is lost, nothing else
 	}
-	s.b, s.mem = nil, nil
+	s.mem = nil
 }
 
 const redacted = "[redacted]"
