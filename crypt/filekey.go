@@ -27,8 +27,10 @@ const TagSize = 16
 
 const nonceSize = 12
 
-const _ = uint(Overhead - 28) // both are on disk
-const _ = uint(28 - Overhead)
+const (
+	_ = uint(Overhead - 28) // both are on disk
+	_ = uint(28 - Overhead)
+)
 
 // Kind tells what sort of sealed object a key is for. It is on disk, and part
 // of the key's derivation.
@@ -62,6 +64,10 @@ type FileKey struct {
 //
 // header is everything in the file's clear header that precedes the
 // commitment, the salt included, so that any change of it yields another key.
+//
+// The standard library's HKDF works on the Go heap and leaves the DEK behind in
+// the dead state of a hash, for as long as nothing else is put there. A wipe is
+// complete only with a scrub of the heap (internal/scrub) after it.
 //
 // Source: FORMAT.md §2; RFC 5869; NIST SP 800-56C rev. 2.
 func deriveFileKey(dek []byte, kind Kind, salt Salt, header []byte) (*FileKey, Commitment, error) {
