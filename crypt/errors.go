@@ -120,8 +120,7 @@ func ClassOf(err error) Class {
 	if err == nil {
 		return ClassNone
 	}
-	var pe *ProviderError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*ProviderError](err); ok {
 		return pe.Class
 	}
 	return ClassUnreachable

@@ -38,8 +38,7 @@ func wipeValue(v reflect.Value, depth int) {
 			wipeMemory(v.Elem(), depth+1)
 		}
 	case reflect.Struct: // a struct held by value in an interface
-		for i := range v.NumField() {
-			f := v.Field(i)
+		for _, f := range v.Fields() {
 			if f.Kind() == reflect.Pointer || f.Kind() == reflect.Interface {
 				wipeValue(f, depth)
 			}
@@ -52,14 +51,14 @@ func wipeValue(v reflect.Value, depth int) {
 func wipeMemory(v reflect.Value, depth int) {
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			wipeMemory(v.Field(i), depth)
+		for _, f := range v.Fields() {
+			wipeMemory(f, depth)
 		}
 	case reflect.Array:
 		switch v.Type().Elem().Kind() {
 		case reflect.Uint8, reflect.Uint32, reflect.Uint64:
 			if n := v.Type().Size(); n > 0 {
-				clear(unsafe.Slice((*byte)(v.Addr().UnsafePointer()), n))
+				clear(unsafe.Slice((*byte)(v.Addr().UnsafePointer()), n)) //nolint:gosec // the array's own memory
 			}
 		default:
 			for i := range v.Len() {
@@ -70,7 +69,7 @@ func wipeMemory(v reflect.Value, depth int) {
 		if v.Type().Elem().Kind() == reflect.Uint32 || v.Type().Elem().Kind() == reflect.Uint8 {
 			if v.Len() > 0 {
 				size := uintptr(v.Len()) * v.Type().Elem().Size()
-				clear(unsafe.Slice((*byte)(v.UnsafePointer()), size))
+				clear(unsafe.Slice((*byte)(v.UnsafePointer()), size)) //nolint:gosec // the slice's own memory
 			}
 		}
 	case reflect.Pointer, reflect.Interface:
