@@ -76,9 +76,6 @@ func (g *Guard) probe(retry bool) attempt {
 		class := crypt.ClassOf(err)
 		switch {
 		case err == nil:
-			if g.cfg.Good != nil {
-				g.cfg.Good(receipt)
-			}
 			return attempt{sent: sent, receipt: receipt}
 		case class == crypt.ClassDenied, class == crypt.ClassTampered, !retry:
 			return attempt{sent: sent, err: err}
@@ -107,10 +104,27 @@ func (g *Guard) onProbed(a attempt) {
 	now := g.now()
 	late := m.expired
 	m.probing, m.expired = false, false
+	if a.err == nil {
+		g.callGood(a.receipt)
+	}
 	if late && (a.err == nil && a.sent+g.cfg.Policy.Bound() <= now || crypt.ClassOf(a.err) == crypt.ClassUnreachable) {
 		return
 	}
 	g.settle(a.err, a.sent)
+}
+
+// callGood tells of a good probe, after its result counts: what Good does may
+// take longer than a probe may.
+func (g *Guard) callGood(receipt crypt.Receipt) {
+	if g.cfg.Good == nil || g.m.noting {
+		return
+	}
+	g.m.noting = true
+	g.calls.Go(func() {
+		g.cfg.Good(receipt)
+		g.locked(func() { g.m.noting = false })
+		g.poke()
+	})
 }
 
 // settle ends a probe: err is its result, sent when it was sent.

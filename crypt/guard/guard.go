@@ -70,7 +70,8 @@ type Config struct {
 	// OnEvent is told of every transition, in order.
 	OnEvent func(Event)
 
-	// Good is called after each good probe, from the probe's goroutine.
+	// Good is called after a good probe, beside everything but Erase; not while
+	// an earlier call is under way.
 	Good func(crypt.Receipt)
 }
 

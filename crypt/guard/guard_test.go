@@ -87,6 +87,32 @@ func TestLeaseCountsFromSending(t *testing.T) {
 	})
 }
 
+// TestSlowGood has a Good that takes longer than a probe may.
+func TestSlowGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, testPolicy)
+		calls := 0
+		r.cfg.Good = func(rec crypt.Receipt) {
+			if rec.RequestID != "req-0" {
+				t.Errorf("receipt %+v", rec)
+			}
+			r.do(func() { calls++ })
+			time.Sleep(90 * time.Second)
+		}
+		r.start()
+		for range 120 {
+			r.pass(30 * time.Second)
+			r.want(Active)
+		}
+		r.do(func() {
+			if calls < 25 || calls > 31 {
+				t.Errorf("Good was called %d times in an hour", calls)
+			}
+		})
+		r.g.Close()
+	})
+}
+
 func TestRetryWithinProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, testPolicy).start()

@@ -38,6 +38,7 @@ type machine struct {
 	waiting   []chan error // for the one under way
 	resuming  []chan error // for Resume
 
+	noting   bool   // Good is under way
 	life     lifeOp // under way
 	lifeNext time.Duration
 	goodSent time.Duration // when the probe was sent that Resume rests on
@@ -208,7 +209,7 @@ func (g *Guard) step() {
 	if g.eraseDue() {
 		g.condemn()
 	}
-	if m.state == Erased && m.life == lifeNone && !m.probing && !m.reporting && m.lifeNext <= now {
+	if g.mayErase() && m.lifeNext <= now {
 		g.callErase()
 	}
 	if m.state != Erased && m.life == lifeNone && !m.probing && (now >= m.nextProbe || len(m.asked) > 0) {
@@ -235,7 +236,7 @@ func (g *Guard) untilNext() time.Duration {
 			next = min(next, m.since+g.cfg.Policy.Deadline)
 		}
 	case Erased:
-		if m.life == lifeNone && !m.probing && !m.reporting {
+		if g.mayErase() {
 			next = min(next, m.lifeNext)
 		}
 	case Paused:
@@ -351,6 +352,12 @@ func (g *Guard) eraseDue() bool {
 	m := &g.m
 	return g.cfg.Policy.OnDeadline == Erase && m.state == Paused && m.life == lifeNone && m.denials &&
 		!m.probing && m.deniedFor >= g.cfg.Policy.Deadline
+}
+
+// mayErase reports whether nothing is under way that Erase must not run beside.
+func (g *Guard) mayErase() bool {
+	m := &g.m
+	return m.state == Erased && m.life == lifeNone && !m.probing && !m.reporting && !m.noting
 }
 
 // condemn enters erased: final, even while Erase still fails.
