@@ -210,6 +210,7 @@ func randomValue() []byte {
 }
 
 func forEach(b *testing.B, loaded bool, fn func(b *testing.B, s store, keys [][]byte)) {
+	b.Helper()
 	for _, st := range stores {
 		b.Run(st.name, func(b *testing.B) {
 			s := st.open(b)
@@ -229,6 +230,7 @@ func forEach(b *testing.B, loaded bool, fn func(b *testing.B, s store, keys [][]
 // BenchmarkLoad writes rows in random order, 1000 to a durable commit.
 func BenchmarkLoad(b *testing.B) {
 	forEach(b, false, func(b *testing.B, s store, keys [][]byte) {
+		b.Helper()
 		value, n := randomValue(), 0
 		for b.Loop() {
 			if n+1000 > len(keys) {
@@ -244,6 +246,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkGet reads random rows that are in the cache.
 func BenchmarkGet(b *testing.B) {
 	forEach(b, true, func(b *testing.B, s store, keys [][]byte) {
+		b.Helper()
 		if _, _, err := s.scan(); err != nil {
 			b.Fatal(err)
 		}
@@ -268,6 +271,7 @@ func BenchmarkGet(b *testing.B) {
 // BenchmarkScan walks all rows; ns/row is its figure.
 func BenchmarkScan(b *testing.B) {
 	forEach(b, true, func(b *testing.B, s store, _ [][]byte) {
+		b.Helper()
 		for b.Loop() {
 			if rows, _, err := s.scan(); err != nil || rows != nRows {
 				b.Fatal(rows, err)
@@ -282,6 +286,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, writers := range []int{1, 16} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			forEach(b, false, func(b *testing.B, s store, keys [][]byte) {
+				b.Helper()
 				value := randomValue()
 				var next atomic.Int64
 				var wg sync.WaitGroup

@@ -109,11 +109,11 @@ func (e *Envelope) MarshalBinary() ([]byte, error) {
 	b = append(b, envelopeVersion)
 	b = append(b, e.Database[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(e.Epoch))
-	b = binary.BigEndian.AppendUint64(b, uint64(e.Created.Unix())) //nolint:gosec // two's complement, both ways
+	b = binary.BigEndian.AppendUint64(b, uint64(e.Created.Unix()))
 	b = append(b, e.Salt[:]...)
 	b = append(b, e.Check[:]...)
 	for _, s := range [][]byte{[]byte(e.KeyID), []byte(e.Wrapped.MaterialID), e.Wrapped.Bytes} {
-		b = binary.BigEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // Validate bounds it
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
 		b = append(b, s...)
 	}
 	return b, nil
@@ -131,7 +131,7 @@ func (e *Envelope) UnmarshalBinary(b []byte) error {
 	var out Envelope
 	copy(out.Database[:], b[1:17])
 	out.Epoch = Epoch(binary.BigEndian.Uint32(b[17:]))
-	out.Created = time.Unix(int64(binary.BigEndian.Uint64(b[21:])), 0).UTC() //nolint:gosec // two's complement, both ways
+	out.Created = time.Unix(int64(binary.BigEndian.Uint64(b[21:])), 0).UTC()
 	copy(out.Salt[:], b[29:61])
 	copy(out.Check[:], b[61:93])
 	rest := b[fixed:]

@@ -88,7 +88,7 @@ func (c Context) Map() map[string]string {
 func (c Context) Canonical() []byte {
 	b := []byte("byokdb context v1\x00")
 	b = append(b, c.Database[:]...)
-	b = append(b, byte(len(c.Purpose))) //nolint:gosec // a constant of a few bytes
+	b = append(b, byte(len(c.Purpose)))
 	b = append(b, c.Purpose...)
-	return append(b, byte(c.Epoch>>24), byte(c.Epoch>>16), byte(c.Epoch>>8), byte(c.Epoch)) //nolint:gosec // big-endian
+	return append(b, byte(c.Epoch>>24), byte(c.Epoch>>16), byte(c.Epoch>>8), byte(c.Epoch))
 }

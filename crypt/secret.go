@@ -67,7 +67,7 @@ func (s *Secret) Equal(o *Secret) bool {
 	if s == o {
 		return s.Use(func([]byte) error { return nil }) == nil
 	}
-	if uintptr(unsafe.Pointer(s)) > uintptr(unsafe.Pointer(o)) { //nolint:gosec // compared only
+	if uintptr(unsafe.Pointer(s)) > uintptr(unsafe.Pointer(o)) {
 		s, o = o, s // one order of locks: Wipe of both, beside Equal both ways, must not deadlock
 	}
 	equal := false

@@ -58,7 +58,7 @@ func wipeMemory(v reflect.Value, depth int) {
 		switch v.Type().Elem().Kind() {
 		case reflect.Uint8, reflect.Uint32, reflect.Uint64:
 			if n := v.Type().Size(); n > 0 {
-				clear(unsafe.Slice((*byte)(v.Addr().UnsafePointer()), n)) //nolint:gosec // the array's own memory
+				clear(unsafe.Slice((*byte)(v.Addr().UnsafePointer()), n))
 			}
 		default:
 			for i := range v.Len() {
@@ -69,7 +69,7 @@ func wipeMemory(v reflect.Value, depth int) {
 		if v.Type().Elem().Kind() == reflect.Uint32 || v.Type().Elem().Kind() == reflect.Uint8 {
 			if v.Len() > 0 {
 				size := uintptr(v.Len()) * v.Type().Elem().Size()
-				clear(unsafe.Slice((*byte)(v.UnsafePointer()), size)) //nolint:gosec // the slice's own memory
+				clear(unsafe.Slice((*byte)(v.UnsafePointer()), size))
 			}
 		}
 	case reflect.Pointer, reflect.Interface:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -185,9 +186,7 @@ func TestModel(t *testing.T) {
 		name := []string{"a", "b"}[rng.IntN(2)]
 		commit := rng.IntN(5) > 0
 		next := map[string]string{}
-		for k, v := range model[name] {
-			next[k] = v
-		}
+		maps.Copy(next, model[name])
 		err := db.Update(func(tx *Tx) error {
 			c, err := tx.Collection(name)
 			if err != nil {

@@ -112,8 +112,7 @@ func (db *DB) refuse(cause error, record guard.Record) error {
 	if record.UnavailableSince.IsZero() {
 		record.UnavailableSince = db.clock.Now()
 	}
-	var pe *crypt.ProviderError
-	if errors.As(cause, &pe) {
+	if pe, ok := errors.AsType[*crypt.ProviderError](cause); ok {
 		record.RequestID = pe.RequestID
 	}
 	if record.State == guard.Active {

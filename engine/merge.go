@@ -132,14 +132,6 @@ func (m *merge) first() bool {
 	return m.pick()
 }
 
-func (m *merge) last() bool {
-	m.back = true
-	for _, s := range m.sources {
-		s.Last()
-	}
-	return m.pick()
-}
-
 func (m *merge) seekGE(key []byte) bool {
 	m.back = false
 	for _, s := range m.sources {
@@ -155,8 +147,6 @@ func (m *merge) seekLT(key []byte) bool {
 	}
 	return m.pick()
 }
-
-func (m *merge) valid() bool { return m.cur >= 0 }
 
 // next moves to the next larger key. The merge must be valid.
 func (m *merge) next() bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -94,8 +95,8 @@ func (s *session) newView() *view {
 	v := &view{version: s.version.ref(), dir: s.dir, commit: s.applied}
 	v.refs.Store(1)
 	v.add(s.mem)
-	for i := len(s.frozen) - 1; i >= 0; i-- {
-		v.add(s.frozen[i])
+	for _, v0 := range slices.Backward(s.frozen) {
+		v.add(v0)
 	}
 	s.db.nViews.Add(1)
 	return v
@@ -359,7 +360,7 @@ func (s *session) stop() {
 // stopped and no transaction is open.
 func (s *session) finish() error {
 	if s.failed != nil {
-		return nil // reported by every commit since
+		return nil //nolint:nilerr // every commit since has reported it
 	}
 	if s.mem.Bytes() >= finishFlushMin {
 		if err := s.freeze(); err != nil {

@@ -88,26 +88,26 @@ func (k *fakeKey) Rewrap(context.Context, crypt.Wrapped, crypt.Context) (crypt.W
 }
 
 // openTest opens a database that is verified and closed at the end of the test.
-func openTest(t testing.TB, dir string, key crypt.Provider, o *Options) *DB {
-	t.Helper()
-	db, err := Open(t.Context(), dir, key, o)
+func openTest(tb testing.TB, dir string, key crypt.Provider, o *Options) *DB {
+	tb.Helper()
+	db, err := Open(tb.Context(), dir, key, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Verify(context.Background()); err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrKeyUnavailable) {
-			t.Errorf("Verify: %v", err)
+			tb.Errorf("Verify: %v", err)
 		}
 		if err := db.Close(); err != nil && !errors.Is(err, ErrClosed) {
-			t.Errorf("Close: %v", err)
+			tb.Errorf("Close: %v", err)
 		}
 	})
 	return db
 }
 
 // put writes one record in a transaction of its own.
-func put(t testing.TB, db *DB, collection, key, value string) {
-	t.Helper()
+func put(tb testing.TB, db *DB, collection, key, value string) {
+	tb.Helper()
 	err := db.Update(func(tx *Tx) error {
 		c, err := tx.CreateCollectionIfNotExists(collection)
 		if err != nil {
@@ -116,12 +116,12 @@ func put(t testing.TB, db *DB, collection, key, value string) {
 		return c.Put([]byte(key), []byte(value))
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func mustGet(t testing.TB, db *DB, collection, key, want string) {
-	t.Helper()
+func mustGet(tb testing.TB, db *DB, collection, key, want string) {
+	tb.Helper()
 	err := db.View(func(tx *Tx) error {
 		c, err := tx.Collection(collection)
 		if err != nil {
@@ -129,24 +129,24 @@ func mustGet(t testing.TB, db *DB, collection, key, want string) {
 		}
 		v, err := c.Get([]byte(key))
 		if err == nil && string(v) != want {
-			t.Errorf("%s/%s = %q, want %q", collection, key, v, want)
+			tb.Errorf("%s/%s = %q, want %q", collection, key, v, want)
 		}
 		return err
 	})
 	if err != nil {
-		t.Fatalf("get %s/%s: %v", collection, key, err)
+		tb.Fatalf("get %s/%s: %v", collection, key, err)
 	}
 }
 
 // crashCopy copies an open database's directory as a crash of the process
 // leaves it: at one moment, as far as the catalog's switches go.
-func crashCopy(t testing.TB, db *DB, dir string) string {
-	t.Helper()
+func crashCopy(tb testing.TB, db *DB, dir string) string {
+	tb.Helper()
 	db.session.manifestMu.Lock()
 	defer db.session.manifestMu.Unlock()
-	to := filepath.Join(t.TempDir(), "copy.byok")
+	to := filepath.Join(tb.TempDir(), "copy.byok")
 	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return to
 }

@@ -202,7 +202,7 @@ func (tx *Tx) Rollback() error {
 func (tx *Tx) end(why error) {
 	tx.err = why
 	for c := range tx.cursors {
-		c.release()
+		_ = c.release() // its error was the reader's to see
 	}
 	tx.s.unref(tx.view)
 	tx.kept.wipe()

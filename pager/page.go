@@ -205,5 +205,5 @@ func (c content) decode(dst []byte) error {
 
 // sameArray reports whether two slices begin at the same byte.
 func sameArray(a, b []byte) bool {
-	return unsafe.SliceData(a) == unsafe.SliceData(b) //nolint:gosec // compares addresses, follows none
+	return unsafe.SliceData(a) == unsafe.SliceData(b)
 }

@@ -175,8 +175,8 @@ func (r inspectReport) print(w io.Writer) error {
 	}
 	for _, f := range r.Files {
 		row := []any{
-			f.Path, f.Kind, f.Size, blank(uint64(f.Version)), f.Database, //nolint:gosec // a version is small
-			blank(f.Number), blank(f.Epoch), blank(uint64(f.PageSize)), f.Note, //nolint:gosec // as above
+			f.Path, f.Kind, f.Size, blank(uint64(f.Version)), f.Database,
+			blank(f.Number), blank(f.Epoch), blank(uint64(f.PageSize)), f.Note,
 		}
 		if err := t.row(row); err != nil {
 			return err

@@ -425,6 +425,6 @@ func (g *Guard) retryEvery() time.Duration { return min(retryInterval, g.cfg.Pol
 func jitter(d time.Duration) time.Duration {
 	var b [8]byte
 	rand.Read(b[:])
-	span := uint64(d/5) + 1                                         //nolint:gosec // d is positive
-	return d - time.Duration(binary.LittleEndian.Uint64(b[:])%span) //nolint:gosec // below d
+	span := uint64(d/5) + 1
+	return d - time.Duration(binary.LittleEndian.Uint64(b[:])%span)
 }

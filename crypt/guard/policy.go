@@ -141,11 +141,11 @@ func (p *Policy) UnmarshalBinary(b []byte) error {
 }
 
 func appendDuration(b []byte, d time.Duration) []byte {
-	return binary.BigEndian.AppendUint64(b, uint64(d)) //nolint:gosec // two's complement, both ways
+	return binary.BigEndian.AppendUint64(b, uint64(d))
 }
 
 func durationAt(b []byte, off int) time.Duration {
-	return time.Duration(binary.BigEndian.Uint64(b[off:])) //nolint:gosec // two's complement, both ways
+	return time.Duration(binary.BigEndian.Uint64(b[off:]))
 }
 
 // policyJSON holds durations as words such as "1m0s".

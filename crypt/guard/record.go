@@ -60,7 +60,7 @@ func (r Record) MarshalBinary() ([]byte, error) {
 	b = appendTime(b, r.LastGood)
 	b = appendDuration(b, r.DeniedFor)
 	for _, s := range []string{r.Message, r.RequestID} {
-		b = binary.BigEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // Validate bounds it
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
 		b = append(b, s...)
 	}
 	return b, nil

@@ -74,7 +74,7 @@ func blobAAD(header []byte, context map[string]string) []byte {
 	out := slices.Clone(header)
 	for _, name := range slices.Sorted(maps.Keys(context)) {
 		for _, s := range []string{name, context[name]} {
-			out = binary.BigEndian.AppendUint32(out, uint32(len(s))) //nolint:gosec // a request has 256 KiB at most
+			out = binary.BigEndian.AppendUint32(out, uint32(len(s)))
 			out = append(out, s...)
 		}
 	}

@@ -74,6 +74,7 @@ func FreeSecret(b []byte) error {
 // SecretKind tells how well the system hides secret memory.
 type SecretKind uint8
 
+// The kinds, from none to best.
 const (
 	SecretNone   SecretKind = iota
 	SecretPlain             // the system refused to lock it; still off-heap and wiped

@@ -105,7 +105,7 @@ func fill(size int, alloc func(n int) any) (complete bool) {
 			kept = append(kept, alloc(size))
 		}
 		runtime.ReadMemStats(&after)
-		if after.HeapInuse-before.HeapInuse >= uint64(perChunk*size) && //nolint:gosec // positive
+		if after.HeapInuse-before.HeapInuse >= uint64(perChunk*size) &&
 			after.HeapInuse > before.HeapInuse {
 			return true
 		}

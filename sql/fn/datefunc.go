@@ -156,14 +156,7 @@ func (m *moment) appendField(dst []byte, verb byte) (out []byte, ok bool) {
 	case 'M':
 		dst = appendPadded(dst, m.minute, 2)
 	case 'p', 'P':
-		s := "am"
-		if m.hour >= 12 {
-			s = "pm"
-		}
-		if verb == 'p' {
-			s = upperASCII(s)
-		}
-		dst = append(dst, s...)
+		dst = append(dst, halfOfDay(m.hour, verb == 'p')...)
 	case 'R':
 		dst = append(appendPadded(dst, m.hour, 2), ':')
 		dst = appendPadded(dst, m.minute, 2)
@@ -183,6 +176,18 @@ func (m *moment) appendField(dst []byte, verb byte) (out []byte, ok bool) {
 		return m.appendWeek(dst, verb)
 	}
 	return dst, true
+}
+
+// halfOfDay returns "am" or "pm", in capitals if upper.
+func halfOfDay(hour int, upper bool) string {
+	s := "am"
+	if hour >= 12 {
+		s = "pm"
+	}
+	if upper {
+		s = upperASCII(s)
+	}
+	return s
 }
 
 func (m *moment) appendUnix(dst []byte) []byte {

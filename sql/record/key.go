@@ -271,7 +271,7 @@ func decodeNumber(key []byte, mask byte) (v value.Value, rest []byte, err error)
 	case marker != 0:
 		return value.Value{}, nil, fmt.Errorf("%w: number", ErrCorrupt)
 	case neg && u <= 1<<63:
-		return value.NewInt(-int64(u)), rest, nil //nolint:gosec // -2^63 is its own negative
+		return value.NewInt(-int64(u)), rest, nil
 	case !neg && u < 1<<63:
 		return value.NewInt(int64(u)), rest, nil
 	}

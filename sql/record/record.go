@@ -203,7 +203,7 @@ func (r Row) Column(k int) (value.Value, error) {
 // bytes that the row was parsed from: the value must not be used after those
 // change or are wiped.
 func (r Row) UnsafeColumn(k int) (value.Value, error) {
-	it := iterator{types: r.types, bodies: r.bodies}
+	it := iterator(r)
 	for ; k > 0; k-- {
 		if err := it.skip(); err != nil {
 			return value.Value{}, err
@@ -215,7 +215,7 @@ func (r Row) UnsafeColumn(k int) (value.Value, error) {
 // AppendUnsafe appends all columns to dst, as UnsafeColumn returns them. Bytes
 // left over after the last column are ErrCorrupt.
 func (r Row) AppendUnsafe(dst []value.Value) ([]value.Value, error) {
-	it := iterator{types: r.types, bodies: r.bodies}
+	it := iterator(r)
 	for len(it.types) > 0 {
 		v, err := it.next()
 		if err != nil {
@@ -312,7 +312,7 @@ func (it *iterator) next() (value.Value, error) {
 		}
 		return value.NewFloat(r), nil
 	case typ <= typeOne:
-		return value.NewInt(int64(typ - typeZero)), nil //nolint:gosec // 0 or 1
+		return value.NewInt(int64(typ - typeZero)), nil
 	case typ <= typeReal48:
 		return value.NewFloat(float64(readInt(body))), nil
 	}
@@ -321,7 +321,7 @@ func (it *iterator) next() (value.Value, error) {
 
 // readInt returns the big-endian two's complement integer of 1 to 8 bytes.
 func readInt(b []byte) int64 {
-	i := int64(int8(b[0])) //nolint:gosec // the sign bit is meant
+	i := int64(int8(b[0]))
 	for _, c := range b[1:] {
 		i = i<<8 | int64(c)
 	}
@@ -333,5 +333,5 @@ func alias(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
-	return unsafe.String(&b[0], len(b)) //nolint:gosec // documented: valid as long as the record is
+	return unsafe.String(&b[0], len(b))
 }

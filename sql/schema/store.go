@@ -117,7 +117,7 @@ func Sequence(tx *engine.Tx, t *Table) (int64, error) {
 	if len(b) != 8 {
 		return 0, corrupt("sequence record of %d bytes", len(b))
 	}
-	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // two's complement on purpose
+	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
 // SetSequence records the greatest rowid of an AUTOINCREMENT table.
@@ -126,7 +126,7 @@ func SetSequence(tx *engine.Tx, t *Table, rowID int64) error {
 	if err != nil {
 		return fmt.Errorf("write sequence: %w", err)
 	}
-	b := binary.BigEndian.AppendUint64(nil, uint64(rowID)) //nolint:gosec // two's complement on purpose
+	b := binary.BigEndian.AppendUint64(nil, uint64(rowID))
 	if err := c.Put(numberKey(prefixSeq, t.Root), b); err != nil {
 		return fmt.Errorf("write sequence: %w", err)
 	}
@@ -161,7 +161,7 @@ func decodeObject(key, b []byte) (Object, error) {
 	o.Root, b = root, b[1+n:]
 	for _, s := range []*string{&o.Type, &o.Name, &o.Table, &o.SQL} {
 		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) { //nolint:gosec // n bytes of b were read
+		if n <= 0 || size > uint64(len(b)-n) {
 			return o, corrupt("object %d is cut short", o.id)
 		}
 		b = b[n:]

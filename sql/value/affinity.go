@@ -58,6 +58,7 @@ func Apply(v Value, a Affinity) Value {
 		case a != AffinityReal && v.kind == Float:
 			return preferInt(v)
 		}
+	case AffinityNone, AffinityBlob: // as it is
 	}
 	return v
 }

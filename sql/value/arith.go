@@ -16,6 +16,7 @@ func Add(a, b Value) Value {
 		}
 	case Null:
 		return Value{}
+	default:
 	}
 	return NewFloat(x.AsFloat() + y.AsFloat())
 }
@@ -32,6 +33,7 @@ func Sub(a, b Value) Value {
 		}
 	case Null:
 		return Value{}
+	default:
 	}
 	return NewFloat(x.AsFloat() - y.AsFloat())
 }
@@ -46,6 +48,7 @@ func Mul(a, b Value) Value {
 		}
 	case Null:
 		return Value{}
+	default:
 	}
 	return NewFloat(x.AsFloat() * y.AsFloat())
 }
@@ -64,6 +67,7 @@ func Div(a, b Value) Value {
 		}
 	case Null:
 		return Value{}
+	default:
 	}
 	d := y.AsFloat()
 	if d == 0 {

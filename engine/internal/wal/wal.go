@@ -150,7 +150,7 @@ func (l *Log) write(kind byte, payloadSize int, parts [][]byte) error {
 		return err
 	}
 	h := frameHeader{number: l.chain.frame + 1, kind: kind}
-	h.size = uint32(size - frameHeaderSize) //nolint:gosec // G115: a payload has at most 1 GiB
+	h.size = uint32(size - frameHeaderSize)
 	h.marshal(l.buf, s.seed)
 	content := l.buf[frameHeaderSize:frameHeaderSize]
 	content = append(content, l.chain.tag[:]...)
