@@ -1,3 +1,8 @@
+// Package exec compiles and runs SQL statements on engine collections.
+//
+// A statement becomes a plan: names are resolved to registers of one frame,
+// expressions to closures over it, and operators pull rows from engine cursors
+// into it. Plans hold no rows and are shared by all sessions of a database.
 package exec
 
 import (
@@ -356,6 +361,7 @@ func (a *access) rowIDBounds(f *frame) (bounds, error) {
 			hi = clampInt(math.Ceil(v.Float()))
 		case value.Null:
 			return bounds{empty: true}, nil
+		default: // text and blobs are above every number
 		}
 	}
 	if lo > hi {
@@ -384,6 +390,7 @@ func asRowID(v value.Value) (int64, bool) {
 		if x == math.Trunc(x) && x >= -(1<<63) && x < 1<<63 {
 			return int64(x), true
 		}
+	default:
 	}
 	return 0, false
 }

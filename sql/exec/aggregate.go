@@ -2,7 +2,6 @@ package exec
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/value"
@@ -38,7 +37,7 @@ func isAggregate(name string, n *ast.FuncCall) bool {
 
 func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr, error) {
 	if sc.aggs == nil || sc.inAgg {
-		return nil, errorf("misuse of aggregate: %s()", strings.ToUpper(name))
+		return nil, errorf("misuse of aggregate function %s()", n.Name.Name)
 	}
 	if n.Star && name != "count" {
 		return nil, errorf("wrong number of arguments to function %s()", n.Name.Name)

@@ -54,6 +54,7 @@ func (c comparison) convert(v value.Value) value.Value {
 		if v.Kind() == value.Int || v.Kind() == value.Float {
 			return applyAffinity(v, value.AffinityText)
 		}
+	default:
 	}
 	return v
 }

@@ -141,7 +141,11 @@ func (c *compiler) createTableAs(p *plan, n *ast.CreateTableStmt) error {
 		if err != nil {
 			return err
 		}
-		create := *st.Stmt.(*ast.CreateTableStmt) //nolint:forcetypeassert // TableText gives no other
+		made, ok := st.Stmt.(*ast.CreateTableStmt)
+		if !ok {
+			return errorf("not a CREATE TABLE statement")
+		}
+		create := *made
 		create.IfNotExists = n.IfNotExists
 		st.Stmt = &create
 		kept := &buffer{slots: q.out}
@@ -149,13 +153,13 @@ func (c *compiler) createTableAs(p *plan, n *ast.CreateTableStmt) error {
 		if err := q.each(f, func() error { return kept.save(f) }); err != nil {
 			return err
 		}
-		made := false
+		isNew := false
 		err = f.withSchema(func(s *schema.Schema) error {
 			t, err := schema.CreateTable(f.tx, s, st)
-			made = t != nil
+			isNew = t != nil
 			return err
 		})
-		if err != nil || !made {
+		if err != nil || !isNew {
 			return err
 		}
 		return f.inner(func(c *compiler) (func(*frame) error, error) {

@@ -150,6 +150,7 @@ func (c *compiler) literal(n *ast.Literal) (*expr, error) {
 			return nil, err
 		}
 		return constant(value.NewBlob(b)), nil
+	default:
 	}
 	name := map[ast.LiteralKind]string{ast.LitCurrentDate: "date", ast.LitCurrentTime: "time", ast.LitCurrentTimestamp: "datetime"}[n.Kind]
 	return c.callNamed(name, []*expr{constant(value.NewText("now"))})
@@ -160,7 +161,7 @@ func integerLiteral(s string) value.Value {
 	s = strings.ReplaceAll(s, "_", "")
 	if len(s) > 2 && (s[1] == 'x' || s[1] == 'X') {
 		u, _ := strconv.ParseUint(s[2:], 16, 64)
-		return value.NewInt(int64(u))
+		return value.NewInt(int64(u)) //nolint:gosec // two's complement on purpose
 	}
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return value.NewInt(i)
@@ -326,8 +327,9 @@ func (c *compiler) unary(sc *scope, n *ast.UnaryExpr) (*expr, error) {
 			}
 			return value.NewBool(!t), nil
 		}, x), nil
+	default:
+		return nil, unsupported("the operator " + n.Op.String())
 	}
-	return nil, unsupported("the operator " + n.Op.String())
 }
 
 func (c *compiler) binary(sc *scope, n *ast.BinaryExpr) (*expr, error) {
@@ -338,6 +340,7 @@ func (c *compiler) binary(sc *scope, n *ast.BinaryExpr) (*expr, error) {
 		return c.callExprs(sc, "->", n.X, n.Y)
 	case ast.OpPtr2:
 		return c.callExprs(sc, "->>", n.X, n.Y)
+	default:
 	}
 	x, err := c.expr(sc, n.X)
 	if err != nil {
@@ -352,6 +355,7 @@ func (c *compiler) binary(sc *scope, n *ast.BinaryExpr) (*expr, error) {
 		return logic(x, y, false), nil
 	case ast.OpOr:
 		return logic(x, y, true), nil
+	default:
 	}
 	op, xe, ye := arithmetic(n.Op), x.eval, y.eval
 	if op == nil {

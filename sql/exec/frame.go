@@ -56,7 +56,6 @@ type subState struct {
 	done bool
 	val  value.Value
 	set  *valueSet
-	rows *buffer
 }
 
 func (p *plan) newFrame(ctx context.Context, s *Session, tx *engine.Tx, args []value.Value) *frame {

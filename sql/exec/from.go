@@ -167,7 +167,7 @@ func (c *compiler) cteSource(sc *scope, e *cte) (*source, error) {
 		if e.rec == nil {
 			return nil, errorf("circular reference: %s", name)
 		}
-		return e.rec.reference(c), nil
+		return e.rec.reference(), nil
 	}
 	e.active = true
 	defer func() { e.active = false }()

@@ -1,8 +1,7 @@
 package exec
 
 import (
-	"time"
-
+	"github.com/byokdb/byokdb/internal/clock"
 	"github.com/byokdb/byokdb/sql/fn"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
@@ -11,7 +10,7 @@ import (
 // functionContext returns what functions know of the statement.
 func (f *frame) functionContext() *fn.Context {
 	if f.fn == nil {
-		f.fn = &fn.Context{Now: time.Now()}
+		f.fn = &fn.Context{Now: clock.System().Now()}
 		if f.s != nil {
 			f.fn.Changes, f.fn.TotalChanges, f.fn.LastInsertRowID = f.s.changes, f.s.totalChanges, f.s.lastInsertRowID
 		}

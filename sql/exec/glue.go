@@ -55,8 +55,9 @@ func arithmetic(op ast.Operator) func(a, b value.Value) value.Value {
 		return value.ShiftLeft
 	case ast.OpRShift:
 		return value.ShiftRight
+	default:
+		return nil
 	}
-	return nil
 }
 
 // What a table's rows and indexes look like in their collections:

@@ -29,6 +29,7 @@ func appendKey(dst []byte, v value.Value, coll value.Collation) []byte {
 			s = asciiLower(s)
 		case value.RTrim:
 			s = strings.TrimRight(s, " ")
+		default:
 		}
 		return append(binary.AppendUvarint(append(dst, 3), uint64(len(s))), s...)
 	default:

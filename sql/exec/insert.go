@@ -3,6 +3,7 @@ package exec
 import (
 	"bytes"
 	"math"
+	"strings"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
@@ -488,12 +489,9 @@ func (tg *target) uniqueError(ix *schema.Index) error {
 	default:
 		return sqlerr.New(sqlerr.ConstraintRowID, "UNIQUE constraint failed: %s.rowid", t.Name)
 	}
-	names := ""
-	for i, c := range cols {
-		if i > 0 {
-			names += ", "
-		}
-		names += t.Name + "." + t.Columns[c].Name
+	var names []string
+	for _, c := range cols {
+		names = append(names, t.Name+"."+t.Columns[c].Name)
 	}
-	return sqlerr.New(code, "UNIQUE constraint failed: %s", names)
+	return sqlerr.New(code, "UNIQUE constraint failed: %s", strings.Join(names, ", "))
 }

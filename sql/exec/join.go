@@ -28,9 +28,9 @@ type wanted struct {
 // Without outer joins the order is chosen: greedily, the source that is
 // cheapest to reach from those before it comes next. Outer joins keep the
 // order of the text.
-func (c *compiler) join(sc *scope, where []*expr, w wanted) (node, error) {
+func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	if len(sc.sources) == 0 {
-		return filtered(&singleNode{}, where), nil
+		return filtered(&singleNode{}, where)
 	}
 	var levels []*level
 	if outer := hasOuter(sc.sources); outer {
@@ -46,7 +46,7 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) (node, error) {
 		regs = append(regs, l.src.registers()...)
 		bound |= 1 << uint(l.src.index)
 	}
-	return n, nil
+	return n
 }
 
 func hasOuter(sources []*source) bool {

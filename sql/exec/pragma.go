@@ -3,6 +3,7 @@ package exec
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,7 +103,7 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 		if n.HasValue {
 			return unsupported("setting PRAGMA schema_version")
 		}
-		c.staticRows(p, []string{name}, [][]value.Value{{integer(int64(c.schema.Version >> 32))}}) //nolint:gosec // 32 bits
+		c.staticRows(p, []string{name}, [][]value.Value{{integer(int64(c.schema.Version >> 32))}})
 		return nil
 	case "busy_timeout":
 		return c.busyTimeout(p, n)
@@ -261,8 +262,7 @@ func indexList(s *schema.Schema, arg string) [][]value.Value {
 		return nil
 	}
 	var rows [][]value.Value
-	for i := len(t.Indexes) - 1; i >= 0; i-- {
-		ix := t.Indexes[i]
+	for _, ix := range slices.Backward(t.Indexes) {
 		rows = append(rows, []value.Value{
 			integer(int64(len(rows))), text(ix.Name), boolean(ix.Unique), text(string(ix.Origin)), boolean(ix.Where != nil),
 		})
@@ -313,8 +313,7 @@ func foreignKeyList(s *schema.Schema, arg string) [][]value.Value {
 		return nil
 	}
 	var rows [][]value.Value
-	for n := len(t.ForeignKeys) - 1; n >= 0; n-- {
-		fk := t.ForeignKeys[n]
+	for n, fk := range slices.Backward(t.ForeignKeys) {
 		match := fk.Match
 		if match == "" {
 			match = "NONE"

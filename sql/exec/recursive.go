@@ -17,7 +17,7 @@ type recursion struct {
 }
 
 // reference makes the source for the expression's own name.
-func (r *recursion) reference(c *compiler) *source {
+func (r *recursion) reference() *source {
 	r.nRefs++
 	return &source{rowID: -1, node: &queueNode{}, slots: r.slots, cols: append([]column(nil), r.cols...), label: r.name}
 }

@@ -33,7 +33,6 @@ type source struct {
 	table *schema.Table // nil unless a stored table
 	used  []bool        // columns that some expression reads (tables only)
 	node  node          // how to produce the rows of anything but a table
-	queue *recursion    // the recursive reference of a common table expression
 	label string        // for EXPLAIN QUERY PLAN
 
 	lateral bool // its rows depend on those of sources before it

@@ -225,10 +225,7 @@ func (b *block) compile() (*query, error) {
 		}
 	}
 	w, extreme := b.wantedOrder()
-	n, err := b.c.join(b.sc, b.where, w)
-	if err != nil {
-		return nil, err
-	}
+	n := b.c.join(b.sc, b.where, w)
 	if b.agg != nil {
 		n = b.c.aggregateNode(n, b.agg, b.groupBy, extreme && *w.met)
 		if b.having != nil {
@@ -307,7 +304,7 @@ func (b *block) compileGroupBy() error {
 		if lit, ok := unparen(e).(*ast.Literal); ok && lit.Kind == ast.LitInteger {
 			i := int(integerLiteral(lit.Value).Int())
 			if i < 1 || i > len(b.items) {
-				return errorf("GROUP BY term out of range - should be between 1 and %d", len(b.items))
+				return errorf("%s GROUP BY term out of range - should be between 1 and %d", ordinal(len(b.groupBy)+1), len(b.items))
 			}
 			x, err := b.item(i - 1)
 			if err != nil {
@@ -406,7 +403,7 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 		if n.Kind == ast.LitInteger {
 			i := int(integerLiteral(n.Value).Int())
 			if i < 1 || i > len(b.outs) {
-				return nil, errorf("ORDER BY term out of range - should be between 1 and %d", len(b.outs))
+				return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(len(b.keys)+1), len(b.outs))
 			}
 			pick = i - 1
 		}

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -243,8 +244,8 @@ func (s *Session) control(ctx context.Context, stmt ast.Stmt) error {
 }
 
 func (s *Session) findSave(name string) (int, error) {
-	for i := len(s.saves) - 1; i >= 0; i-- {
-		if strings.EqualFold(s.saves[i].name, name) {
+	for i, sv := range slices.Backward(s.saves) {
+		if strings.EqualFold(sv.name, name) {
 			return i, nil
 		}
 	}
@@ -409,8 +410,7 @@ func (s *Session) Query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 }
 
 func unwrapAction(err error) error {
-	var act *actionError
-	if errors.As(err, &act) {
+	if act, ok := errors.AsType[*actionError](err); ok {
 		return act.err
 	}
 	return err

@@ -24,6 +24,7 @@ func newSortKey(x *expr, t *ast.OrderingTerm) sortKey {
 		k.nullsLast = false
 	case ast.NullsLast:
 		k.nullsLast = true
+	default:
 	}
 	return k
 }

@@ -284,9 +284,7 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	if u.returns, err = c.returning(p, own, n.Returning); err != nil {
 		return err
 	}
-	if u.node, err = c.join(sc, where, wanted{}); err != nil {
-		return err
-	}
+	u.node = c.join(sc, where, wanted{})
 	p.run = u.run
 	return nil
 }
@@ -407,9 +405,7 @@ func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
 	if d.returns, err = c.returning(p, sc, n.Returning); err != nil {
 		return err
 	}
-	if d.node, err = c.join(sc, where, wanted{}); err != nil {
-		return err
-	}
+	d.node = c.join(sc, where, wanted{})
 	p.run = d.run
 	return nil
 }

@@ -1,0 +1,72 @@
+package exec
+
+import (
+	"context"
+	"testing"
+
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+func filled(b *testing.B) *Session {
+	b.Helper()
+	s := openSession(b)
+	mustScript(b, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)")
+	mustScript(b, s, "INSERT INTO t WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 10000) SELECT n, 'row ' || n FROM c")
+	return s
+}
+
+func BenchmarkPointSelect(b *testing.B) {
+	s := filled(b)
+	ctx := context.Background()
+	mustScript(b, s, "BEGIN")
+	st, _, err := s.Prepare(ctx, "SELECT a FROM t WHERE id = ?")
+	if err != nil {
+		b.Fatal(err)
+	}
+	args := make([]value.Value, 1)
+	dst := make([]value.Value, 1)
+	b.ReportAllocs()
+	n := int64(0)
+	for b.Loop() {
+		n++
+		args[0] = value.NewInt(n%10000 + 1)
+		rows, err := s.Query(ctx, st, args)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := rows.Next(dst); err != nil {
+			b.Fatal(err)
+		}
+		if err := rows.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkInsert(b *testing.B) {
+	s := openSession(b)
+	ctx := context.Background()
+	mustScript(b, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b INT); CREATE INDEX tb ON t(b)")
+	mustScript(b, s, "BEGIN")
+	st, _, err := s.Prepare(ctx, "INSERT INTO t(a, b) VALUES (?, ?)")
+	if err != nil {
+		b.Fatal(err)
+	}
+	args := []value.Value{value.NewText("some text of a row"), value.NewInt(7)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Exec(ctx, st, args); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkScanCount(b *testing.B) {
+	s := filled(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := mustScript(b, s, "SELECT count(*) FROM t WHERE a LIKE '%9'"); got != "1000\n" {
+			b.Fatal(got)
+		}
+	}
+}

@@ -1,0 +1,305 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/byokdb/byokdb/crypt/keyuri"
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+func openSession(tb testing.TB) *Session {
+	tb.Helper()
+	dir := tb.TempDir()
+	key, err := keyuri.Open(context.Background(), "local:"+filepath.Join(dir, "dev.key"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db, err := engine.Open(context.Background(), filepath.Join(dir, "t.byok"), key, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = db.Close() })
+	s := NewDatabase(db).NewSession()
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// script runs statements and returns the rows, one per line.
+func script(s *Session, text string, args ...value.Value) (string, error) {
+	var b strings.Builder
+	for text != "" {
+		st, tail, err := s.Prepare(context.Background(), text)
+		if err != nil {
+			return b.String(), err
+		}
+		text = tail
+		if st == nil {
+			continue
+		}
+		rows, err := s.Query(context.Background(), st, args)
+		if err != nil {
+			return b.String(), err
+		}
+		dst := make([]value.Value, len(st.Columns()))
+		for len(dst) > 0 {
+			err := rows.Next(dst)
+			if err != nil {
+				if err.Error() == "EOF" {
+					break
+				}
+				_ = rows.Close()
+				return b.String(), err
+			}
+			for i, v := range dst {
+				if i > 0 {
+					b.WriteByte('|')
+				}
+				if v.IsNull() {
+					b.WriteString("NULL")
+				} else {
+					b.WriteString(v.AsText())
+				}
+			}
+			b.WriteByte('\n')
+		}
+		if err := rows.Close(); err != nil {
+			return b.String(), err
+		}
+	}
+	return b.String(), nil
+}
+
+// mustScript fails the test on an error.
+func mustScript(tb testing.TB, s *Session, text string, args ...value.Value) string {
+	tb.Helper()
+	out, err := script(s, text, args...)
+	if err != nil {
+		tb.Fatalf("%s: %v", text, err)
+	}
+	return out
+}
+
+// What is not done says so when it is prepared and names itself.
+func TestUnsupportedIsNamed(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(a, b)")
+	for text, feature := range map[string]string{
+		"SELECT max(a) OVER () FROM t":                           "window functions",
+		"SELECT row_number() OVER w FROM t WINDOW w AS ()":       "window functions",
+		"CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END": "triggers",
+		"CREATE VIRTUAL TABLE v USING fts5(a)":                   "virtual tables",
+		"ATTACH 'x' AS y":                                        "attached databases",
+		"EXPLAIN SELECT 1":                                       "EXPLAIN other than EXPLAIN QUERY PLAN",
+		"SELECT * FROM json_each('[1]')":                         "the table-valued function json_each",
+		"SELECT a REGEXP 'x' FROM t":                             "the REGEXP operator",
+		"PRAGMA foreign_keys = ON":                               "enforcing foreign keys",
+		"PRAGMA no_such_pragma":                                  "PRAGMA no_such_pragma",
+		"SELECT (SELECT sum(t.a)) FROM t":                        "aggregates over columns of an outer query",
+	} {
+		_, _, err := s.Prepare(context.Background(), text)
+		want := "byokdb does not support " + feature + " yet"
+		if err == nil || err.Error() != want {
+			t.Errorf("%s:\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+func TestParameters(t *testing.T) {
+	s := openSession(t)
+	st, tail, err := s.Prepare(context.Background(), "SELECT ?, :b, ?1, @c; SELECT 2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tail != " SELECT 2" || st.NumParams() != 3 || st.ParamName(0) != "" || st.ParamName(1) != ":b" || st.ParamName(2) != "@c" {
+		t.Errorf("tail %q, %d parameters: %q %q", tail, st.NumParams(), st.ParamName(1), st.ParamName(2))
+	}
+	got := mustScript(t, s, "SELECT ?, :b, ?1, @c", value.NewInt(1), value.NewText("x"))
+	if got != "1|x|1|NULL\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestColumns(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, at DATETIME)")
+	st, _, err := s.Prepare(context.Background(), "SELECT id, at AS moment, id+1 FROM t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ColumnInfo{{"id", "INTEGER", "t"}, {"moment", "DATETIME", "t"}, {"id+1", "", ""}}
+	if got := st.Columns(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if !st.ReadOnly() {
+		t.Error("a query is not read-only")
+	}
+}
+
+// A plan that was made for one schema is not used for another.
+func TestPlanFollowsSchema(t *testing.T) {
+	s := openSession(t)
+	ctx := context.Background()
+	mustScript(t, s, "CREATE TABLE t(a); INSERT INTO t VALUES (1)")
+	st, _, err := s.Prepare(ctx, "SELECT * FROM t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := s.d.NewSession()
+	mustScript(t, other, "ALTER TABLE t ADD COLUMN b DEFAULT 'new'")
+	rows, err := s.Query(ctx, st, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := make([]value.Value, len(rows.Columns()))
+	if err := rows.Next(dst); err != nil || len(dst) != 2 || dst[1].Str() != "new" {
+		t.Errorf("row %v, error %v", dst, err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestContextStopsQuery(t *testing.T) {
+	s := openSession(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	st, _, err := s.Prepare(ctx, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) SELECT n FROM c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Query(ctx, st, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := make([]value.Value, 1)
+	for n := 0; ; n++ {
+		if n == 10 {
+			cancel()
+		}
+		if err = rows.Next(dst); err != nil {
+			break
+		}
+		if n > 10+2*pollInterval {
+			t.Fatal("the query goes on")
+		}
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// After Close nothing of the rows is left in the frame.
+func TestCloseDropsRows(t *testing.T) {
+	s := openSession(t)
+	ctx := context.Background()
+	mustScript(t, s, "CREATE TABLE t(a); INSERT INTO t VALUES ('secret'), ('secret2')")
+	st, _, err := s.Prepare(ctx, "SELECT a, count(*) FROM t GROUP BY a ORDER BY a DESC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Query(ctx, st, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := make([]value.Value, 2)
+	if err := rows.Next(dst); err != nil || dst[0].Str() != "secret2" {
+		t.Fatalf("row %v, error %v", dst, err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range rows.f.regs {
+		if !v.IsNull() {
+			t.Errorf("register %d still holds a value", i)
+		}
+	}
+	if rows.f.mem != 0 {
+		t.Errorf("%d B are still accounted for", rows.f.mem)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	s := openSession(t)
+	_, err := script(s, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 400) SELECT count(*) FROM (SELECT zeroblob(1000000+n) AS z FROM c ORDER BY z)")
+	var e *sqlerr.Error
+	if !errors.As(err, &e) || e.Code != sqlerr.NoMem || !strings.Contains(err.Error(), "256 MiB") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A join of as many tables as there may be ends, and one more is refused.
+func TestManyTables(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, next INT); INSERT INTO t SELECT column1, column1 % 3 + 1 FROM (VALUES (1), (2), (3))")
+	var from, where []string
+	for i := range sourcesMax {
+		from = append(from, fmt.Sprintf("t AS t%d", i))
+		if i > 0 {
+			where = append(where, fmt.Sprintf("t%d.id = t%d.next", i, i-1))
+		}
+	}
+	text := "SELECT count(*) FROM " + strings.Join(from, ", ") + " WHERE " + strings.Join(where, " AND ")
+	if got := mustScript(t, s, text); got != "3\n" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := script(s, strings.Replace(text, " WHERE ", ", t AS more WHERE ", 1)); err == nil {
+		t.Error("a join of 65 tables is accepted")
+	}
+}
+
+// Plans are what they are meant to be.
+func TestQueryPlans(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT); CREATE INDEX ta ON t(a, b); CREATE UNIQUE INDEX tb ON t(b); CREATE TABLE u(x, y)")
+	for text, want := range map[string]string{
+		"SELECT * FROM t WHERE id = 5":                         "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+		"SELECT * FROM t WHERE id > 5 AND id < 9":              "SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+		"SELECT * FROM t WHERE a = 1 AND b > 'x'":              "SEARCH t USING INDEX ta (a=? AND b>?)",
+		"SELECT * FROM t WHERE b = 'x'":                        "SEARCH t USING INDEX tb (b=?)",
+		"SELECT * FROM t WHERE a IN (1, 2)":                    "SEARCH t USING INDEX ta (a=?)",
+		"SELECT * FROM t ORDER BY id DESC":                     "SCAN t",
+		"SELECT * FROM t WHERE a = 1 ORDER BY b DESC":          "SEARCH t USING INDEX ta (a=?)",
+		"SELECT * FROM t ORDER BY a LIMIT 1":                   "SCAN t USING INDEX ta",
+		"SELECT max(a) FROM t":                                 "SCAN t USING INDEX ta",
+		"SELECT * FROM t ORDER BY a":                           "SCAN t, USE SORTER FOR ORDER BY",
+		"SELECT * FROM u, t WHERE t.id = u.x":                  "SCAN u, SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+		"SELECT * FROM u, u v WHERE u.x = v.y":                 "SCAN u, HASH JOIN, SCAN v",
+		"SELECT * FROM t WHERE a + 0 = 1":                      "SCAN t",
+		"SELECT * FROM t WHERE b = 'x' COLLATE NOCASE":         "SCAN t",
+		"SELECT * FROM u LEFT JOIN t ON t.b = CAST(x AS TEXT)": "SCAN u, SEARCH t USING INDEX tb (b=?)",
+	} {
+		var details []string
+		for line := range strings.Lines(mustScript(t, s, "EXPLAIN QUERY PLAN "+text)) {
+			parts := strings.SplitN(strings.TrimSpace(line), "|", 4)
+			details = append(details, parts[3])
+		}
+		if got := strings.Join(details, ", "); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for _, c := range []struct{ text, first, tail string }{
+		{"", "", ""},
+		{" ;; -- nothing", "", ""},
+		{"SELECT ';' ; SELECT 2", "SELECT ';' ", " SELECT 2"},
+		{"SELECT \"a;b\", [c;d], `e;f` /* ; */ -- ;\n; x", "SELECT \"a;b\", [c;d], `e;f` /* ; */ -- ;\n", " x"},
+		{"SELECT 'it''s; fine';", "SELECT 'it''s; fine'", ""},
+		{"SELECT 'open; ", "SELECT 'open; ", ""},
+	} {
+		if first, tail := split(c.text); first != c.first || tail != c.tail {
+			t.Errorf("split(%q) = %q, %q", c.text, first, tail)
+		}
+	}
+}

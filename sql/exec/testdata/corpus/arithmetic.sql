@@ -1,0 +1,17 @@
+SELECT 7/2, -7/2, 7%3, -7%3, 7/0, 7%0, 7.0/2, 7/2.0, 1e308*10;
+SELECT 9223372036854775807+1, -9223372036854775808, -9223372036854775808-1, 9223372036854775807*2;
+SELECT 5&3, 5|3, ~5, 1<<4, 256>>4, 1<<-1, 1<<64, -1>>1;
+SELECT 'a'||1, 1||2, 1.0||'', x'61'||'b';
+SELECT '3abc'+4, 'abc'+1, '1e2'+0, ''+0, ' 5 '*2;
+SELECT typeof(1+1), typeof(1+1.0), typeof('1'+1), typeof('1.5'+1), typeof(1/2), typeof(NULL+1);
+SELECT CAST('12abc' AS INTEGER), CAST('abc' AS REAL), CAST(3.9 AS INT), CAST(-3.9 AS INT), CAST(12 AS TEXT), CAST('1.0' AS NUMERIC), CAST(x'3132' AS TEXT), CAST(1e30 AS INT);
+SELECT 'abc' LIKE 'A%', 'abc' LIKE '_b_', 'abc' NOT LIKE 'b%', 'a%c' LIKE 'a\%c' ESCAPE '\', 'abc' GLOB 'a*', 'abc' GLOB 'A*', NULL LIKE 'a';
+SELECT 0x10, 1_000, .5, 1e2, x'0Aff', 'it''s', "dq";
+SELECT CASE 2 WHEN 1 THEN 'one' WHEN 2 THEN 'two' ELSE 'many' END, CASE WHEN 0 THEN 1 ELSE 2 END;
+SELECT max(1, 'a', 2.5), min(3, 2, x'00'), max(1, NULL), abs(-5), length('héllo'), upper('abc'), substr('hello', 2, 3);
+SELECT (1, 2) = (1, 2), (1, 2) < (1, 3), (1, NULL) = (2, 1), (1, NULL) = (1, 1), (2, 1) IN ((1, 2), (2, 1));
+SELECT true, false, true IS 1, 5 IS TRUE, 0 IS NOT FALSE, NULL IS TRUE;
+SELECT 'a' < 'B', 'a' < 'B' COLLATE NOCASE, 'a ' = 'a' COLLATE RTRIM, 'A' = 'a' COLLATE NOCASE;
+SELECT 1 UNION ALL SELECT 2 LIMIT 1 OFFSET 1;
+VALUES (1, 'a'), (2, 'b');
+SELECT column1, column2 FROM (VALUES (1, 'a'), (2, 'b')) WHERE column1 > 1;
