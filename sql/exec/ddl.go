@@ -78,7 +78,8 @@ func (f *frame) inner(fn func(c *compiler) (func(f *frame) error, error)) error 
 			return err
 		}
 		p := &plan{nRegs: c.nRegs, nSubs: c.nSubs, collNames: c.collNames}
-		in := p.newFrame(f.ctx, f.s, f.tx, nil)
+		in := p.newFrame()
+		in.ctx, in.s, in.tx = f.ctx, f.s, f.tx
 		defer in.clear()
 		return run(in)
 	})

@@ -246,6 +246,7 @@ func (tg *target) put(f *frame, key []byte) error {
 
 // remove deletes the row in the registers with its index records.
 func (tg *target) remove(f *frame, key []byte) error {
+	f.forgetRowID(tg.t.Root)
 	for _, ti := range tg.indexes {
 		entry, _, _, err := tg.entry(f, ti, key)
 		if err != nil {

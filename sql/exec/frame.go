@@ -40,6 +40,26 @@ type frame struct {
 	inserted  bool // lastRowID counts
 	nextRowID int64
 	nextKnown bool
+	nextOf    uint64 // the root of the table that nextRowID is of
+}
+
+// keepRowID remembers the next row id for the following statements of the
+// transaction.
+func (f *frame) keepRowID() {
+	if !f.nextKnown || f.s.tx != f.tx {
+		return
+	}
+	if f.s.rowIDs == nil {
+		f.s.rowIDs = map[uint64]int64{}
+	}
+	f.s.rowIDs[f.nextOf] = f.nextRowID
+}
+
+// forgetRowID is called when a row of a table goes away: its id may be the one
+// to give out next.
+func (f *frame) forgetRowID(root uint64) {
+	f.nextKnown = false
+	delete(f.s.rowIDs, root)
 }
 
 // bumpSequence records the greatest row id of an AUTOINCREMENT table.
@@ -58,9 +78,9 @@ type subState struct {
 	set  *valueSet
 }
 
-func (p *plan) newFrame(ctx context.Context, s *Session, tx *engine.Tx, args []value.Value) *frame {
+func (p *plan) newFrame() *frame {
 	return &frame{
-		ctx: ctx, s: s, tx: tx, args: args, plan: p,
+		plan:  p,
 		regs:  make([]value.Value, p.nRegs),
 		subs:  make([]subState, p.nSubs),
 		colls: make([]*engine.Collection, len(p.collNames)),
@@ -103,14 +123,13 @@ func (f *frame) hold(n int64) error {
 
 func (f *frame) release(n int64) { f.mem -= n }
 
-// clear drops every row that the frame holds.
+// clear drops every row that the frame holds, so that it can be used again.
 func (f *frame) clear() {
 	clear(f.regs)
-
 	clear(f.subs)
 	clear(f.colls)
 	clear(f.key[:cap(f.key)])
-	f.tx, f.args, f.mem = nil, nil, 0
+	*f = frame{plan: f.plan, regs: f.regs, subs: f.subs, colls: f.colls, key: f.key[:0]}
 }
 
 const valueSize = 32 // bytes of a value.Value, rounded up

@@ -302,22 +302,22 @@ func (ins *inserter) chooseRowID(f *frame) error {
 			return mismatch()
 		}
 		f.regs[slot] = v
-		if f.nextKnown && v.Int() >= f.nextRowID {
-			f.nextRowID, f.nextKnown = v.Int(), v.Int() < math.MaxInt64
-			f.nextRowID++
-		}
+		f.forgetRowID(ins.t.Root)
 		return nil
 	}
 	if !f.nextKnown {
-		next, err := ins.nextRowID(f)
-		if err != nil {
-			return err
+		next, ok := f.s.rowIDs[ins.t.Root]
+		if !ok || f.s.tx != f.tx {
+			var err error
+			if next, err = ins.nextRowID(f); err != nil {
+				return err
+			}
 		}
-		f.nextRowID, f.nextKnown = next, true
+		f.nextRowID, f.nextKnown, f.nextOf = next, true, ins.t.Root
 	}
 	f.regs[slot] = value.NewInt(f.nextRowID)
 	if f.nextRowID == math.MaxInt64 {
-		f.nextKnown = false
+		f.forgetRowID(ins.t.Root)
 	} else {
 		f.nextRowID++
 	}

@@ -12,6 +12,7 @@ import (
 type Rows struct {
 	f       *frame
 	plan    *plan
+	st      *Stmt
 	it      iter
 	tx      *engine.Tx // the statement's own snapshot, nil inside a transaction
 	gen     uint64
@@ -61,9 +62,10 @@ func (r *Rows) Close() error {
 	if r.closed {
 		return nil
 	}
+	tx := r.tx
 	r.finish()
-	if r.tx != nil {
-		return r.tx.Rollback()
+	if tx != nil {
+		return tx.Rollback()
 	}
 	return nil
 }
@@ -78,4 +80,7 @@ func (r *Rows) finish() {
 		r.f.returned.close(r.f)
 	}
 	r.f.clear()
+	if r.st != nil && r.st.plan == r.plan {
+		r.st.idle = r.f
+	}
 }

@@ -119,6 +119,10 @@ type Session struct {
 	gen   uint64 // counts rollbacks, which end the cursors open in a transaction
 	busy  time.Duration
 
+	version      uint64 // of the schema, inside the transaction
+	versionKnown bool
+	rowIDs       map[uint64]int64 // next row id by table root, inside the transaction
+
 	changes, totalChanges, lastInsertRowID int64
 }
 
@@ -191,7 +195,14 @@ func (s *Session) Rollback() error {
 
 func (s *Session) end() {
 	s.tx, s.saves, s.auto = nil, nil, false
+	s.forget()
+}
+
+// forget drops what was known of the transaction's state.
+func (s *Session) forget() {
 	s.gen++
+	s.versionKnown = false
+	clear(s.rowIDs)
 }
 
 // Reset undoes what is open, for a connection that goes back to its pool.
@@ -257,7 +268,7 @@ func (s *Session) rollbackTo(name string) error {
 	if err != nil {
 		return err
 	}
-	s.gen++
+	s.forget()
 	s.saves = s.saves[:i+1]
 	return s.tx.RollbackTo(s.saves[i].sp)
 }
@@ -268,6 +279,7 @@ type Stmt struct {
 	text   string
 	parsed *parse.Stmt
 	plan   *plan
+	idle   *frame // to be used again; it holds no rows
 }
 
 // Prepare compiles the first statement of text and returns what follows it. A
@@ -315,6 +327,18 @@ func (st *Stmt) ParamName(i int) string { return st.plan.params[i] }
 
 // ReadOnly reports whether the statement leaves the database as it is.
 func (st *Stmt) ReadOnly() bool { return !st.plan.write && !st.plan.control }
+
+// rows returns the state of a new run; the frame is that of an earlier run if
+// it is over.
+func (st *Stmt) rows(ctx context.Context, tx *engine.Tx, args []value.Value) *Rows {
+	f := st.idle
+	if f == nil {
+		f = st.plan.newFrame()
+	}
+	st.idle = nil
+	f.ctx, f.s, f.tx, f.args = ctx, st.s, tx, args
+	return &Rows{f: f, plan: st.plan, st: st, gen: st.s.gen}
+}
 
 // ColumnInfo describes a column of a result.
 type ColumnInfo struct {
@@ -421,16 +445,15 @@ func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []val
 	if err := ctx.Err(); err != nil {
 		return nil, sqlerr.Wrap(sqlerr.Interrupt, err, "interrupted")
 	}
-	p, err := s.d.planOf(tx, st.text, st.parsed)
+	p, err := s.planFor(st, tx)
 	if err != nil {
 		return nil, err
 	}
 	if p.write && !tx.Writable() {
 		return nil, sqlerr.New(sqlerr.ReadOnly, "attempt to write a readonly database")
 	}
-	st.plan = p
-	f := p.newFrame(ctx, s, tx, args)
-	r := &Rows{f: f, plan: p, gen: s.gen}
+	r := st.rows(ctx, tx, args)
+	f := r.f
 	if p.run != nil {
 		if err := s.runStatement(f, p); err != nil {
 			r.finish()
@@ -447,6 +470,30 @@ func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []val
 	return r, nil
 }
 
+// planFor returns the statement's plan, made anew when the schema has changed.
+// Inside a transaction the version is read once: nobody else can change it.
+func (s *Session) planFor(st *Stmt, tx *engine.Tx) (*plan, error) {
+	version := s.version
+	if tx != s.tx || !s.versionKnown {
+		v, err := schema.Version(tx)
+		if err != nil {
+			return nil, err
+		}
+		version = v
+		if tx == s.tx {
+			s.version, s.versionKnown = v, true
+		}
+	}
+	if st.plan.version == version {
+		return st.plan, nil
+	}
+	p, err := s.d.planOf(tx, st.text, st.parsed)
+	if err == nil {
+		st.plan, st.idle = p, nil
+	}
+	return p, err
+}
+
 // runStatement runs what changes something, all of it or nothing.
 func (s *Session) runStatement(f *frame, p *plan) error {
 	if !p.write {
@@ -461,9 +508,13 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	case errors.As(err, &act) && act.action == ast.ConflictRollback && s.tx != nil:
 		return errors.Join(err, s.Rollback())
 	default:
-		s.gen++
+		s.forget()
 		return errors.Join(err, f.tx.RollbackTo(sp))
 	}
+	if p.ddl {
+		s.versionKnown = false
+	}
+	f.keepRowID()
 	s.changes = f.changes
 	s.totalChanges += f.changes
 	if f.inserted {

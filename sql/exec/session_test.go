@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt/keyuri"
@@ -118,7 +119,7 @@ func TestParameters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tail != " SELECT 2" || st.NumParams() != 3 || st.ParamName(0) != "" || st.ParamName(1) != ":b" || st.ParamName(2) != "@c" {
+	if tail != " SELECT 2" || st.NumParams() != 3 || st.ParamName(0) != "?1" || st.ParamName(1) != ":b" || st.ParamName(2) != "@c" {
 		t.Errorf("tail %q, %d parameters: %q %q", tail, st.NumParams(), st.ParamName(1), st.ParamName(2))
 	}
 	got := mustScript(t, s, "SELECT ?, :b, ?1, @c", value.NewInt(1), value.NewText("x"))
@@ -170,6 +171,7 @@ func TestPlanFollowsSchema(t *testing.T) {
 func TestContextStopsQuery(t *testing.T) {
 	s := openSession(t)
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	st, _, err := s.Prepare(ctx, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) SELECT n FROM c")
 	if err != nil {
 		t.Fatal(err)
@@ -235,6 +237,35 @@ func TestMemoryLimit(t *testing.T) {
 	if !errors.As(err, &e) || e.Code != sqlerr.NoMem || !strings.Contains(err.Error(), "256 MiB") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// Sessions share plans.
+func TestConcurrentSessions(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT); CREATE INDEX ta ON t(a)")
+	mustScript(t, s, "INSERT INTO t SELECT column1, column1 % 2 FROM (VALUES (1), (2), (3), (4), (5), (6))")
+	texts := map[string]string{
+		"SELECT a, count(*), (SELECT max(id) FROM t u WHERE u.a = t.a) FROM t WHERE a < 9 GROUP BY a ORDER BY a": "0|3|6\n1|3|5\n",
+		"SELECT id FROM t WHERE a IN (SELECT 1) ORDER BY id LIMIT 2":                                             "1\n3\n",
+		"SELECT x.id FROM t x JOIN t y ON x.a = y.id WHERE x.a < 9 ORDER BY x.id":                                "1\n3\n5\n",
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			mine := s.d.NewSession()
+			for range 20 {
+				for text, want := range texts {
+					if got, err := script(mine, text); err != nil || got != want {
+						t.Errorf("%s: %q, error %v", text, got, err)
+					}
+				}
+				if _, err := script(mine, "INSERT INTO t(a) VALUES (9); DELETE FROM t WHERE a = 9"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // A join of as many tables as there may be ends, and one more is refused.

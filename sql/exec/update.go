@@ -196,6 +196,7 @@ func (tg *target) replaceRow(f *frame, key, newKey []byte) error {
 		return err
 	}
 	if !bytes.Equal(key, newKey) {
+		f.forgetRowID(tg.t.Root)
 		if err := rows.Delete(key); err != nil {
 			return err
 		}
