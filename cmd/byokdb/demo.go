@@ -35,6 +35,7 @@ var demoPolicy = engine.Policy{
 const (
 	demoPoll     = 10 * time.Millisecond // between two looks at the database
 	demoRecovery = 15 * time.Second      // more than this to recover is a failure
+	demoWipe     = 15 * time.Second      // more than this to wipe is a failure
 	demoSlack    = 250 * time.Millisecond
 	demoWidth    = 90        // columns of a wrapped sentence
 	demoMemtable = 256 << 10 // bytes; small, so that the little data goes to runs and through the cache
@@ -333,12 +334,16 @@ func (s *story) takeAwayForLong(ctx context.Context) error {
 		return err
 	}
 	limit := policy.Deadline + bound + demoSlack
-	err = poll(ctx, limit, func() bool {
-		st := s.eng.Status()
-		return st.Key.State == engine.Paused && st.LastWipe != nil && !st.LastWipe.At.Before(off)
+	err = poll(ctx, limit, func() bool { return s.eng.Status().Key.State == engine.Paused })
+	if err != nil {
+		return fmt.Errorf("not paused %v after the key was disabled: %w", limit, err)
+	}
+	err = poll(ctx, demoWipe, func() bool {
+		w := s.eng.Status().LastWipe
+		return w != nil && !w.At.Before(off)
 	})
 	if err != nil {
-		return fmt.Errorf("memory is not wiped %v after the key was disabled: %w", limit, err)
+		return fmt.Errorf("paused, and %v later memory is not wiped: %w", demoWipe, err)
 	}
 	took := time.Since(off)
 	after := s.eng.Status()
