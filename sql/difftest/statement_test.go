@@ -16,7 +16,7 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"
 
-	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/crypt/localkey"
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/exec"
 	"github.com/byokdb/byokdb/sql/value"
@@ -38,7 +38,10 @@ type both struct {
 func openBoth(t *testing.T) *both {
 	t.Helper()
 	ctx := context.Background()
-	var key crypt.Provider
+	key, err := localkey.Open(ctx, "local:"+t.TempDir()+"/dev.key")
+	if err != nil {
+		t.Fatal(err)
+	}
 	db, err := engine.Open(ctx, t.TempDir()+"/db", key, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -451,7 +454,7 @@ func TestGeneratedStatements(t *testing.T) {
 					b.change("INSERT INTO t1(a, b, c, d) VALUES " + g.row(4))
 					b.change("INSERT INTO t2(a, e, f) VALUES " + g.row(3))
 				}
-				for range 40 {
+				for range 120 {
 					q, sorted := g.query()
 					b.compare(g.finish(q), sorted)
 					if g.r.IntN(4) == 0 {

@@ -161,7 +161,7 @@ func integerLiteral(s string) value.Value {
 	s = strings.ReplaceAll(s, "_", "")
 	if len(s) > 2 && (s[1] == 'x' || s[1] == 'X') {
 		u, _ := strconv.ParseUint(s[2:], 16, 64)
-		return value.NewInt(int64(u)) //nolint:gosec // two's complement on purpose
+		return value.NewInt(int64(u))
 	}
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return value.NewInt(i)

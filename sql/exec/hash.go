@@ -15,11 +15,11 @@ func appendKey(dst []byte, v value.Value, coll value.Collation) []byte {
 	case value.Null:
 		return append(dst, 0)
 	case value.Int:
-		return binary.BigEndian.AppendUint64(append(dst, 1), uint64(v.Int())) //nolint:gosec // bits
+		return binary.BigEndian.AppendUint64(append(dst, 1), uint64(v.Int()))
 	case value.Float:
 		x := v.Float()
 		if x == math.Trunc(x) && x >= -(1<<63) && x < 1<<63 {
-			return binary.BigEndian.AppendUint64(append(dst, 1), uint64(int64(x))) //nolint:gosec // bits
+			return binary.BigEndian.AppendUint64(append(dst, 1), uint64(int64(x)))
 		}
 		return binary.BigEndian.AppendUint64(append(dst, 2), math.Float64bits(x))
 	case value.Text:

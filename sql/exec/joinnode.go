@@ -197,7 +197,7 @@ func (it *hashIter) build() error {
 		if !ok {
 			continue
 		}
-		n := int32(it.rows.n) //nolint:gosec // bounded by memoryMax
+		n := int32(it.rows.n)
 		if err := it.rows.save(it.f); err != nil {
 			return err
 		}

@@ -194,7 +194,7 @@ func (c *compiler) storedPragma(p *plan, name string, n *ast.PragmaStmt) error {
 		if err != nil {
 			return err
 		}
-		return coll.Put([]byte(name), binary.BigEndian.AppendUint64(nil, uint64(int64(int32(i))))) //nolint:gosec // 32 bits, as SQLite
+		return coll.Put([]byte(name), binary.BigEndian.AppendUint64(nil, uint64(int64(int32(i)))))
 	}
 	return nil
 }
@@ -214,7 +214,7 @@ func (f *frame) pragmaNumber(name string) (int64, error) {
 	if err != nil || len(b) != 8 {
 		return 0, err
 	}
-	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // two's complement on purpose
+	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
 func tableInfo(s *schema.Schema, arg string) [][]value.Value {

@@ -33,8 +33,9 @@ func (r *Rows) Next(dst []value.Value) error {
 	if !ok {
 		return io.EOF
 	}
-	for i, s := range r.plan.query.out {
-		dst[i] = r.f.regs[s]
+	dst = dst[:len(r.plan.query.out)]
+	for i := range dst {
+		dst[i] = r.f.regs[r.plan.query.out[i]]
 	}
 	if r.f.tx != nil {
 		// Rows were read from memory that a pause wipes: they count only if

@@ -14,7 +14,7 @@ func (c *compiler) schemaSource() *source {
 		var rows [][]value.Value
 		for _, o := range s.Objects {
 			rows = append(rows, []value.Value{
-				text(o.Type), text(o.Name), text(o.Table), integer(int64(o.Root)), optional(o.SQL), //nolint:gosec // a small counter
+				text(o.Type), text(o.Name), text(o.Table), integer(int64(o.Root)), optional(o.SQL),
 			})
 		}
 		return rows

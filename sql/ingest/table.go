@@ -55,7 +55,7 @@ func kindOfDeclared(t string) kind {
 		return kindInt
 	case has("CHAR", "CLOB", "TEXT", "BLOB"), t == "":
 		return kindText
-	case has("REAL", "FLOA", "DOUB"): //nolint:misspell // as SQLite looks for it
+	case has("REAL", "FLOA", "DOUB"):
 		return kindReal
 	default:
 		return kindNumber
