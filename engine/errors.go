@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 	"github.com/byokdb/byokdb/engine/internal/wal"
@@ -121,6 +122,9 @@ func translate(err error) error {
 		{catalog.ErrCorrupt, ErrCorrupt},
 		{wal.ErrCorrupt, ErrCorrupt},
 		{pager.ErrCorrupt, ErrCorrupt},
+		{pager.ErrNotRun, ErrCorrupt},
+		{crypt.ErrWrongKey, ErrCorrupt}, // the DEK was checked: the file is another's, or its header was edited
+		{crypt.ErrNoEpoch, ErrCorrupt},
 		{wal.ErrFailed, ErrFailed},
 	} {
 		if errors.Is(err, m.from) && !errors.Is(err, m.to) {

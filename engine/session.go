@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -259,6 +260,9 @@ func (s *session) openRun(m catalog.RunMeta) (*run, error) {
 	p, err := pager.OpenRun(pager.RunConfig{
 		FS: s.fs, Path: path, Ring: s.ring, Database: s.db.clear.Database, Cache: s.owner, Info: infoOf(m),
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: a run is missing: %w", ErrCorrupt, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open run: %w", err)
 	}

@@ -128,11 +128,12 @@ func Create(dir string, c Clear, env *crypt.Envelope, manifest, guardRecord []by
 
 func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
 	return bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:         time.Nanosecond, // one attempt: the other holder keeps it
-		NoFreelistSync:  true,            // a damaged free list would let live pages be overwritten
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: 1 << 20,
-		ReadOnly:        readOnly,
+		Timeout:        time.Nanosecond, // one attempt: the other holder keeps it
+		NoFreelistSync: true,            // a damaged free list would let live pages be overwritten
+		FreelistType:   bbolt.FreelistMapType,
+		ReadOnly:       readOnly,
+		// No InitialMmapSize: the file grows to the size of the mapping, and no
+		// transaction here is open for long enough to be in a remapping's way.
 	})
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -190,15 +191,24 @@ func (m *Manifest) unmarshal(b []byte) error {
 
 // validate checks what must hold in every manifest that was ever written.
 func (m *Manifest) validate() error {
+	if err := m.Floor.Validate(); err != nil {
+		return fmt.Errorf("manifest: %w: %w", ErrCorrupt, err)
+	}
+	runs := make(map[uint64]bool, len(m.Runs))
 	for _, r := range m.Runs {
-		if r.ID == 0 || r.ID >= m.NextRun || len(r.First) < 4 || len(r.Last) < 4 {
+		switch {
+		case r.ID == 0 || r.ID >= m.NextRun || runs[r.ID] || r.Epoch == 0 || r.Size == 0,
+			len(r.First) < 4 || len(r.Last) < 4 || bytes.Compare(r.First, r.Last) > 0:
 			return fmt.Errorf("manifest: run %d: %w", r.ID, ErrCorrupt)
 		}
+		runs[r.ID] = true
 	}
+	ids, names := make(map[uint32]bool, len(m.Collections)), make(map[string]bool, len(m.Collections))
 	for _, c := range m.Collections {
-		if c.ID == 0 || c.ID >= m.NextCollection || c.Name == "" {
+		if c.ID == 0 || c.ID >= m.NextCollection || c.Name == "" || ids[c.ID] || names[c.Name] {
 			return fmt.Errorf("manifest: collection %d: %w", c.ID, ErrCorrupt)
 		}
+		ids[c.ID], names[c.Name] = true, true
 	}
 	return nil
 }

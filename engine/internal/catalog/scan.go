@@ -151,6 +151,7 @@ func elements(p []byte, fn func(flags uint32, child uint64, key, value []byte, a
 		return faulty("page type %#x with %d elements", flags, count)
 	}
 	var last []byte
+	next := uint64(pageHeaderSize) + uint64(count)*elementSize // bbolt leaves no gaps, so that a wrong count shows
 	for i := range count {
 		off := pageHeaderSize + i*elementSize
 		e := p[off:]
@@ -163,9 +164,10 @@ func elements(p []byte, fn func(flags uint32, child uint64, key, value []byte, a
 			ksize, vsize = uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:]))
 		}
 		at := uint64(off) + pos
-		if pos < elementSize || at+ksize+vsize > uint64(len(p)) {
-			return faulty("an element lies outside of its page")
+		if at != next || at+ksize+vsize > uint64(len(p)) {
+			return faulty("an element lies outside of its place")
 		}
+		next += ksize + vsize
 		key := p[at : at+ksize]
 		if i > 0 && bytes.Compare(last, key) >= 0 {
 			return faulty("keys are not in order")

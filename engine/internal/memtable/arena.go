@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/byokdb/byokdb/internal/offheap"
@@ -54,6 +55,7 @@ type arena struct {
 	free   []byte // what is left of the last chunk
 	used   int64  // bytes of entries
 	probes sync.Pool
+	wiped  atomic.Bool // until reset: what views say means nothing
 }
 
 // add copies an entry into the arena.
@@ -91,6 +93,7 @@ func (a *arena) grow(n int) error {
 
 // reset wipes all memory and keeps the first chunk.
 func (a *arena) reset() {
+	a.wiped.Store(false)
 	if len(a.chunks) == 0 {
 		return
 	}
@@ -107,6 +110,7 @@ func (a *arena) reset() {
 }
 
 func (a *arena) wipe() {
+	a.wiped.Store(true)
 	for _, c := range a.chunks {
 		offheap.Discard(c)
 	}

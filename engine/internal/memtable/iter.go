@@ -70,6 +70,9 @@ func (it *Iter) step(back bool) bool {
 		}
 		it.i--
 	}
+	if it.view.arena.wiped.Load() { // keys read as equal now: a walk by them need not end
+		return it.end()
+	}
 	pivot := it.batch[it.i]
 	size := min(2*it.size, batchMax)
 	if it.back != back {
@@ -83,6 +86,12 @@ func (it *Iter) step(back bool) bool {
 		it.view.tree.AscendGreaterOrEqual(pivot, it.after(pivot))
 	}
 	return it.Valid()
+}
+
+// end drops the batch: Valid is false from here on.
+func (it *Iter) end() bool {
+	it.batch, it.i = it.batch[:0], 0
+	return false
 }
 
 func (it *Iter) begin(back bool) {
@@ -119,11 +128,17 @@ func (it *Iter) Key() []byte { return it.batch[it.i].entry.key() }
 func (it *Iter) Kind() Kind { return it.batch[it.i].entry.kind() }
 
 // Value returns the current value. The error is always nil: it is there for
-// the other sources of a merge.
+// the other sources of a merge; see Err.
 func (it *Iter) Value() ([]byte, error) { return it.batch[it.i].entry.value(), nil }
 
-// Err returns nil: reading memory does not fail.
-func (it *Iter) Err() error { return nil }
+// Err returns ErrWiped once the table was wiped: what the iterator gave since
+// then are zeros.
+func (it *Iter) Err() error {
+	if it.view.arena.wiped.Load() {
+		return ErrWiped
+	}
+	return nil
+}
 
 // Close drops the iterator's items.
 func (it *Iter) Close() error {

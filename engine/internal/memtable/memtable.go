@@ -10,6 +10,7 @@ package memtable
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 
 	"github.com/google/btree"
 )
@@ -18,11 +19,13 @@ import (
 // files.
 type Kind uint8
 
-// What an entry can say.
 const (
 	Put       Kind = 1 // the key has this value
 	Tombstone Kind = 2 // the key was deleted
 )
+
+// ErrWiped means that a table was wiped below an iterator.
+var ErrWiped = errors.New("memtable was wiped")
 
 // item is one entry. It holds no pointer: the garbage collector skips the nodes.
 type item struct {
@@ -112,7 +115,7 @@ func (t *Table) Reset() {
 }
 
 // Wipe zeroes every key and value in place and drops the tree. Memory stays
-// mapped: a stale reader sees zeros.
+// mapped: a stale reader sees zeros, a stale iterator ends with ErrWiped.
 func (t *Table) Wipe() {
 	t.tree = btree.NewG(degree, less)
 	t.arena.wipe()

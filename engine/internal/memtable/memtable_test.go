@@ -3,6 +3,7 @@ package memtable
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,10 +14,10 @@ func key(collection uint32, user string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, collection), user...)
 }
 
-func newTable(tb testing.TB) *Table {
-	tb.Helper()
+func newTable(t testing.TB) *Table {
+	t.Helper()
 	m := New()
-	tb.Cleanup(m.Free)
+	t.Cleanup(m.Free)
 	return m
 }
 
@@ -186,6 +187,39 @@ func TestWipeLeavesZeros(t *testing.T) {
 	}
 }
 
+// TestWipeEndsIterators walks keys that share their first bytes, which all read
+// as equal once they are wiped.
+func TestWipeEndsIterators(t *testing.T) {
+	for _, forward := range []bool{true, false} {
+		tab := New()
+		const n = 1000
+		for i := range n {
+			if err := tab.Set(fmt.Appendf(nil, "\x00\x00\x00\x01customer-%06d", i), Put, []byte("v")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		it := tab.Snapshot().NewIter()
+		step, ok := it.Next, it.First()
+		if !forward {
+			step, ok = it.Prev, it.Last()
+		}
+		if !ok || it.Err() != nil {
+			t.Fatalf("before the wipe: %v %v", ok, it.Err())
+		}
+		tab.Wipe()
+		steps := 0
+		for step() {
+			if steps++; steps > n {
+				t.Fatalf("forward %v: the iteration does not end", forward)
+			}
+		}
+		if !errors.Is(it.Err(), ErrWiped) || it.Valid() {
+			t.Errorf("forward %v: valid %v, %v", forward, it.Valid(), it.Err())
+		}
+		tab.Free()
+	}
+}
+
 func BenchmarkSet(b *testing.B) {
 	m := newTable(b)
 	k, v := make([]byte, 20), make([]byte, 100)
@@ -225,9 +259,11 @@ func BenchmarkIterate(b *testing.B) {
 		}
 	}
 	it := m.Snapshot().NewIter()
+	ok := it.First()
 	for b.Loop() {
-		if !it.Next() {
-			it.First()
+		if !ok {
+			ok = it.First()
 		}
+		ok = it.Next()
 	}
 }
