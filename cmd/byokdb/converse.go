@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -43,25 +45,37 @@ func (t *tty) Write(p []byte) (int, error) { return t.out.Write(p) }
 func (s *shell) converse(ctx context.Context, in, out *os.File) error {
 	fmt.Fprintf(s.errOut, "byokdb %s, key %s\n.help for help, .quit to leave\n",
 		version(), keyLabel(s.d.key.KeyID(), s.d.key.Development()))
+	// Ctrl-C ends a statement, not the shell: only SIGTERM does.
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM)
+	defer stop()
 	t := &tty{in: in, out: out}
-	editor := term.NewTerminal(t, promptNew)
 	names := s.completions(ctx)
-	editor.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
-		if key != '\t' {
-			return "", 0, false
+	newEditor := func() *term.Terminal {
+		e := term.NewTerminal(t, promptNew)
+		e.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
+			if key != '\t' {
+				return "", 0, false
+			}
+			return complete(names, line, pos)
 		}
-		return complete(names, line, pos)
+		return e
 	}
+	editor := newEditor()
 	for {
 		prompt := promptNew
 		if s.split.open() {
 			prompt = promptMore
 		}
 		editor.SetPrompt(prompt)
-		line, err := readEdited(editor, t)
+		line, err := readEdited(ctx, editor, t)
 		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case errors.Is(err, io.EOF) && t.last == interruptByte:
 			s.split.rest()
+			history := editor.History
+			editor = newEditor() // the old one would return the same Ctrl-C for ever
+			editor.History = history
 			continue
 		case errors.Is(err, io.EOF):
 			return nil
@@ -69,10 +83,7 @@ func (s *shell) converse(ctx context.Context, in, out *os.File) error {
 			return fmt.Errorf("read line: %w", err)
 		}
 		if err := s.line(ctx, line+"\n"); err != nil {
-			return nil //nolint:nilerr // errQuit is how a shell ends
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return nil // errQuit is how a shell ends
 		}
 		if !s.split.open() {
 			names = s.completions(ctx)
@@ -80,8 +91,9 @@ func (s *shell) converse(ctx context.Context, in, out *os.File) error {
 	}
 }
 
-// readEdited reads one line with the terminal in raw mode.
-func readEdited(editor *term.Terminal, t *tty) (line string, err error) {
+// readEdited reads one line with the terminal in raw mode. When ctx ends
+// first, the goroutine that reads stays until the process ends.
+func readEdited(ctx context.Context, editor *term.Terminal, t *tty) (line string, err error) {
 	fd := int(t.in.Fd())
 	state, err := term.MakeRaw(fd)
 	if err != nil {
@@ -98,7 +110,17 @@ func readEdited(editor *term.Terminal, t *tty) (line string, err error) {
 			return "", err
 		}
 	}
-	return editor.ReadLine()
+	read := make(chan inputLine, 1)
+	go func() {
+		text, err := editor.ReadLine()
+		read <- inputLine{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	case l := <-read:
+		return l.text, l.err
+	}
 }
 
 // keywords are completed beside the names of the schema.
