@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,7 +131,7 @@ func (db *DB) saveRecord(record guard.Record) error {
 	if err != nil {
 		return err
 	}
-	return db.cat.PutGuard(b, nil)
+	return db.cat.PutGuard(b)
 }
 
 // guardConfig connects the guard with the database.
@@ -150,8 +151,12 @@ func (db *DB) probe(ctx context.Context) (crypt.Receipt, error) {
 	return receipt, err
 }
 
-// onEvent tells the program, and wakes the workers that wait for the key.
+// onEvent writes the journal, tells the program, and wakes the workers that
+// wait for the key.
 func (db *DB) onEvent(e Event) {
+	if err := db.appendJournal(e); err != nil {
+		db.log.Error("append to the journal", "err", err)
+	}
 	if e.To == guard.Active {
 		db.txMu.Lock()
 		if s := db.session; s != nil {
@@ -163,6 +168,31 @@ func (db *DB) onEvent(e Event) {
 	if db.opts.OnEvent != nil {
 		db.opts.OnEvent(e)
 	}
+}
+
+// appendJournal adds a transition to the hash-chained journal in the catalog.
+func (db *DB) appendJournal(e Event) error {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return db.cat.AppendJournal(b)
+}
+
+// Journal returns every transition of the key that was recorded, oldest first,
+// to lay beside the KMS's own log. A chain that does not hold is ErrCorrupt.
+func (db *DB) Journal() ([]Event, error) {
+	entries, err := db.cat.Journal()
+	if err != nil {
+		return nil, translate(err)
+	}
+	out := make([]Event, len(entries))
+	for i, e := range entries {
+		if err := json.Unmarshal(e.Data, &out[i]); err != nil {
+			return nil, fmt.Errorf("%w: journal entry %d: %w", ErrCorrupt, e.Sequence, err)
+		}
+	}
+	return out, nil
 }
 
 // noteMaterial rewraps the envelope when the KMS reports that the KEK has new

@@ -133,6 +133,10 @@ func TestDeadlineWipesAndComesBack(t *testing.T) {
 		if _, err := c.Get([]byte("k")); err == nil {
 			t.Error("a transaction from before the wipe reads again")
 		}
+		journal, err := db.Journal()
+		if err != nil || len(journal) != len(events) || journal[0].To != Suspended || journal[0].RequestID == "" {
+			t.Errorf("journal: %+v, %v; events %+v", journal, err, events)
+		}
 		var states []State
 		for _, e := range events {
 			if len(states) == 0 || states[len(states)-1] != e.To {

@@ -361,17 +361,14 @@ func (c *Catalog) PutEnvelope(env *crypt.Envelope) error {
 	return c.update(func(tx *bbolt.Tx) error { return putEnvelope(tx, env) })
 }
 
-// PutGuard stores the guard's record, durably, and appends entry to the journal
-// unless it is nil.
-func (c *Catalog) PutGuard(recordBytes, entry []byte) error {
-	return c.update(func(tx *bbolt.Tx) error {
-		if entry != nil {
-			if err := appendJournal(tx, entry); err != nil {
-				return err
-			}
-		}
-		return put(tx, bucketMain, keyGuard, recordBytes)
-	})
+// PutGuard stores the guard's record, durably.
+func (c *Catalog) PutGuard(recordBytes []byte) error {
+	return c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyGuard, recordBytes) })
+}
+
+// AppendJournal adds an entry to the journal, durably.
+func (c *Catalog) AppendJournal(data []byte) error {
+	return c.update(func(tx *bbolt.Tx) error { return appendJournal(tx, data) })
 }
 
 // Journal returns the entries, oldest first.

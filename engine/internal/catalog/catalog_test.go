@@ -59,11 +59,12 @@ func newCatalog(tb testing.TB) (dir string) {
 	mustDo(tb, Create(dir, testClear(), testEnvelope(tb, 1), []byte("first manifest"), []byte("first record")))
 	c := mustOpen(tb, dir)
 	for i := range 40 {
-		mustDo(tb, c.PutGuard(fmt.Appendf(nil, "record %d", i), fmt.Appendf(nil, "entry %d %s", i, strings.Repeat("e", 100))))
+		mustDo(tb, c.PutGuard(fmt.Appendf(nil, "record %d", i)))
+		mustDo(tb, c.AppendJournal(fmt.Appendf(nil, "entry %d %s", i, strings.Repeat("e", 100))))
 	}
 	mustDo(tb, c.PutManifest(testManifest))
 	mustDo(tb, c.PutEnvelope(testEnvelope(tb, 2)))
-	mustDo(tb, c.PutGuard([]byte("record"), nil))
+	mustDo(tb, c.PutGuard([]byte("record")))
 	mustDo(tb, c.Close())
 	return dir
 }
@@ -255,7 +256,8 @@ func TestFlipEveryByte(t *testing.T) {
 		if err != nil {
 			t.Fatalf("flip at %d: %v", at, err)
 		}
-		mustDo(t, c.PutGuard([]byte("again"), []byte("more")))
+		mustDo(t, c.PutGuard([]byte("again")))
+		mustDo(t, c.AppendJournal([]byte("more")))
 		mustDo(t, c.Close())
 		if after, err := Read(dir); err != nil || string(after.Guard) != "again" || len(after.Journal) != len(want.Journal)+1 {
 			t.Fatalf("flip at %d, after a write: %v", at, err)
