@@ -134,7 +134,7 @@ func TestDeadlineWipesAndComesBack(t *testing.T) {
 			t.Error("a transaction from before the wipe reads again")
 		}
 		journal, err := db.Journal()
-		if err != nil || len(journal) != len(events) || journal[0].To != Suspended || journal[0].RequestID == "" {
+		if err != nil || len(journal) != len(events) || journal[0].To != Suspended || journal[1].RequestID != "req-1" {
 			t.Errorf("journal: %+v, %v; events %+v", journal, err, events)
 		}
 		var states []State
