@@ -4,10 +4,10 @@ import (
 	"context"
 	stdsql "database/sql"
 	"database/sql/driver"
-	"fmt"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/exec"
+	"github.com/byokdb/byokdb/sql/parse"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -42,17 +42,19 @@ func (c *conn) ResetSession(context.Context) error {
 	return nil
 }
 
-// IsValid reports that a connection goes back to the pool: none can break.
-func (c *conn) IsValid() bool { return true }
+// IsValid reports whether the connection may go back to its pool. One with a
+// transaction that a text began, and did not end, may not: it would keep the
+// writer from all others while it lies there.
+func (c *conn) IsValid() bool { return !c.s.InTx() }
 
 // Ping returns whether the database serves at present: nil, a *engine.KeyError,
 // engine.ErrClosed.
 func (c *conn) Ping(ctx context.Context) error {
 	tx, err := c.eng.BeginContext(ctx, false)
 	if err != nil {
-		return err
+		return numbered(err)
 	}
-	return tx.Rollback()
+	return numbered(tx.Rollback())
 }
 
 // CheckNamedValue converts an argument to a value that the executor knows.
@@ -76,18 +78,18 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 	switch level := stdsql.IsolationLevel(o.Isolation); level {
 	case stdsql.LevelDefault, stdsql.LevelSerializable, stdsql.LevelSnapshot:
 	default:
-		return nil, fmt.Errorf("byokdb: isolation level %v is not offered; every transaction is serializable", level)
+		return nil, sqlerr.New(sqlerr.Misuse, "isolation level %v is not offered; every transaction is serializable", level)
 	}
 	if err := c.s.Begin(ctx, o.ReadOnly); err != nil {
-		return nil, err
+		return nil, numbered(err)
 	}
 	return transaction{c.s}, nil
 }
 
 type transaction struct{ s *exec.Session }
 
-func (t transaction) Commit() error   { return t.s.Commit(context.Background()) }
-func (t transaction) Rollback() error { return t.s.Rollback() }
+func (t transaction) Commit() error   { return numbered(t.s.Commit(context.Background())) }
+func (t transaction) Rollback() error { return numbered(t.s.Rollback()) }
 
 // Prepare is PrepareContext without a context.
 func (c *conn) Prepare(query string) (driver.Stmt, error) {
@@ -98,16 +100,12 @@ func (c *conn) Prepare(query string) (driver.Stmt, error) {
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	st, tail, err := c.s.Prepare(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, numbered(err)
 	}
 	if st == nil {
 		return nil, sqlerr.New(sqlerr.Misuse, "there is no statement in the text")
 	}
-	more, _, err := c.s.Prepare(ctx, tail)
-	if err != nil {
-		return nil, err
-	}
-	if more != nil {
+	if !exec.Blank(tail) {
 		return nil, sqlerr.New(sqlerr.Misuse, "a prepared statement is one statement; the text has more")
 	}
 	return &stmt{c: c, st: st}, nil
@@ -122,7 +120,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, numbered(err)
 	}
 	return result(last), nil
 }
@@ -143,78 +141,61 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, numbered(err)
 	}
 	return out, nil
 }
 
-// each prepares the statements of a text one after the other, since each may
-// depend on the one before it, and hands every one its arguments.
+// each hands fn every statement of a text with its arguments. A text of
+// several is parsed, and its arguments are counted, before the first is
+// executed; they are compiled one after the other, since each may depend on
+// the one before it.
 func (c *conn) each(ctx context.Context, text string, args []driver.NamedValue, fn func(st *exec.Stmt, vals []value.Value, last bool) error) error {
-	for rest := args; ; {
-		st, tail, err := c.s.Prepare(ctx, text)
-		if err != nil || st == nil {
-			return err
-		}
-		last := exec.Blank(tail)
-		vals, n, err := bind(st, rest, args)
-		if err == nil && last && n < len(rest) && !named(rest) {
-			err = sqlerr.New(sqlerr.Range, "the statement takes %d arguments, %d are given", n, len(rest))
+	a := newArguments(args)
+	st, tail, err := c.s.Prepare(ctx, text)
+	if err != nil {
+		return err
+	}
+	if st == nil {
+		return a.finish()
+	}
+	if exec.Blank(tail) {
+		vals, err := a.bind(st)
+		if err == nil {
+			err = a.finish()
 		}
 		if err != nil {
 			return err
 		}
-		if err := fn(st, vals, last); err != nil || last {
-			return err
-		}
-		st.Close()
-		rest, text = rest[n:], tail
+		return fn(st, vals, true)
 	}
+	st.Close()
+	list, err := parse.Statements(text)
+	if err != nil {
+		return err
+	}
+	if err := a.check(list); err != nil {
+		return err
+	}
+	for i, p := range list {
+		if err := c.one(ctx, p.Text, &a, i == len(list)-1, fn); err != nil {
+			return moved(err, p.Pos)
+		}
+	}
+	return nil
 }
 
-func named(args []driver.NamedValue) bool {
-	for _, a := range args {
-		if a.Name != "" {
-			return true
-		}
+func (c *conn) one(ctx context.Context, text string, a *arguments, last bool, fn func(st *exec.Stmt, vals []value.Value, last bool) error) error {
+	st, _, err := c.s.Prepare(ctx, text)
+	if err != nil || st == nil {
+		return err
 	}
-	return false
-}
-
-// bind returns the values of a statement's parameters and how many of rest it
-// takes. :a, @a and $a take the argument of their name among all, if there is
-// one; every parameter else takes the next in order.
-func bind(st *exec.Stmt, rest, all []driver.NamedValue) (vals []value.Value, n int, err error) {
-	if st.NumParams() == 0 {
-		return nil, 0, nil
+	defer st.Close()
+	vals, err := a.bind(st)
+	if err != nil {
+		return err
 	}
-	vals = make([]value.Value, st.NumParams())
-	for i := range vals {
-		arg, ok := findNamed(st.ParamName(i), all)
-		if !ok {
-			if n >= len(rest) {
-				return nil, 0, sqlerr.New(sqlerr.Range, "the statement takes %d arguments, %d are given", len(vals), len(rest))
-			}
-			arg = rest[n]
-			n++
-		}
-		if vals[i], err = value.FromGo(arg.Value); err != nil {
-			return nil, 0, err
-		}
-	}
-	return vals, n, nil
-}
-
-func findNamed(name string, args []driver.NamedValue) (driver.NamedValue, bool) {
-	if len(name) < 2 || name[0] == '?' {
-		return driver.NamedValue{}, false
-	}
-	for _, a := range args {
-		if a.Name == name[1:] {
-			return a, true
-		}
-	}
-	return driver.NamedValue{}, false
+	return fn(st, vals, last)
 }
 
 func (c *conn) query(ctx context.Context, st *exec.Stmt, vals []value.Value) (driver.Rows, error) {
@@ -274,24 +255,37 @@ func ordinals(args []driver.Value) []driver.NamedValue {
 
 // ExecContext runs the statement to its end.
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	vals, _, err := bind(s.st, args, args)
+	vals, err := s.bind(args)
 	if err != nil {
 		return nil, err
 	}
 	r, err := s.c.s.Exec(ctx, s.st, vals)
 	if err != nil {
-		return nil, err
+		return nil, numbered(err)
 	}
 	return result(r), nil
 }
 
 // QueryContext runs the statement and returns its rows.
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	vals, _, err := bind(s.st, args, args)
+	vals, err := s.bind(args)
 	if err != nil {
 		return nil, err
 	}
-	return s.c.query(ctx, s.st, vals)
+	r, err := s.c.query(ctx, s.st, vals)
+	if err != nil {
+		return nil, numbered(err)
+	}
+	return r, nil
+}
+
+func (s *stmt) bind(args []driver.NamedValue) ([]value.Value, error) {
+	a := newArguments(args)
+	vals, err := a.bind(s.st)
+	if err != nil {
+		return nil, err
+	}
+	return vals, a.finish()
 }
 
 type result exec.Result

@@ -17,10 +17,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
 
-	"github.com/byokdb/byokdb/crypt"
-	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/exec"
 )
@@ -32,19 +29,9 @@ func init() { //nolint:gochecknoinits // how database/sql learns of drivers
 	stdsql.Register(DriverName, &Driver{})
 }
 
-// Driver opens databases by data source name. Its zero value is ready.
-type Driver struct {
-	mu   sync.Mutex
-	open map[string]*shared // by absolute directory
-}
-
-// shared is an engine that several connections of this process use.
-type shared struct {
-	key  crypt.Provider
-	eng  *engine.DB
-	db   *exec.Database
-	refs int
-}
+// Driver opens databases by data source name. All sql.DB of one Driver that
+// name the same directory share one engine. Its zero value is ready.
+type Driver struct{ engines registry }
 
 // Open is for callers that know no connector; database/sql does.
 func (d *Driver) Open(dsn string) (driver.Conn, error) {
@@ -68,7 +55,7 @@ func (d *Driver) OpenConnector(dsn string) (driver.Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("byokdb: %w", err)
 	}
-	c := &dsnConnector{d: d, dir: dir}
+	c := &dsnConnector{d: d, dir: dir, turn: newTurn()}
 	params, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, errors.New("byokdb: the parameters of the data source name do not parse; escape & and ; in the key's URI")
@@ -85,71 +72,30 @@ func (d *Driver) OpenConnector(dsn string) (driver.Connector, error) {
 	return c, nil
 }
 
-// acquire opens a directory's engine, or shares the open one.
-func (d *Driver) acquire(ctx context.Context, dir, keyURI string) (*shared, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if s := d.open[dir]; s != nil {
-		s.refs++
-		return s, nil
-	}
-	if keyURI == "" {
-		info, err := engine.Stat(dir)
-		if err != nil {
-			return nil, fmt.Errorf("byokdb: no key in the data source name: %w", err)
-		}
-		keyURI = info.KeyURI
-	}
-	key, err := keyuri.Open(ctx, keyURI)
-	if err != nil {
-		return nil, fmt.Errorf("byokdb: open key: %w", err)
-	}
-	eng, err := engine.Open(ctx, dir, key, nil)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("byokdb: %w", err), key.Close())
-	}
-	s := &shared{key: key, eng: eng, db: exec.NewDatabase(eng), refs: 1}
-	if d.open == nil {
-		d.open = make(map[string]*shared)
-	}
-	d.open[dir] = s
-	return s, nil
-}
-
-// release closes an engine after its last user.
-func (d *Driver) release(dir string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.open[dir]
-	if s.refs--; s.refs > 0 {
-		return nil
-	}
-	delete(d.open, dir)
-	return errors.Join(s.eng.Close(), s.key.Close())
-}
-
 // dsnConnector opens the engine with its first connection and closes it when
 // the sql.DB is closed.
 type dsnConnector struct {
 	d           *Driver
 	dir, keyURI string
 
-	mu     sync.Mutex
+	turn   turn // of who opens or closes
 	s      *shared
 	closed bool
 }
 
-// Connect returns a new connection.
+// Connect returns a new connection. The first one waits for the KMS.
 func (c *dsnConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.turn.take(ctx); err != nil {
+		return nil, numbered(err)
+	}
+	defer c.turn.give()
 	switch {
 	case c.closed:
-		return nil, engine.ErrClosed
+		return nil, numbered(engine.ErrClosed)
 	case c.s == nil:
-		s, err := c.d.acquire(ctx, c.dir, c.keyURI)
+		s, err := c.d.engines.acquire(ctx, c.dir, c.keyURI)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("byokdb: %w", numbered(err))
 		}
 		c.s = s
 	}
@@ -161,13 +107,15 @@ func (c *dsnConnector) Driver() driver.Driver { return c.d }
 
 // Close is called by sql.DB.Close.
 func (c *dsnConnector) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed = true; c.s == nil {
+	_ = c.turn.take(context.Background()) // without an end there is no error
+	defer c.turn.give()
+	c.closed = true
+	if c.s == nil {
 		return nil
 	}
+	s := c.s
 	c.s = nil
-	return c.d.release(c.dir)
+	return numbered(c.d.engines.release(s))
 }
 
 // Connector connects a sql.DB with an engine that the program has open.

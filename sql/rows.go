@@ -1,6 +1,7 @@
 package sql
 
 import (
+	stdsql "database/sql"
 	"database/sql/driver"
 	"io"
 	"reflect"
@@ -67,13 +68,13 @@ func (r *rows) Columns() []string {
 // Close ends the query.
 func (r *rows) Close() error {
 	clear(r.buf)
-	return r.r.Close()
+	return numbered(r.r.Close())
 }
 
 // Next converts the next row.
 func (r *rows) Next(dest []driver.Value) error {
 	if err := r.r.Next(r.buf); err != nil {
-		return err
+		return numbered(err)
 	}
 	for i, v := range r.buf {
 		switch r.kind[i] {
@@ -133,22 +134,24 @@ func (r *rows) ColumnTypeDatabaseTypeName(i int) string { return strings.ToUpper
 // know what a join made of it.
 func (r *rows) ColumnTypeNullable(int) (nullable, ok bool) { return true, true }
 
-// ColumnTypeScanType returns a type that takes any value of the column.
+// ColumnTypeScanType returns a type that takes NULL and what the declared type
+// promises; any for a column that promises nothing. A column that is not of a
+// STRICT table may hold other values.
 func (r *rows) ColumnTypeScanType(i int) reflect.Type {
 	switch r.kind[i] {
 	case instant:
-		return reflect.TypeFor[time.Time]()
+		return reflect.TypeFor[stdsql.NullTime]()
 	case boolean:
-		return reflect.TypeFor[bool]()
+		return reflect.TypeFor[stdsql.NullBool]()
 	default:
 	}
 	switch value.AffinityOf(r.cols[i].DeclType) {
 	case value.AffinityInteger:
-		return reflect.TypeFor[int64]()
+		return reflect.TypeFor[stdsql.NullInt64]()
 	case value.AffinityReal:
-		return reflect.TypeFor[float64]()
+		return reflect.TypeFor[stdsql.NullFloat64]()
 	case value.AffinityText:
-		return reflect.TypeFor[string]()
+		return reflect.TypeFor[stdsql.NullString]()
 	default:
 		return reflect.TypeFor[any]()
 	}
