@@ -425,6 +425,12 @@ var tables = []string{
 	"CREATE TABLE t2(id INTEGER PRIMARY KEY, a NUMERIC, e TEXT COLLATE NOCASE, f BLOB)",
 }
 
+// uniqueTables make most changes meet a row in their way.
+var uniqueTables = []string{
+	"CREATE TABLE t1(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT, c REAL NOT NULL DEFAULT 4, d, UNIQUE(b, d))",
+	"CREATE TABLE t2(id INTEGER PRIMARY KEY, a NUMERIC CHECK (a <> 3), e TEXT COLLATE NOCASE UNIQUE, f BLOB)",
+}
+
 var indexes = []string{
 	"CREATE INDEX t1a ON t1(a)", "CREATE INDEX t1bc ON t1(b, c DESC)", "CREATE INDEX t1d ON t1(d)", "CREATE INDEX t1c ON t1(c)",
 	"CREATE INDEX t2a ON t2(a DESC)", "CREATE INDEX t2e ON t2(e)", "CREATE INDEX t2f ON t2(f, a)",
@@ -436,19 +442,14 @@ func TestGeneratedStatements(t *testing.T) {
 		s = rand.Uint64()
 	}
 	t.Logf("seed %d", s)
-	for _, indexed := range []bool{false, true} {
-		t.Run(fmt.Sprintf("indexes=%v", indexed), func(t *testing.T) {
+	for name, ddl := range map[string][]string{"plain": tables, "indexes": append(slices.Clone(tables), indexes...), "unique": uniqueTables} {
+		t.Run(name, func(t *testing.T) {
 			g := &gen{r: rand.New(rand.NewPCG(s, 1))}
 			nFailed := 0
-			for n := 0; n < *statements/2; {
+			for n := 0; n < *statements/3; {
 				b := openBoth(t)
-				for _, q := range tables {
+				for _, q := range ddl {
 					b.change(q)
-				}
-				if indexed {
-					for _, q := range indexes {
-						b.change(q)
-					}
 				}
 				for range 6 {
 					b.change("INSERT INTO t1(a, b, c, d) VALUES " + g.row(4))

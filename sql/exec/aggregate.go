@@ -239,15 +239,16 @@ func (it *aggregateIter) step(g *group) (decided bool, err error) {
 				continue
 			}
 		}
-		args := make([]value.Value, len(call.args))
-		for j, a := range call.args {
+		base := len(it.f.stack)
+		for _, a := range call.args {
 			v, err := a.eval(it.f)
 			if err != nil {
 				return false, err
 			}
-			args[j] = v
+			it.f.stack = append(it.f.stack, v)
 		}
-		took, err := it.feed(g, i, args)
+		took, err := it.feed(g, i, it.f.stack[base:])
+		it.f.stack = it.f.stack[:base]
 		if err != nil {
 			return false, err
 		}
@@ -288,6 +289,7 @@ func (it *aggregateIter) feed(g *group, i int, args []value.Value) (bool, error)
 	if g.rows[i] == nil {
 		g.rows[i] = &ordered{}
 	}
+	args = slices.Clone(args)
 	for k := range call.order {
 		v, err := call.order[k].x.eval(it.f)
 		if err != nil {

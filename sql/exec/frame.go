@@ -31,7 +31,8 @@ type frame struct {
 	plan  *plan
 	mem   int64
 	ticks int
-	key   []byte // scratch for keys
+	key   []byte        // scratch for keys
+	stack []value.Value // arguments of function calls
 
 	returned  *buffer // rows of RETURNING
 	fn        *fn.Context
@@ -129,7 +130,8 @@ func (f *frame) clear() {
 	clear(f.subs)
 	clear(f.colls)
 	clear(f.key[:cap(f.key)])
-	*f = frame{plan: f.plan, regs: f.regs, subs: f.subs, colls: f.colls, key: f.key[:0]}
+	clear(f.stack[:cap(f.stack)])
+	*f = frame{plan: f.plan, regs: f.regs, subs: f.subs, colls: f.colls, key: f.key[:0], stack: f.stack[:0]}
 }
 
 const valueSize = 32 // bytes of a value.Value, rounded up

@@ -36,18 +36,18 @@ func scalarCall(name string, args []*expr) (*expr, error) {
 	}
 	coll := collationOfAll(args)
 	e := computed(func(f *frame) (value.Value, error) {
-		var few [4]value.Value
-		vals := few[:0]
+		base := len(f.stack)
+		defer func() { f.stack = f.stack[:base] }()
 		for _, a := range args {
 			v, err := a.eval(f)
 			if err != nil {
 				return v, err
 			}
-			vals = append(vals, v)
+			f.stack = append(f.stack, v)
 		}
 		c := f.functionContext()
 		c.Collation = coll
-		v, err := s.Call(c, vals)
+		v, err := s.Call(c, f.stack[base:])
 		if err != nil {
 			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
 		}

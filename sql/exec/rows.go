@@ -33,9 +33,12 @@ func (r *Rows) Next(dst []value.Value) error {
 	if !ok {
 		return io.EOF
 	}
-	dst = dst[:len(r.plan.query.out)]
+	out := r.plan.query.out
+	if len(dst) != len(out) {
+		return sqlerr.New(sqlerr.Misuse, "a row of %d columns was asked for, the result has %d", len(dst), len(out))
+	}
 	for i := range dst {
-		dst[i] = r.f.regs[r.plan.query.out[i]]
+		dst[i] = r.f.regs[out[i]]
 	}
 	if r.f.tx != nil {
 		// Rows were read from memory that a pause wipes: they count only if
