@@ -127,6 +127,9 @@ func show(v any, blob bool) string {
 	case int64:
 		return "i" + strconv.FormatInt(v, 10)
 	case float64:
+		if v == 0 {
+			v = 0 // -0.0 equals 0.0
+		}
 		return "r" + strconv.FormatFloat(v, 'g', 12, 64)
 	case string:
 		return strconv.Quote(v)

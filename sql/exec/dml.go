@@ -19,6 +19,8 @@ type target struct {
 	indexes []*targetIndex
 	checks  []*check
 	layout  *rowLayout // all columns
+	// defaults are by column, nil for NULL.
+	defaults []*expr
 	// conflict is what the statement says for all constraints (INSERT OR …).
 	conflict ast.ConflictAction
 }
@@ -60,6 +62,16 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 	}
 	sc.sources = append(sc.sources, src)
 	tg := &target{t: t, src: src, rows: c.collection(schema.TableCollection(t.Root)), layout: c.layout(src)}
+	tg.defaults = make([]*expr, len(t.Columns))
+	for i := range t.Columns {
+		if e := t.Columns[i].Default; e != nil {
+			x, err := c.expr(&scope{}, e)
+			if err != nil {
+				return nil, err
+			}
+			tg.defaults[i] = x
+		}
+	}
 	own := &scope{sources: []*source{src}}
 	for _, ix := range t.Indexes {
 		ti := &targetIndex{ix: ix, coll: c.collection(schema.IndexCollection(ix.Root)), key: indexKey(ix)}
@@ -141,7 +153,7 @@ func (tg *target) affinities(f *frame) error {
 }
 
 // notNull tests NOT NULL columns; a default replaces NULL under OR REPLACE.
-func (tg *target) notNull(f *frame, defaults []*expr) error {
+func (tg *target) notNull(f *frame) error {
 	for i := range tg.t.Columns {
 		col := &tg.t.Columns[i]
 		slot := tg.src.slots[i]
@@ -149,8 +161,8 @@ func (tg *target) notNull(f *frame, defaults []*expr) error {
 			continue
 		}
 		action := tg.action(col.NotNullConflict)
-		if action == ast.ConflictReplace && defaults != nil && defaults[i] != nil {
-			v, err := defaults[i].eval(f)
+		if action == ast.ConflictReplace && tg.defaults[i] != nil {
+			v, err := tg.defaults[i].eval(f)
 			if err != nil {
 				return err
 			}

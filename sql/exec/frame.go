@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"math"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/fn"
@@ -54,6 +55,17 @@ func (f *frame) keepRowID() {
 		f.s.rowIDs = map[uint64]int64{}
 	}
 	f.s.rowIDs[f.nextOf] = f.nextRowID
+}
+
+// usedRowID is called when a row was inserted.
+func (f *frame) usedRowID(root uint64, id int64) {
+	switch {
+	case !f.nextKnown || id != f.nextRowID:
+	case id == math.MaxInt64:
+		f.forgetRowID(root)
+	default:
+		f.nextRowID++
+	}
 }
 
 // forgetRowID is called when a row of a table goes away: its id may be the one

@@ -19,7 +19,6 @@ type inserter struct {
 	buffered bool   // the query reads the table: run it to the end first
 	from     []int  // for each column the position in the query's row, -1: default
 	rowID    int    // position of an explicit row id, -1 for none
-	defaults []*expr
 	upserts  []*upsert
 	returns  *returning
 }
@@ -58,15 +57,6 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 	}
 	if err := ins.columns(n); err != nil {
 		return err
-	}
-	for i := range ins.t.Columns {
-		var x *expr
-		if e := ins.t.Columns[i].Default; e != nil {
-			if x, err = c.expr(&scope{}, e); err != nil {
-				return err
-			}
-		}
-		ins.defaults = append(ins.defaults, x)
 	}
 	for _, u := range n.Upserts {
 		up, err := c.upsert(ins, own, u)
@@ -261,7 +251,7 @@ func (ins *inserter) insertRow(f *frame) error {
 			return err
 		}
 	}
-	for _, step := range []func(*frame) error{ins.affinities, func(f *frame) error { return ins.notNull(f, ins.defaults) }, ins.check} {
+	for _, step := range []func(*frame) error{ins.affinities, ins.notNull, ins.check} {
 		if err := step(f); err != nil {
 			return err
 		}
@@ -277,6 +267,7 @@ func (ins *inserter) insertRow(f *frame) error {
 	if ins.src.rowID >= 0 {
 		id := f.regs[ins.src.rowID].Int()
 		f.lastRowID, f.inserted = id, true
+		f.usedRowID(ins.t.Root, id)
 		if ins.t.AutoIncrement {
 			if err := f.bumpSequence(ins.t, id); err != nil {
 				return err
@@ -316,11 +307,6 @@ func (ins *inserter) chooseRowID(f *frame) error {
 		f.nextRowID, f.nextKnown, f.nextOf = next, true, ins.t.Root
 	}
 	f.regs[slot] = value.NewInt(f.nextRowID)
-	if f.nextRowID == math.MaxInt64 {
-		f.forgetRowID(ins.t.Root)
-	} else {
-		f.nextRowID++
-	}
 	return nil
 }
 

@@ -132,7 +132,7 @@ func (tg *target) change(f *frame, a *assignments, key []byte, resolve resolver)
 	if err := a.assign(f, tg); err != nil {
 		return err
 	}
-	for _, step := range []func(*frame) error{tg.affinities, func(f *frame) error { return tg.notNull(f, nil) }, tg.check} {
+	for _, step := range []func(*frame) error{tg.affinities, tg.notNull, tg.check} {
 		if err := step(f); err != nil {
 			tg.restoreOnSkip(f, err, old)
 			return err

@@ -91,3 +91,7 @@ DROP TABLE c3;
 ! SELECT * FROM c3;
 DROP TABLE IF EXISTS c3;
 SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name;
+CREATE TABLE ig(id INTEGER PRIMARY KEY, k UNIQUE, v NOT NULL DEFAULT 4);
+INSERT OR IGNORE INTO ig(k) VALUES ('a'), ('a'), ('b');
+UPDATE OR REPLACE ig SET v = NULL WHERE k = 'b';
+SELECT * FROM ig ORDER BY id;
