@@ -19,6 +19,7 @@ import (
 // files.
 type Kind uint8
 
+// What an entry can say.
 const (
 	Put       Kind = 1 // the key has this value
 	Tombstone Kind = 2 // the key was deleted

@@ -14,10 +14,10 @@ func key(collection uint32, user string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, collection), user...)
 }
 
-func newTable(t testing.TB) *Table {
-	t.Helper()
+func newTable(tb testing.TB) *Table {
+	tb.Helper()
 	m := New()
-	t.Cleanup(m.Free)
+	tb.Cleanup(m.Free)
 	return m
 }
 
@@ -259,11 +259,9 @@ func BenchmarkIterate(b *testing.B) {
 		}
 	}
 	it := m.Snapshot().NewIter()
-	ok := it.First()
 	for b.Loop() {
-		if !ok {
-			ok = it.First()
+		if !it.Next() {
+			it.First()
 		}
-		ok = it.Next()
 	}
 }
