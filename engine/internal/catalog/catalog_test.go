@@ -223,7 +223,7 @@ func isTyped(err error) bool {
 
 // TestFlipEveryByte flips one bit in every byte of the file: it is noticed, or
 // the byte is one that nothing uses. Where it is accepted, bbolt can go on with
-// the file: C2, C3.
+// the file: C2, C2.
 func TestFlipEveryByte(t *testing.T) {
 	dir := newCatalog(t)
 	path := filepath.Join(dir, FileName)
@@ -268,7 +268,7 @@ func TestFlipEveryByte(t *testing.T) {
 	}
 }
 
-// TestTruncateAnywhere: C3.
+// TestTruncateAnywhere: C2.
 func TestTruncateAnywhere(t *testing.T) {
 	dir := newCatalog(t)
 	good, err := os.ReadFile(filepath.Join(dir, FileName))
@@ -294,7 +294,7 @@ func TestTruncateAnywhere(t *testing.T) {
 	}
 }
 
-// TestEditedRecords changes records with bbolt itself, as somebody with a tool would: C4, C5.
+// TestEditedRecords changes records with bbolt itself, as somebody with a tool would: C4, C11.
 func TestEditedRecords(t *testing.T) {
 	good := frame(bucketMain, keyClear, (&Clear{Database: crypt.ID{9}, KeyID: "k", KeyURI: "u"}).marshal())
 	for _, c := range []struct {
@@ -356,7 +356,7 @@ func TestTooNew(t *testing.T) {
 	}
 }
 
-// TestErase reads the whole file afterwards: C6.
+// TestErase reads the whole file afterwards: C12.
 func TestErase(t *testing.T) {
 	dir := newCatalog(t)
 	c := mustOpen(t, dir)

@@ -53,7 +53,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestManifestFlips: C7.
+// TestManifestFlips: C14.
 func TestManifestFlips(t *testing.T) {
 	ring := testRing(t, 1)
 	sealed, err := fullManifest().Seal(ring, crypt.ID{1})
@@ -70,7 +70,7 @@ func TestManifestFlips(t *testing.T) {
 	}
 }
 
-// TestManifestHeaderVectors have one defect each and a right checksum: C7.
+// TestManifestHeaderVectors have one defect each and a right checksum: C14.
 func TestManifestHeaderVectors(t *testing.T) {
 	ring := testRing(t, 1)
 	sealed, err := fullManifest().Seal(ring, crypt.ID{1})
@@ -103,7 +103,7 @@ func TestManifestHeaderVectors(t *testing.T) {
 	}
 }
 
-// TestManifestContents are genuine manifests that no writer writes: C8.
+// TestManifestContents are genuine manifests that no writer writes: C16.
 func TestManifestContents(t *testing.T) {
 	ring := testRing(t, 1)
 	for what, edit := range map[string]func(m *Manifest){
