@@ -113,36 +113,49 @@ func (c *Collection) set(key []byte, kind memtable.Kind, value []byte) error {
 }
 
 // A keeper holds copies that callers were promised until the transaction ends.
-// The chunk in use is wiped then; full ones are left to the garbage collector,
-// so that a scan of any length holds no more than its user does.
+// Its chunks are wiped then. Beyond keepTotal the oldest are left to the garbage
+// collector, so that a scan of any length holds no more than its user does.
 type keeper struct {
 	chunk []byte
 	used  int
+	older [][]byte
+	total int // bytes of older
 }
 
+// Sizes of a keeper's chunks and of what it wipes, in bytes.
 const (
-	keepMin = 512
-	keepMax = 64 << 10
+	keepMin   = 512
+	keepMax   = 64 << 10
+	keepTotal = 4 << 20
 )
 
 func (k *keeper) keep(b []byte) []byte {
 	n := len(b)
-	if n > keepMax/4 {
-		return append(make([]byte, 0, n), b...)
-	}
 	if len(k.chunk)-k.used < n {
-		size := min(max(2*len(k.chunk), keepMin), keepMax)
-		for size < n {
-			size *= 2
-		}
-		k.chunk, k.used = make([]byte, size), 0
+		k.grow(n)
 	}
 	out := k.chunk[k.used : k.used+n : k.used+n]
 	k.used += copy(out, b)
 	return out
 }
 
+func (k *keeper) grow(n int) {
+	if k.chunk != nil {
+		k.older = append(k.older, k.chunk)
+		k.total += len(k.chunk)
+	}
+	for k.total > keepTotal {
+		k.total -= len(k.older[0])
+		k.older[0] = nil
+		k.older = k.older[1:]
+	}
+	k.chunk, k.used = make([]byte, max(n, min(2*len(k.chunk), keepMax), keepMin)), 0
+}
+
 func (k *keeper) wipe() {
 	clear(k.chunk)
-	k.chunk, k.used = nil, 0
+	for _, c := range k.older {
+		clear(c)
+	}
+	*k = keeper{}
 }

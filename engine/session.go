@@ -405,6 +405,8 @@ func (s *session) fail(cause error) error {
 func (s *session) wipe() wiped {
 	s.cancel()
 	var w wiped
+	s.manifestMu.Lock() // a verification may be reading the log
+	defer s.manifestMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unref(s.published)

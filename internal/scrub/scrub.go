@@ -64,7 +64,13 @@ var mu sync.Mutex
 func Heap() error {
 	mu.Lock()
 	defer mu.Unlock()
-	debug.FreeOSMemory() // collects first, so that what is dead is known to be
+	// Every processor but one is given up for a moment: each holds back spans
+	// with dead slots, and up to 512 KiB of free pages that nobody else can
+	// clear or give back.
+	procs := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(procs)
+	runtime.GC()         // twice: what a sync.Pool holds survives one collection
+	debug.FreeOSMemory() // collects too
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(1<<63 - 1)
 	defer func() {
