@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -184,10 +185,10 @@ func (s boltStore) scan() (rows, bytes int, err error) {
 
 func (s boltStore) close() error { return s.db.Close() }
 
-const (
-	nRows     = 200_000
-	valueSize = 100
-)
+// nRows is how many rows the benchmarks of reads load first.
+var nRows = flag.Int("rows", 200_000, "rows to load before reading")
+
+const valueSize = 100
 
 // randomKeys returns n distinct keys of 16 bytes in random order.
 func randomKeys(n int) [][]byte {
@@ -214,7 +215,7 @@ func forEach(b *testing.B, loaded bool, fn func(b *testing.B, s store, keys [][]
 	for _, st := range stores {
 		b.Run(st.name, func(b *testing.B) {
 			s := st.open(b)
-			keys := randomKeys(nRows)
+			keys := randomKeys(*nRows)
 			if loaded {
 				s.load(b, keys, randomValue(), 1000)
 			}
@@ -273,11 +274,11 @@ func BenchmarkScan(b *testing.B) {
 	forEach(b, true, func(b *testing.B, s store, _ [][]byte) {
 		b.Helper()
 		for b.Loop() {
-			if rows, _, err := s.scan(); err != nil || rows != nRows {
+			if rows, _, err := s.scan(); err != nil || rows != *nRows {
 				b.Fatal(rows, err)
 			}
 		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/nRows, "ns/row")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(*nRows), "ns/row")
 	})
 }
 
