@@ -116,56 +116,65 @@ func (s *levelSource) Close() error {
 // entry counts. It yields tombstones; its user skips them.
 type merge struct {
 	sources []source // newest first
+	keys    [][]byte // the key that each stands on, nil at its end; valid until it moves
 	cur     int      // index of the current source, −1 when not valid
 	back    bool     // the other sources stand behind the current key
 	scratch []byte   // key at a change of direction
 	err     error
 }
 
-func newMerge(sources []source) *merge { return &merge{sources: sources, cur: -1} }
+func newMerge(sources []source) *merge {
+	return &merge{sources: sources, keys: make([][]byte, len(sources)), cur: -1}
+}
 
 func (m *merge) first() bool {
 	m.back = false
-	for _, s := range m.sources {
-		s.First()
+	for i, s := range m.sources {
+		m.moved(i, s.First())
 	}
 	return m.pick()
 }
 
 func (m *merge) seekGE(key []byte) bool {
 	m.back = false
-	for _, s := range m.sources {
-		s.SeekGE(key)
+	for i, s := range m.sources {
+		m.moved(i, s.SeekGE(key))
 	}
 	return m.pick()
 }
 
 func (m *merge) seekLT(key []byte) bool {
 	m.back = true
-	for _, s := range m.sources {
-		s.SeekLT(key)
+	for i, s := range m.sources {
+		m.moved(i, s.SeekLT(key))
 	}
 	return m.pick()
 }
 
+// moved notes where a source stands after a move.
+func (m *merge) moved(i int, ok bool) {
+	if ok {
+		m.keys[i] = m.sources[i].Key()
+		return
+	}
+	m.keys[i] = nil
+	if err := m.sources[i].Err(); err != nil && m.err == nil {
+		m.err = err
+	}
+}
+
 // next moves to the next larger key. The merge must be valid.
 func (m *merge) next() bool {
-	if len(m.sources) == 1 && !m.back {
-		if !m.sources[0].Next() {
-			return m.end(m.sources[0])
-		}
-		return true
-	}
 	if m.back {
 		m.turn()
 	}
-	key := m.sources[m.cur].Key()
-	for i, s := range m.sources { // older entries of the same key
-		if i != m.cur && s.Valid() && bytes.Equal(s.Key(), key) {
-			s.Next()
+	key := m.keys[m.cur]
+	for i, k := range m.keys { // older entries of the same key
+		if i != m.cur && k != nil && bytes.Equal(k, key) {
+			m.moved(i, m.sources[i].Next())
 		}
 	}
-	m.sources[m.cur].Next()
+	m.moved(m.cur, m.sources[m.cur].Next())
 	return m.pick()
 }
 
@@ -174,13 +183,13 @@ func (m *merge) prev() bool {
 	if !m.back {
 		m.turn()
 	}
-	key := m.sources[m.cur].Key()
-	for i, s := range m.sources {
-		if i != m.cur && s.Valid() && bytes.Equal(s.Key(), key) {
-			s.Prev()
+	key := m.keys[m.cur]
+	for i, k := range m.keys {
+		if i != m.cur && k != nil && bytes.Equal(k, key) {
+			m.moved(i, m.sources[i].Prev())
 		}
 	}
-	m.sources[m.cur].Prev()
+	m.moved(m.cur, m.sources[m.cur].Prev())
 	return m.pick()
 }
 
@@ -188,15 +197,15 @@ func (m *merge) prev() bool {
 // its nearest key on the other side.
 func (m *merge) turn() {
 	m.back = !m.back
-	m.scratch = append(m.scratch[:0], m.sources[m.cur].Key()...)
+	m.scratch = append(m.scratch[:0], m.keys[m.cur]...)
 	for i, s := range m.sources {
 		switch {
 		case i == m.cur:
 		case m.back:
-			s.SeekLT(m.scratch)
+			m.moved(i, s.SeekLT(m.scratch))
 		default:
-			if s.SeekGE(m.scratch) && bytes.Equal(s.Key(), m.scratch) {
-				s.Next()
+			if m.moved(i, s.SeekGE(m.scratch)); m.keys[i] != nil && bytes.Equal(m.keys[i], m.scratch) {
+				m.moved(i, s.Next())
 			}
 		}
 	}
@@ -205,43 +214,32 @@ func (m *merge) turn() {
 // pick makes the source with the nearest key the current one.
 func (m *merge) pick() bool {
 	m.cur = -1
-	var best []byte
-	for i, s := range m.sources {
-		if !s.Valid() {
-			if err := s.Err(); err != nil {
-				return m.fail(err)
-			}
+	if m.err != nil {
+		return false
+	}
+	for i, key := range m.keys {
+		if key == nil {
 			continue
 		}
-		key := s.Key()
 		if m.cur >= 0 {
-			c := bytes.Compare(key, best)
+			c := bytes.Compare(key, m.keys[m.cur])
 			if m.back && c <= 0 || !m.back && c >= 0 {
 				continue
 			}
 		}
-		m.cur, best = i, key
+		m.cur = i
 	}
 	return m.cur >= 0
 }
 
-func (m *merge) end(s source) bool {
-	m.cur = -1
-	if err := s.Err(); err != nil {
-		return m.fail(err)
-	}
-	return false
-}
-
-func (m *merge) fail(err error) bool {
+func (m *merge) fail(err error) {
 	m.cur = -1
 	if m.err == nil {
 		m.err = err
 	}
-	return false
 }
 
-func (m *merge) key() []byte            { return m.sources[m.cur].Key() }
+func (m *merge) key() []byte            { return m.keys[m.cur] }
 func (m *merge) value() ([]byte, error) { return m.sources[m.cur].Value() }
 func (m *merge) tombstone() bool        { return m.sources[m.cur].tombstone() }
 
@@ -253,6 +251,6 @@ func (m *merge) close() error {
 		}
 	}
 	clear(m.scratch[:cap(m.scratch)])
-	m.sources, m.cur, m.scratch = nil, -1, nil
+	m.sources, m.keys, m.cur, m.scratch = nil, nil, -1, nil
 	return err
 }
