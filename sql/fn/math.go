@@ -16,20 +16,20 @@ func mathFunctions() []Scalar {
 		pure("ceiling", 1, 1, integral(math.Ceil)),
 		pure("floor", 1, 1, integral(math.Floor)),
 		pure("trunc", 1, 1, integral(math.Trunc)),
-		pure("ln", 1, 1, logarithm(math.Log)),
+		pure("ln", 1, 1, logarithm(ln)),
 		pure("log", 1, 2, log),
-		pure("log10", 1, 1, logarithm(math.Log10)),
-		pure("log2", 1, 1, logarithm(math.Log2)),
+		pure("log10", 1, 1, logarithm(log10)),
+		pure("log2", 1, 1, logarithm(log2)),
 		pure("pi", 0, 0, func(*Context, []value.Value) (value.Value, error) { return value.NewFloat(math.Pi), nil }),
-		pure("atan2", 2, 2, binary2(math.Atan2)),
+		pure("atan2", 2, 2, binary2(atan2)),
 		pure("mod", 2, 2, binary2(math.Mod)),
-		pure("pow", 2, 2, binary2(math.Pow)),
-		pure("power", 2, 2, binary2(math.Pow)),
+		pure("pow", 2, 2, binary2(pow)),
+		pure("power", 2, 2, binary2(pow)),
 	}
 	for name, f := range map[string]func(float64) float64{
 		"acos": math.Acos, "acosh": math.Acosh, "asin": math.Asin, "asinh": math.Asinh,
-		"atan": math.Atan, "atanh": math.Atanh, "cos": math.Cos, "cosh": math.Cosh,
-		"exp": math.Exp, "sin": math.Sin, "sinh": math.Sinh, "sqrt": math.Sqrt,
+		"atan": math.Atan, "atanh": math.Atanh, "cos": math.Cos, "cosh": cosh,
+		"exp": math.Exp, "sin": math.Sin, "sinh": sinh, "sqrt": math.Sqrt,
 		"tan": math.Tan, "tanh": math.Tanh,
 		"degrees": func(x float64) float64 { return x * (180 / math.Pi) },
 		"radians": func(x float64) float64 { return x * (math.Pi / 180) },
@@ -152,15 +152,15 @@ func logarithm(f func(float64) float64) func(*Context, []value.Value) (value.Val
 // log is log(x), to base 10, or log(base, x).
 func log(c *Context, args []value.Value) (value.Value, error) {
 	if len(args) == 1 {
-		return logarithm(math.Log10)(c, args)
+		return logarithm(log10)(c, args)
 	}
 	base, ok := number(args[0])
 	if !ok || base <= 0 {
 		return value.Value{}, nil
 	}
-	b, x := math.Log(base), args[1].AsFloat()
+	b, x := ln(base), args[1].AsFloat()
 	if b <= 0 || x <= 0 {
 		return value.Value{}, nil
 	}
-	return value.NewFloat(math.Log(x) / b), nil
+	return value.NewFloat(ln(x) / b), nil
 }

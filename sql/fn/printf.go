@@ -206,7 +206,7 @@ func (p *printer) convert(f *conversion) bool {
 func (f *conversion) appendInteger(dst []byte, u uint64, base int, sign byte) []byte {
 	var buf [80]byte
 	s := strconv.AppendUint(buf[:0], u, base)
-	if f.verb == 'X' {
+	if f.verb == 'X' || f.verb == 'p' {
 		s = []byte(upperASCII(string(s)))
 	}
 	if f.verb == 'r' {

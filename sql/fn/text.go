@@ -214,12 +214,15 @@ func trimWith(s, set string, cut func(s, affix string) (string, bool)) string {
 }
 
 func replace(_ *Context, args []value.Value) (value.Value, error) {
-	if anyNull(args) {
+	if anyNull(args[:2]) {
 		return value.Value{}, nil
 	}
 	s, old, with := args[0].AsText(), args[1].AsText(), args[2].AsText()
 	if old == "" || old[0] == 0 {
-		return value.NewText(s), nil
+		return value.NewText(s), nil // whatever the third is
+	}
+	if args[2].IsNull() {
+		return value.Value{}, nil
 	}
 	if n := strings.Count(s, old); len(s)+n*(len(with)-len(old)) > MaxLength {
 		return value.Value{}, ErrTooBig
@@ -238,6 +241,9 @@ func substr(_ *Context, args []value.Value) (value.Value, error) {
 	}
 	if v.Kind() == value.Blob {
 		s := v.Str()
+		if s == "" {
+			return value.Value{}, nil // as SQLite has it
+		}
 		first, n = span(first, n, int64(len(s)))
 		first = min(first, int64(len(s)))
 		n = min(n, int64(len(s))-first)
@@ -246,7 +252,9 @@ func substr(_ *Context, args []value.Value) (value.Value, error) {
 	s := beforeNUL(v.AsText())
 	size := int64(0)
 	if first < 0 {
-		size = int64(countRunes(s))
+		for rest := s; rest != ""; rest = rest[skipChar(rest):] {
+			size++
+		}
 	}
 	first, n = span(first, n, size)
 	s = s[runesSize(s, first):]

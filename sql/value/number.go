@@ -294,8 +294,8 @@ func (v Value) NumericArg() Value {
 // NumberLiteral returns the value of a numeric literal of SQL: decimal or
 // hexadecimal (0x…), with underscores between digits. neg says that a minus
 // stands before it, which the smallest integer needs. An integer that does not
-// fit becomes a real; a hexadecimal one of more than 64 bits, or text that is
-// no literal, is not ok.
+// fit becomes a real; a hexadecimal one of more than 64 bits (SQLite: "hex
+// literal too big"), or text that is no literal, is not ok.
 func NumberLiteral(s string, neg bool) (v Value, ok bool) {
 	if strings.IndexByte(s, '_') >= 0 {
 		s = strings.ReplaceAll(s, "_", "")
@@ -309,8 +309,11 @@ func NumberLiteral(s string, neg bool) (v Value, ok bool) {
 		if err != nil {
 			return Value{}, false
 		}
+		if neg && int64(u) == math.MinInt64 {
+			return Value{}, false
+		}
 		if neg {
-			return Neg(NewInt(int64(u))), true
+			u = -u
 		}
 		return NewInt(int64(u)), true
 	}
