@@ -86,7 +86,7 @@ func Scalars(yield func(*Scalar) bool) {
 }
 
 // scalars holds the scalar functions by name in lower case. It does not change.
-var scalars = index(textFunctions(), miscFunctions(), mathFunctions(), dateFunctions())
+var scalars = index(textFunctions(), miscFunctions(), mathFunctions(), dateFunctions(), jsonFunctions())
 
 func index(lists ...[]Scalar) map[string]*Scalar {
 	m := make(map[string]*Scalar)
