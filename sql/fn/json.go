@@ -88,6 +88,7 @@ func jsonOf(v value.Value) (jsonNode, error) {
 		return jsonNode{kind: jsonReal, text: v.AsText()}, nil
 	case value.Blob:
 		return jsonNode{}, errJSONBlob
+	case value.Text:
 	}
 	if v.IsJSON() {
 		n, _, err := jsonArg(v)

@@ -2,6 +2,7 @@ package fn
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -175,7 +176,7 @@ func (c *JSONCursor) Column(i int) (value.Value, error) {
 		}
 	case "fullkey":
 		if len(c.parents) > 0 {
-			return value.NewText(string(c.appendName(c.path[:len(c.path):len(c.path)]))), nil
+			return value.NewText(string(c.appendName(slices.Clip(c.path)))), nil
 		}
 		return value.NewText(string(c.path)), nil
 	case "path":

@@ -7,16 +7,16 @@ import (
 
 // number parses a number of JSON5 at i.
 func (p *jsonParser) number(i int, n *jsonNode) int {
-	five, point, start := false, false, i
+	start := i
 	c := p.s[i]
-	switch {
-	case c == '.':
+	switch c {
+	case '.':
 		if !isDigitByte(p.char(i + 1)) {
 			return p.fail(i)
 		}
 		p.nonStd = true
 		return p.digits(i, start, n, true, true)
-	case c == '+':
+	case '+':
 		p.nonStd = true
 	}
 	if c == '+' || c == '-' {
@@ -29,7 +29,7 @@ func (p *jsonParser) number(i int, n *jsonNode) int {
 				return p.fail(start)
 			}
 			p.nonStd = true
-			return p.digits(i-1, start, n, true, point)
+			return p.digits(i-1, start, n, true, false)
 		}
 	}
 	if p.s[i] == '0' {
@@ -46,7 +46,7 @@ func (p *jsonParser) number(i int, n *jsonNode) int {
 			return p.fail(start + 1)
 		}
 	}
-	return p.digits(i, start, n, five, point)
+	return p.digits(i, start, n, false, false)
 }
 
 // infinity parses what follows the sign of an infinity.

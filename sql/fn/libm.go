@@ -50,22 +50,20 @@ func sinh(x float64) float64 {
 // atan2 has the sign of y, also where y/x is too small for a real.
 func atan2(y, x float64) float64 { return math.Copysign(math.Atan2(y, x), y) }
 
-// powIntMax is the greatest integral exponent that pow computes by itself.
-const powIntMax = 1 << 20
+// powMax is the greatest exponent that pow takes apart.
+const powMax = 1 << 20
 
-// pow computes integral powers in twice the precision of a real, so that they
-// are rounded but once.
+// pow computes the integral part of a power in twice the precision of a real,
+// so that it is rounded but once.
 func pow(x, y float64) float64 {
-	if x > 0 && x < 0x1p-1022 && math.Abs(y) < 1 {
-		return math.Pow(x*0x1p54, y) * math.Exp2(-54*y)
-	}
 	r := math.Pow(x, y)
-	if y != math.Trunc(y) || math.Abs(y) > powIntMax || math.IsInf(r, 0) || math.IsNaN(r) || math.Abs(r) < 0x1p-960 || math.Abs(r) > 0x1p960 {
+	if math.Abs(y) > powMax || !(math.Abs(r) > 0x1p-960 && math.Abs(r) < 0x1p1022) {
 		return r
 	}
+	whole, frac := math.Modf(y)
 	hi, low := 1.0, 0.0
 	baseHi, baseLow := x, 0.0
-	for n := int(math.Abs(y)); n > 0; {
+	for n := int(math.Abs(whole)); n > 0; {
 		if n&1 != 0 {
 			hi, low = mulTwice(hi, low, baseHi, baseLow)
 		}
@@ -73,12 +71,28 @@ func pow(x, y float64) float64 {
 			baseHi, baseLow = mulTwice(baseHi, baseLow, baseHi, baseLow)
 		}
 	}
-	if y > 0 {
-		return hi
+	if whole < 0 {
+		q := 1 / hi
+		hi = q - q*(math.FMA(q, hi, -1)+q*low)
 	}
-	q := 1 / hi
-	return q - q*(math.FMA(q, hi, -1)+q*low)
+	if frac != 0 {
+		hi *= root(x, frac)
+	}
+	return hi
 }
+
+// root returns x to a power between -1 and 1, x being positive. The exponent of
+// x is taken apart from its fraction, which is near 1.
+func root(x, power float64) float64 {
+	m, e := math.Frexp(x)
+	p := float64(e) * power
+	lost := math.FMA(float64(e), power, -p)
+	n := math.Round(p)
+	return math.Ldexp(math.Pow(m, power)*math.Exp2(p-n)*(1+lost*math.Ln2), int(n))
+}
+
+// acos is precise near 1 too.
+func acos(x float64) float64 { return 2 * math.Atan2(math.Sqrt(1-x), math.Sqrt(1+x)) }
 
 // mulTwice multiplies two sums of a real and a small one.
 func mulTwice(aHi, aLow, bHi, bLow float64) (hi, low float64) {

@@ -414,7 +414,12 @@ func (p *printer) convertJSON(f *conversion) {
 	case v.IsNull() && f.verb == 'J':
 		b = append(b, "null"...)
 	case !v.IsNull():
-		b = appendJSONString(b, f.cut(beforeNUL(v.AsText())))
+		s := beforeNUL(v.AsText())
+		n := len(f.cut(s))
+		for f.exact && n < len(s) && s[n]&0xc0 == 0x80 {
+			n++ // of a character without a first byte
+		}
+		b = appendJSONString(b, s[:n])
 		if f.verb == 'j' {
 			b = b[1 : len(b)-1]
 		}
