@@ -13,9 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/mattn/go-sqlite3" // the judge
-
 	"github.com/byokdb/byokdb/sql/value"
+	_ "github.com/mattn/go-sqlite3" // the judge
 )
 
 // Expr is one SQL expression with arguments for its parameters ?1, ?2 and so on.
@@ -53,16 +52,16 @@ func NewDatabase(db *sql.DB) *Database {
 }
 
 // OpenSQLite returns the judge, closed with the test.
-func OpenSQLite(t testing.TB) *Database {
-	t.Helper()
+func OpenSQLite(tb testing.TB) *Database {
+	tb.Helper()
 	db, err := sql.Open("sqlite3", ":memory:")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	db.SetMaxOpenConns(1)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return NewDatabase(db)
@@ -86,7 +85,7 @@ func (d *Database) Query(query string, args ...value.Value) ([][]value.Value, er
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // rows.Err says it
 	columns, err := rows.Columns()
 	if err != nil {
 		return nil, err

@@ -212,7 +212,7 @@ func TestJSONBuild(t *testing.T) {
 		}
 		return v
 	}
-	for n := 0; n < 5; n++ {
+	for n := range 5 {
 		Exprs(t, judge, Direct{}, calls("json_array", n, 5000, noBlob))
 		Exprs(t, judge, Direct{}, calls("json_object", n, 5000, noBlob))
 	}
