@@ -112,7 +112,7 @@ func TestJSONOfOne(t *testing.T) {
 			Exprs(t, judge, Direct{}, calls(name, 1, 2000, func(int) value.Value {
 				v := random(rnd, vs)
 				if v.Kind() == value.Blob {
-					v = value.Value{} // a blob may be JSONB; docs/sql-values.md
+					v = value.Value{} // a blob may be JSONB; docs/sql.md
 				}
 				return v
 			}))

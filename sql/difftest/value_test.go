@@ -148,7 +148,7 @@ func TestComparison(t *testing.T) {
 				Exprs(t, judge, Direct{}, func(yield func(Expr) bool) {
 					for e := range pairs(rnd, 3000, Expr{SQL: sql, Eval: compare(op, c, skip, skip)}) {
 						if c == value.NoCase && hasNUL(e.Args) {
-							continue // NOCASE of SQLite stops at a zero byte; docs/sql-values.md
+							continue // NOCASE of SQLite stops at a zero byte; docs/sql.md
 						}
 						n++
 						if !yield(e) {
