@@ -154,7 +154,8 @@ func extreme(args []*expr, sign int) *expr {
 			if err != nil || v.IsNull() {
 				return value.Value{}, err
 			}
-			if i == 0 || compare(v, best, coll)*sign > 0 {
+			c := compare(v, best, coll) * sign
+			if i == 0 || c > 0 || c == 0 && sign < 0 { // of equals min takes the last, max the first
 				best = v
 			}
 		}
