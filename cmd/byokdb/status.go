@@ -91,6 +91,8 @@ func status(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 		if err := d.Close(); err != nil {
 			return err
 		}
+	} else if errors.Is(openErr, engine.ErrInUse) {
+		return errors.Join(r.write(w, asJSON), openErr) // what was last recorded, and who knows more
 	} else {
 		if exitCode(openErr) != exitUnavailable && !errors.Is(openErr, engine.ErrErased) {
 			return openErr
