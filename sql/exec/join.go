@@ -49,6 +49,17 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	return n
 }
 
+// checkJoins refuses what join would answer wrongly.
+func checkJoins(sc *scope) error {
+	const full = ast.JoinLeft | ast.JoinRight
+	for _, s := range sc.sources {
+		if len(sc.sources) > 2 && s.join&full == full {
+			return unsupported("FULL JOIN among more than two tables")
+		}
+	}
+	return nil
+}
+
 func hasOuter(sources []*source) bool {
 	for _, s := range sources {
 		if s.lateral || s.join&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter) != 0 {

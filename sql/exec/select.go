@@ -224,6 +224,9 @@ func (b *block) compile() (*query, error) {
 			return nil, err
 		}
 	}
+	if err := checkJoins(b.sc); err != nil {
+		return nil, err
+	}
 	w, extreme := b.wantedOrder()
 	n := b.c.join(b.sc, b.where, w)
 	if b.agg != nil {

@@ -285,6 +285,9 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	if u.returns, err = c.returning(p, own, n.Returning); err != nil {
 		return err
 	}
+	if err := checkJoins(sc); err != nil {
+		return err
+	}
 	u.node = c.join(sc, where, wanted{})
 	p.run = u.run
 	return nil
