@@ -19,6 +19,7 @@ const frozenMax = 2
 // After an error nothing of the batch is visible; after a crash all of it may
 // be, if the error came from the log.
 func (s *session) commit(batch []byte, release func()) error {
+	s.pace(len(batch))
 	number, err := s.apply(batch)
 	release()
 	if err != nil {

@@ -2,172 +2,91 @@ package engine
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
 	"slices"
+	"time"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 )
 
-// Compaction keeps the tree in shape: level 0 short, every other level within
-// its size, ten times the one above.
-const (
-	level0RunsMax = 4         // runs in level 0 before they are merged into level 1
-	level1SizeMax = 256 << 20 // bytes
-	levelFactor   = 10
-)
+// idleAfter is how long nothing must have been flushed before level 0 is
+// emptied for the readers' sake.
+const idleAfter = 2 * time.Second
+
+// compactors returns how many compactions may run at once.
+func compactors() int { return max(1, min(4, runtime.GOMAXPROCS(0)/2)) }
 
 // compactor merges runs while there is a level that is too large.
 func (s *session) compactor() {
+	idle := time.NewTimer(idleAfter)
+	defer idle.Stop()
 	for {
+		isIdle := false
 		select {
 		case <-s.ctx.Done():
 			return
+		case w := <-s.whole:
+			w.done <- s.compactAll(w.ctx)
+			continue
 		case <-s.merges:
+			idle.Reset(idleAfter)
+		case <-idle.C:
+			isIdle = true
 		}
 		for s.ctx.Err() == nil {
-			job := s.pickCompaction()
-			if job == nil {
-				break
+			more, err := s.compactOnce(isIdle)
+			if err != nil && s.backgroundFault("compaction", err) {
+				return
 			}
-			if err := s.compact(job); err != nil {
-				if s.backgroundFault("compaction", err) {
-					return
-				}
+			if err != nil || !more {
 				break
 			}
 		}
 	}
 }
 
-// A compaction replaces runs of one level and of the next by new ones of the
-// next. Its version holds the runs meanwhile.
-type compaction struct {
-	v      *version
-	level  int
-	upper  []*run // from level
-	lower  []*run // from level+1
-	dead   func(collection uint32) bool
-	drop   bool // the upper runs hold dropped collections alone: just drop them
-	bottom bool // nothing below level+1 holds any key of these
-}
-
-// pickCompaction returns the most urgent compaction with a reference to its
-// version, nil if the tree is in shape.
-func (s *session) pickCompaction() *compaction {
-	s.manifestMu.Lock()
-	m := s.manifest
-	s.manifestMu.Unlock()
-	live := make(map[uint32]bool, len(m.Collections))
-	for _, c := range m.Collections {
-		live[c.ID] = true
-	}
-	// What runs hold was flushed with a directory: an id that the manifest gave
-	// and does not list was dropped.
-	dead := func(id uint32) bool { return id < m.NextCollection && !live[id] }
-
-	s.mu.Lock()
-	v := s.version.ref()
-	s.mu.Unlock()
-	c := v.pick(dead, s.db.opts.level1Size())
+// compactOnce carries the most urgent compaction out, if there is one.
+func (s *session) compactOnce(idle bool) (more bool, err error) {
+	c, err := s.pickCompaction(idle)
 	if c == nil {
-		v.unref()
-		return nil
+		return false, err
 	}
-	c.v, c.dead = v, dead
-	return c
+	kick(s.merges) // there may be work for another worker
+	return true, s.compact(s.ctx, c)
 }
 
-// level1Size scales the levels with the memtable, so that small ones in tests
-// have a tree of several levels too.
-func (o *Options) level1Size() int64 { return min(level1SizeMax, 4*o.MemtableSize) }
-
-func (v *version) pick(dead func(uint32) bool, level1Size int64) *compaction {
-	for l := range v.levels {
-		for _, r := range v.levels[l] {
-			first, _ := splitKey(r.meta.First)
-			last, _ := splitKey(r.meta.Last)
-			if first == last && dead(first) {
-				return &compaction{level: l, upper: []*run{r}, drop: true}
-			}
-		}
-	}
-	if len(v.levels[0]) >= level0RunsMax {
-		return v.job(0, v.levels[0])
-	}
-	limit := level1Size
-	for l := 1; l < nLevels-1; l++ {
-		if v.size(l) > limit {
-			return v.job(l, []*run{v.oldest(l)})
-		}
-		limit *= levelFactor
-	}
-	return nil
-}
-
-// oldest returns the run of a level that was written first: over time every
-// part of the level has its turn.
-func (v *version) oldest(level int) *run {
-	return slices.MinFunc(v.levels[level], func(a, b *run) int { return cmpUint(a.meta.ID, b.meta.ID) })
-}
-
-// job completes a compaction from its upper runs.
-func (v *version) job(level int, upper []*run) *compaction {
-	c := &compaction{level: level, upper: upper, bottom: true}
-	first, last := keyRange(upper)
-	c.lower = v.overlapping(level+1, first, last)
-	for l := level + 2; l < nLevels; l++ {
-		if len(v.overlapping(l, first, last)) > 0 {
-			c.bottom = false
-		}
-	}
-	return c
-}
-
-func keyRange(runs []*run) (first, last []byte) {
-	for i, r := range runs {
-		if i == 0 || bytes.Compare(r.meta.First, first) < 0 {
-			first = r.meta.First
-		}
-		if i == 0 || bytes.Compare(r.meta.Last, last) > 0 {
-			last = r.meta.Last
-		}
-	}
-	return first, last
-}
-
-// compact carries a compaction out.
-func (s *session) compact(c *compaction) error {
+// compact carries a compaction out and gives its claim and version back.
+func (s *session) compact(ctx context.Context, c *compaction) error {
 	defer c.v.unref()
-	gone := append(slices.Clone(c.upper), c.lower...)
-	if c.drop {
-		return s.install(gone, nil, func(*catalog.Manifest) {}, func() {})
+	defer s.releaseSpan(&c.claim)
+	keep := func(*catalog.Manifest) {}
+	switch c.kind {
+	case dropDead:
+		return s.install(c.runs(), nil, keep, func() {})
+	case moveDown:
+		return s.change(nil, nil, func(v *version) *version { return v.move(c.upper(), c.to) }, keep, func() {})
+	default:
+		added, err := s.mergeRuns(ctx, c)
+		if err != nil {
+			return err
+		}
+		return s.install(c.runs(), added, keep, func() {})
 	}
-	added, err := s.mergeRuns(c)
-	if err != nil {
-		return err
-	}
-	return s.install(gone, added, func(*catalog.Manifest) {}, func() {})
 }
 
-// mergeRuns writes the newest entry of every key to new runs. Tombstones end
-// where nothing below can need them; what belonged to dropped collections ends
-// everywhere.
-func (s *session) mergeRuns(c *compaction) ([]*run, error) {
-	var sources []source
-	if c.level == 0 {
-		for _, r := range c.upper { // newest first, as in the version
-			sources = append(sources, runSource{r.NewIter()})
-		}
-	} else {
-		sources = append(sources, &levelSource{runs: c.upper, i: -1})
-	}
-	if len(c.lower) > 0 {
-		sources = append(sources, &levelSource{runs: c.lower, i: -1})
-	}
-	m := newMerge(sources)
-	w := &runWriter{s: s, ctx: s.ctx, level: uint8(c.level + 1)}
+// mergeRuns writes the newest entry of every key to new runs. A tombstone ends
+// where no level below can hold what it deletes; what belonged to dropped
+// collections ends everywhere.
+func (s *session) mergeRuns(ctx context.Context, c *compaction) ([]*run, error) {
+	m := newMerge(c.sources())
+	w := &runWriter{s: s, ctx: ctx, level: uint8(c.to)}
+	older := c.v.deeper(c.to)
 	for ok := m.first(); ok; ok = m.next() {
 		id, _ := splitKey(m.key())
-		if m.tombstone() && c.bottom || c.dead(id) {
+		if c.live.dead(id) || m.tombstone() && !older.mayHold(m.key()) {
 			continue
 		}
 		value, err := m.value()
@@ -184,4 +103,192 @@ func (s *session) mergeRuns(c *compaction) ([]*run, error) {
 		return nil, err
 	}
 	return w.finish()
+}
+
+// sources returns the inputs, newest first.
+func (c *compaction) sources() []source {
+	var out []source
+	for _, r := range c.inputs[0] {
+		out = append(out, runSource{r.NewIter()})
+	}
+	for _, runs := range c.inputs[1:] {
+		if len(runs) > 0 {
+			out = append(out, &levelSource{runs: runs, i: -1})
+		}
+	}
+	return out
+}
+
+// deeper tells of ascending keys whether the levels below one may hold them.
+type deeper struct{ levels [][]*run }
+
+func (v *version) deeper(level int) *deeper { return &deeper{levels: slices.Clone(v.levels[level+1:])} }
+
+func (d *deeper) mayHold(key []byte) bool {
+	for i, runs := range d.levels {
+		for len(runs) > 0 && bytes.Compare(runs[0].meta.Last, key) < 0 {
+			runs = runs[1:]
+		}
+		if d.levels[i] = runs; len(runs) > 0 && bytes.Compare(runs[0].meta.First, key) <= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// A wholeCompaction asks a worker to compact everything.
+type wholeCompaction struct {
+	ctx  context.Context
+	done chan error // capacity 1
+}
+
+// Compact merges everything that is committed into one level, which frees the
+// space of all deleted and overwritten records, and returns when that is done.
+// Reads and writes go on meanwhile; twice the space of the database is needed
+// for that time. The database does this by itself little by little: Compact is
+// for the end of a load, or before a backup. When ctx ends, so does the work,
+// and the tree is as it was.
+// Errors: ErrClosed, *KeyError, ErrFailed.
+func (db *DB) Compact(ctx context.Context) error {
+	s, err := db.flushAll(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	w := &wholeCompaction{ctx: ctx, done: make(chan error, 1)}
+	select {
+	case s.whole <- w:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.ctx.Done():
+		return s.ended()
+	}
+	select {
+	case err = <-w.done:
+	case <-s.ctx.Done():
+		return s.ended()
+	}
+	return translate(err)
+}
+
+// flushAll writes every committed record to runs, and returns the session that
+// did.
+func (db *DB) flushAll(ctx context.Context) (*session, error) {
+	if err := db.check(); err != nil {
+		return nil, err
+	}
+	if err := db.acquireWriter(ctx); err != nil {
+		return nil, err
+	}
+	db.txMu.Lock()
+	s := db.session
+	db.txMu.Unlock()
+	var err error
+	var upto uint64
+	if s == nil {
+		err = db.unavailable()
+	} else {
+		s.mu.Lock()
+		upto = s.applied
+		empty := s.mem.Len() == 0
+		s.mu.Unlock()
+		if !empty {
+			err = s.freeze()
+		}
+	}
+	db.releaseWriter()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.awaitFlush(ctx, upto)
+}
+
+// awaitFlush returns when no memtable up to a commit waits for its flush.
+func (s *session) awaitFlush(ctx context.Context, upto uint64) error {
+	return s.await(ctx, func() bool { return len(s.frozen) == 0 || s.frozen[0].last > upto })
+}
+
+// await returns when a condition holds, or the session refuses writes or ends.
+// The condition is looked at under s.mu, whenever something changed.
+func (s *session) await(ctx context.Context, holds func() bool) error {
+	err := s.awaitLocked(ctx, holds)
+	if errors.Is(err, errEnded) {
+		return s.ended()
+	}
+	return err
+}
+
+// errEnded means that the session ended while something waited for it.
+var errEnded = errors.New("the session has ended")
+
+func (s *session) awaitLocked(ctx context.Context, holds func() bool) error {
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.changed.Broadcast()
+	})
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !holds() {
+		switch {
+		case s.failed != nil:
+			return s.failed
+		case s.ctx.Err() != nil:
+			return errEnded
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		s.changed.Wait()
+	}
+	return nil
+}
+
+// compactAll merges every run into the last level.
+func (s *session) compactAll(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	c := &compaction{to: lastLevel}
+	err := s.await(ctx, func() bool {
+		c.v = s.version
+		c.inputs = c.v.levels
+		first, last := keyRange(c.runs())
+		c.claim = span{from: 0, to: lastLevel, first: first, last: last}
+		if len(s.claims) > 0 || !s.claimSpan(&c.claim) {
+			return false
+		}
+		c.v.ref()
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	s.manifestMu.Lock()
+	c.live = newLive(s.manifest)
+	s.manifestMu.Unlock()
+	needed, err := c.needed()
+	if err != nil || !needed {
+		c.v.unref()
+		s.releaseSpan(&c.claim)
+		return err
+	}
+	if err := s.compact(ctx, c); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	kick(s.merges)
+	return nil
+}
+
+// needed reports whether a compaction of everything would change anything.
+func (c *compaction) needed() (bool, error) {
+	if len(c.runs()) > len(c.inputs[lastLevel]) {
+		return true, nil
+	}
+	for _, r := range c.inputs[lastLevel] {
+		n, err := r.garbage(c.live)
+		if err != nil || n > 0 || r.meta.Tombstones > 0 {
+			return true, err
+		}
+	}
+	return false, nil
 }

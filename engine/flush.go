@@ -88,21 +88,23 @@ func (s *session) flushOldest(ctx context.Context) error {
 	return s.log.Release(t.floor)
 }
 
-// install makes a new version of the tree the current one: durably in the
-// catalog first, then in memory, where under s.mu also runs.
-func (s *session) install(gone []*run, added []*run, edit func(m *catalog.Manifest), under func()) error {
+// install replaces runs by others in the current version of the tree: durably
+// in the catalog first, then in memory, where under s.mu also runs.
+func (s *session) install(gone, added []*run, edit func(m *catalog.Manifest), under func()) error {
+	return s.change(gone, added, func(v *version) *version { return v.edit(gone, added) }, edit, under)
+}
+
+// change makes the version that next returns the current one.
+func (s *session) change(gone, added []*run, next func(v *version) *version, edit func(m *catalog.Manifest), under func()) error {
 	s.manifestMu.Lock()
 	defer s.manifestMu.Unlock()
 	m := *s.manifest
 	m.Generation++
 	s.mu.Lock()
-	next := s.version.edit(gone, added)
+	v := next(s.version)
 	m.NextRun = s.nextRun
 	s.mu.Unlock()
-	m.Runs = m.Runs[:0:0]
-	for _, r := range next.all() {
-		m.Runs = append(m.Runs, r.meta)
-	}
+	m.Runs = v.metas()
 	edit(&m)
 	err := s.db.guard.Check()
 	var sealed []byte
@@ -114,24 +116,31 @@ func (s *session) install(gone []*run, added []*run, edit func(m *catalog.Manife
 	}
 	if err != nil {
 		for _, r := range added {
-			r.obsolete.Store(true)
+			s.obsolete(r)
 		}
-		next.unref() // closes and removes what was added
+		v.unref() // closes and removes what was added
 		return fmt.Errorf("switch to a new manifest: %w", err)
 	}
 	s.manifest = &m
 	for _, r := range gone {
-		r.obsolete.Store(true)
+		s.obsolete(r)
 	}
 	s.mu.Lock()
 	old := s.version
-	s.version = next
+	s.version = v
 	under()
 	s.changed.Broadcast()
 	s.dropStaleViews()
 	s.mu.Unlock()
 	old.unref()
 	return nil
+}
+
+// obsolete marks a run whose file is removed when nobody reads it any more.
+func (s *session) obsolete(r *run) {
+	if !r.obsolete.Swap(true) {
+		s.pinned.Add(r.meta.Size)
+	}
 }
 
 // dropStaleViews lets go of the shared snapshots where that is possible, so
@@ -239,7 +248,7 @@ func (w *runWriter) abort() {
 		w.b = nil
 	}
 	for _, r := range w.done {
-		r.obsolete.Store(true)
+		w.s.obsolete(r)
 		w.s.closeRun(r)
 	}
 	w.done = nil

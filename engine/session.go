@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
@@ -46,6 +47,12 @@ type session struct {
 	failed    error      // sticky: why writes are refused
 	nextRun   uint64     // id of the next run
 	logBytes  int64      // of the log, as of the last group
+	claims    []*span    // parts of the tree where compactions are at work
+	owed      float64    // nanoseconds of delay that writers have not paid yet
+	nDelays   int64      // of writers, by pace
+	delayed   time.Duration
+
+	pinned atomic.Int64 // bytes of replaced runs that snapshots still read
 
 	// manifestMu serializes changes of the manifest. It is held across the
 	// catalog's commit.
@@ -56,6 +63,7 @@ type session struct {
 	cancel  context.CancelFunc
 	flushes chan struct{} // capacity 1: there is something to flush
 	merges  chan struct{} // capacity 1: there may be something to compact
+	whole   chan *wholeCompaction
 	workers sync.WaitGroup
 }
 
@@ -185,6 +193,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	s = &session{
 		db: db, fs: db.opts.fs, ring: ring, owner: db.cache.NewOwner(),
 		flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
+		whole: make(chan *wholeCompaction),
 	}
 	s.changed.L = &s.mu
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -277,6 +286,7 @@ func (s *session) closeRun(r *run) {
 	if !r.obsolete.Load() {
 		return
 	}
+	s.pinned.Add(-r.meta.Size)
 	if err := s.fs.Remove(r.path); err != nil { // removed at the next opening then
 		s.db.log.Warn("remove run", "path", r.path, "err", err)
 	}
@@ -319,7 +329,9 @@ func (t *tip) drop(id uint32) error {
 // start runs the session's background work.
 func (s *session) start() {
 	s.workers.Go(s.flusher)
-	s.workers.Go(s.compactor)
+	for range compactors() {
+		s.workers.Go(s.compactor)
+	}
 	if s.db.opts.Sync == SyncInterval {
 		s.workers.Go(s.syncer)
 	}

@@ -56,7 +56,12 @@ type Status struct {
 	Runs          int         `json:"runs"`
 	RunsPerLevel  []int       `json:"runs_per_level,omitempty"`
 	RunBytes      int64       `json:"run_bytes"`
+	PinnedBytes   int64       `json:"pinned_bytes"` // of replaced runs that open snapshots still read
 	LogBytes      int64       `json:"log_bytes"`
+	Flushing      int         `json:"flushing"`   // full memtables that wait for their flush
+	Compacting    int         `json:"compacting"` // compactions under way
+	Delays        int64       `json:"delays"`     // how often writers were slowed, so that the tree keeps up
+	Delayed       float64     `json:"delayed_s"`  // for how long in all, in seconds
 	MemtableBytes int64       `json:"memtable_bytes"`
 	CacheBytes    int64       `json:"cache_bytes"`
 	CacheBudget   int64       `json:"cache_budget"`
@@ -120,7 +125,9 @@ func (s *session) status(st *Status) {
 		st.RunBytes += s.version.size(l)
 		st.RunsPerLevel = append(st.RunsPerLevel, len(s.version.levels[l]))
 	}
-	st.LogBytes = s.logBytes
+	st.LogBytes, st.PinnedBytes = s.logBytes, s.pinned.Load()
+	st.Flushing, st.Compacting = len(s.frozen), len(s.claims)
+	st.Delays, st.Delayed = s.nDelays, s.delayed.Seconds()
 }
 
 // ProbeKey probes the key at once and returns what came of it: nil, or a

@@ -24,6 +24,9 @@ type run struct {
 	refs     atomic.Int32
 	obsolete atomic.Bool
 	onGone   func(r *run)
+
+	garbageEra  atomic.Uint64 // 1 + the era of the set that garbageSize is for
+	garbageSize atomic.Int64  // bytes; see garbage
 }
 
 func (r *run) unref() {
@@ -104,6 +107,19 @@ func (v *version) edit(gone, added []*run) *version {
 	return newVersion(levels)
 }
 
+// move returns a version in which runs of other levels are in level to.
+func (v *version) move(runs []*run, to int) *version {
+	levels := v.levels
+	for l := range levels {
+		if l == to {
+			levels[l] = slices.Concat(levels[l], runs)
+		} else {
+			levels[l] = slices.DeleteFunc(slices.Clone(levels[l]), func(r *run) bool { return slices.Contains(runs, r) })
+		}
+	}
+	return newVersion(levels)
+}
+
 // find returns the run of a level above 0 that may hold key, nil if none does.
 func (v *version) find(level int, key []byte) *run {
 	runs := v.levels[level]
@@ -152,6 +168,19 @@ func (v *version) all() []*run {
 	var out []*run
 	for l := range v.levels {
 		out = append(out, v.levels[l]...)
+	}
+	return out
+}
+
+// metas returns what the manifest says of the runs.
+func (v *version) metas() []catalog.RunMeta {
+	var out []catalog.RunMeta
+	for l := range v.levels {
+		for _, r := range v.levels[l] {
+			m := r.meta
+			m.Level = uint8(l) // it may have moved since it was written
+			out = append(out, m)
+		}
 	}
 	return out
 }
