@@ -1,11 +1,16 @@
 package engine
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
+	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 )
 
@@ -63,5 +68,212 @@ func TestTombstoneOutsideTheUpperRange(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// settled waits until the tree has no work left.
+func settled(t *testing.T, db *DB) {
+	t.Helper()
+	s := db.session
+	err := s.await(t.Context(), func() bool {
+		if len(s.frozen) > 0 || len(s.claims) > 0 {
+			return false
+		}
+		p := picker{s: s, v: s.version, sh: s.version.shape(db.opts.baseSize())}
+		return len(p.byUrgency()) == 0
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s.pinned.Load() != 0 { // files are removed behind the switch
+		runtime.Gosched()
+	}
+}
+
+// load writes n records of 100 random bytes, whose keys begin with prefix.
+func load(t *testing.T, db *DB, collection, prefix string, n int) {
+	t.Helper()
+	value := make([]byte, 100)
+	for i := 0; i < n; {
+		if err := db.Update(func(tx *Tx) error {
+			c, err := tx.CreateCollectionIfNotExists(collection)
+			for ; err == nil && i < n; i++ {
+				rand.Read(value)
+				if err = c.Put(fmt.Appendf(nil, "%s%08d", prefix, i*7919%n), value); i%500 == 499 {
+					i++
+					break
+				}
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runBytes returns the size of all files of runs.
+func runBytes(t *testing.T, dir string) (n int64) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "runs", "*.run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range paths {
+		st, err := os.Stat(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += st.Size()
+	}
+	return n
+}
+
+// TestSpaceReturns checks that dropped collections and deleted ranges give their
+// space back by themselves, and that updates keep to the bound.
+func TestSpaceReturns(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "c.byok")
+	db := openTest(t, dir, newFakeKey("k"), &Options{MemtableSize: 256 << 10})
+	load(t, db, "stays", "", 20000)
+	load(t, db, "goes", "", 40000)
+	flushed := func() {
+		t.Helper()
+		if _, err := db.flushAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		settled(t, db)
+	}
+	flushed()
+	full := runBytes(t, dir)
+	if err := db.Update(func(tx *Tx) error { return tx.DropCollection("goes") }); err != nil {
+		t.Fatal(err)
+	}
+	put(t, db, "stays", "x", "the drop is in the manifest with the next flush")
+	flushed()
+	// Workers look again after the flush; what they find is done one by one.
+	if err := db.session.await(t.Context(), func() bool { return db.session.version.bytes() < full/2 }); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, db)
+	if got := runBytes(t, dir); got > full/2 {
+		t.Errorf("%d bytes after two thirds were dropped, %d before", got, full)
+	}
+
+	one := runBytes(t, dir)
+	for range 6 { // every record six times over
+		load(t, db, "stays", "", 20000)
+	}
+	flushed()
+	if got := runBytes(t, dir); got > 2*one { // level 0 counts much in a tree as small as this
+		t.Errorf("%d bytes after updates, %d before", got, one)
+	}
+	if err := db.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	compacted := runBytes(t, dir)
+	if st := db.Status(); st.RunsPerLevel[lastLevel] != st.Runs || compacted > one {
+		t.Errorf("after Compact: %v runs, %d bytes, %d before the updates", st.RunsPerLevel, compacted, one)
+	}
+
+	for i := 0; i < 20000; { // all but the first
+		if err := db.Update(func(tx *Tx) error {
+			c, err := tx.Collection("stays")
+			for n := 0; n < 500 && err == nil; n++ {
+				if i > 0 {
+					err = c.Delete(fmt.Appendf(nil, "%08d", i))
+				}
+				i++
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st, got := db.Status(), runBytes(t, dir); got > 8<<10 || st.Runs != 1 {
+		t.Errorf("%d bytes in %d runs after everything but two records was deleted", got, st.Runs)
+	}
+}
+
+// TestPinnedSpaceIsReported holds a snapshot across a compaction.
+func TestPinnedSpaceIsReported(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "c.byok")
+	db := openTest(t, dir, newFakeKey("k"), &Options{MemtableSize: 256 << 10})
+	load(t, db, "c", "", 5000)
+	if err := db.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := runBytes(t, dir)
+	load(t, db, "c", "", 5000)
+	if err := db.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := db.Status().PinnedBytes; got < old {
+		t.Errorf("%d bytes are pinned, want %d at least", got, old)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if got := db.Status().PinnedBytes; got != 0 {
+		t.Errorf("%d bytes are pinned by nobody", got)
+	}
+	if now := runBytes(t, dir); now > old+old/4 {
+		t.Errorf("%d bytes are left of %d", now, old)
+	}
+}
+
+// TestCompactEnds checks that a compaction ends with its context, with the
+// database and with the key, and leaves everything as it was.
+func TestCompactEnds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "c.byok")
+	key := newFakeKey("k")
+	db := openTest(t, dir, key, &Options{MemtableSize: 256 << 10})
+	load(t, db, "c", "", 5000)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := db.Compact(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled compaction: %v", err)
+	}
+	mustGet := func() {
+		t.Helper()
+		n := 0
+		if err := db.View(func(tx *Tx) error {
+			c, err := tx.Collection("c")
+			if err != nil {
+				return err
+			}
+			cur := c.Cursor(nil, nil)
+			for cur.Next() {
+				n++
+			}
+			return cur.Err()
+		}); err != nil || n != 5000 {
+			t.Errorf("%d records, %v", n, err)
+		}
+	}
+	mustGet()
+	key.set(crypt.ClassDenied)
+	_ = db.ProbeKey(t.Context())
+	if err := db.Compact(t.Context()); !errors.Is(err, ErrKeyUnavailable) {
+		t.Errorf("without the key: %v", err)
+	}
+	key.set(crypt.ClassNone)
+	if err := db.ProbeKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Compact(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mustGet()
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Compact(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }

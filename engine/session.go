@@ -286,7 +286,7 @@ func (s *session) closeRun(r *run) {
 	if !r.obsolete.Load() {
 		return
 	}
-	s.pinned.Add(-r.meta.Size)
+	defer s.pinned.Add(-r.meta.Size)
 	if err := s.fs.Remove(r.path); err != nil { // removed at the next opening then
 		s.db.log.Warn("remove run", "path", r.path, "err", err)
 	}

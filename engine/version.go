@@ -193,6 +193,14 @@ func (v *version) size(level int) (n int64) {
 	return n
 }
 
+// bytes returns the size of all files.
+func (v *version) bytes() (n int64) {
+	for l := range v.levels {
+		n += v.size(l)
+	}
+	return n
+}
+
 // Names below the database directory.
 const (
 	walDir = "wal"

@@ -34,6 +34,8 @@ type bench struct {
 	db     *engine.DB
 	path   string
 	rowsAt atomic.Uint64 // rows written, for the line of progress
+
+	highest atomic.Int64 // memory seen so far, in bytes
 }
 
 func (b *bench) options() (*engine.Options, error) {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt/keyuri"
@@ -48,7 +49,19 @@ func main() {
 	flag.Float64Var(&c.share, "share", 0.7, "share of the peak rate")
 	flag.IntVar(&c.reads, "reads", 200_000, "random reads after the load")
 	flag.StringVar(&c.sync, "sync", "full", "full, interval or off")
+	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "scale:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	r, err := run(context.Background(), c)
 	if err == nil {
 		e := json.NewEncoder(os.Stdout)
@@ -57,7 +70,6 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
-		os.Exit(1)
 	}
 }
 

@@ -102,20 +102,23 @@ func withPointers(n int) any {
 // fresh spans: then no dead slot of that class is left.
 func fill(size int, alloc func(n int) any) (complete bool) {
 	perChunk := max(chunkSize/size, 4)
-	nMax := max(classSizeMax/size, 4*perChunk)
-	kept := make([]any, 0, nMax)
+	nChunks := max(classSizeMax/size/perChunk, 4)
+	chunks := make([][]any, 0, nChunks)
 	var before, after runtime.MemStats
-	for len(kept)+perChunk <= nMax {
+	for range nChunks {
+		kept := make([]any, 0, perChunk) // before the heap is looked at, and no larger than needed
+		chunks = append(chunks, kept)
 		runtime.ReadMemStats(&before)
 		for range perChunk {
 			kept = append(kept, alloc(size))
 		}
 		runtime.ReadMemStats(&after)
+		chunks[len(chunks)-1] = kept
 		if after.HeapInuse-before.HeapInuse >= uint64(perChunk*size) &&
 			after.HeapInuse > before.HeapInuse {
 			return true
 		}
 	}
-	runtime.KeepAlive(kept)
+	runtime.KeepAlive(chunks)
 	return false
 }
