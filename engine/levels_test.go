@@ -55,7 +55,7 @@ func TestShape(t *testing.T) {
 // TestGaps compares the ranges of dropped collections with a look at every id.
 func TestGaps(t *testing.T) {
 	for _, ids := range [][]uint32{nil, {1}, {1, 2, 3}, {2}, {2, 5}, {1, 3, 4, 9}, {9}} {
-		for next := uint32(0); next <= 11; next++ {
+		for next := range uint32(12) {
 			m := &catalog.Manifest{NextCollection: next}
 			for _, id := range ids {
 				if id < next {

@@ -29,8 +29,13 @@ func TestPace(t *testing.T) {
 			runs int
 			want time.Duration // for a million bytes in commits of a thousand
 		}{
-			{0, 0}, {paceRunsMin, 0}, {paceRunsMin + 1, 1e6 * paceByte / 29}, {25, 1e6 * paceByte},
-			{39, 1e6 * 29 * paceByte}, {paceRunsMax, 1e6 * 99 * paceByte}, {400, 1e6 * 99 * paceByte},
+			{0, 0},
+			{paceRunsMin, 0},
+			{paceRunsMin + 1, 1e6 * paceByte / 29},
+			{25, 1e6 * paceByte},
+			{39, 1e6 * 29 * paceByte},
+			{paceRunsMax, 1e6 * 99 * paceByte},
+			{400, 1e6 * 99 * paceByte},
 		} {
 			s := indebted(c.runs)
 			at := time.Now()
