@@ -41,7 +41,7 @@ func (s *session) apply(batch []byte) (uint64, error) {
 	if s.failed != nil {
 		return 0, s.failed
 	}
-	switch { // keep the durable state for readers before the tip leaves it
+	switch { // keep the visible state for readers before the tip leaves it
 	case s.published == nil:
 		s.published = s.newView()
 	case s.leading && s.preserved == nil:
@@ -125,7 +125,10 @@ func (s *session) lead(sync bool) {
 	} else {
 		s.unref(s.published)
 		s.published, s.preserved = s.preserved, nil
-		s.durable = last
+		s.visible = last
+		if sync {
+			s.durable = last
+		}
 	}
 	s.changed.Broadcast()
 }
@@ -139,13 +142,17 @@ const groupKeepMax = 4 << 20
 func (s *session) makeRoom() error {
 	s.mu.Lock()
 	full := s.mem.Bytes() >= s.db.opts.MemtableSize
+	var err error
 	for full && len(s.frozen) >= frozenMax && s.failed == nil && s.ctx.Err() == nil {
+		if err = s.db.guard.Check(); err != nil {
+			break // without the key nothing is flushed: the writer must not wait for it
+		}
 		s.changed.Wait()
 	}
 	s.mu.Unlock()
 	switch {
-	case !full:
-		return nil
+	case !full || err != nil:
+		return err
 	case s.ctx.Err() != nil: // paused or closed while the flush was awaited
 		return s.ended()
 	}

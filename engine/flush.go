@@ -44,6 +44,7 @@ func (s *session) hasFrozen() bool {
 // waited out, any other makes the session refuse writes.
 func (s *session) backgroundFault(what string, err error) (fatal bool) {
 	if errors.Is(err, ErrKeyUnavailable) || s.ctx.Err() != nil {
+		s.wakeAll() // whoever waits for the worker looks at the key too
 		return false
 	}
 	_ = s.fail(fmt.Errorf("%s: %w", what, err)) // every commit reports it
@@ -144,10 +145,10 @@ func (s *session) obsolete(r *run) {
 }
 
 // dropStaleViews lets go of the shared snapshots where that is possible, so
-// that an idle database does not pin replaced runs and flushed memtables. s.mu
-// is held.
+// that an idle database does not pin replaced runs and flushed memtables. After
+// a failure they stay: the tip may hold half a commit. s.mu is held.
 func (s *session) dropStaleViews() {
-	if s.published != nil && s.published.commit == s.applied && s.durable == s.applied {
+	if s.published != nil && s.published.commit == s.applied && s.visible == s.applied && s.failed == nil {
 		v := s.published
 		s.published = nil
 		s.unref(v)

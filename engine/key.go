@@ -13,6 +13,7 @@ import (
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/engine/internal/wal"
 	"github.com/byokdb/byokdb/internal/scrub"
 )
 
@@ -151,20 +152,21 @@ func (db *DB) probe(ctx context.Context) (crypt.Receipt, error) {
 	return receipt, err
 }
 
-// onEvent writes the journal, tells the program, and wakes the workers that
-// wait for the key.
+// onEvent writes the journal, tells the program, and wakes whoever waits for the
+// key or for a worker that does.
 func (db *DB) onEvent(e Event) {
 	if err := db.appendJournal(e); err != nil {
 		db.log.Error("append to the journal", "err", err)
 	}
-	if e.To == guard.Active {
-		db.txMu.Lock()
-		if s := db.session; s != nil {
+	db.txMu.Lock()
+	if s := db.session; s != nil {
+		s.wakeAll()
+		if e.To == guard.Active {
 			kick(s.flushes)
 			kick(s.merges)
 		}
-		db.txMu.Unlock()
 	}
+	db.txMu.Unlock()
 	if db.opts.OnEvent != nil {
 		db.opts.OnEvent(e)
 	}
@@ -267,6 +269,9 @@ type wiped struct {
 // pause wipes everything that the key made readable.
 func (db *DB) pause() {
 	err := db.endSession(db.pausedError(), func(*session) error { return nil })
+	if err == nil && db.opts.Sync == SyncInterval { // only now: a disk that hangs must not hold up the wipe
+		err = wal.SyncNewest(db.walConfig(nil))
+	}
 	if err != nil {
 		db.log.Error("pause", "err", err)
 	}

@@ -38,8 +38,9 @@ type session struct {
 	version   *version   // current runs
 	dir       *directory // as of the last applied commit
 	applied   uint64     // number of the last commit applied to mem
-	durable   uint64     // number of the last durable commit
-	published *view      // at durable; nil while that is also the tip
+	visible   uint64     // number of the last commit that readers see; not above applied
+	durable   uint64     // number of the last durable commit; visible, unless Options.Sync says otherwise
+	published *view      // at visible; nil while that is also the tip
 	preserved *view      // at the end of the group under way, once a later commit was applied
 	pending   []byte     // batches applied but not yet handed to the log
 	spare     []byte     // the other buffer for pending
@@ -128,11 +129,11 @@ func (s *session) unref(v *view) {
 	s.db.nViews.Add(-1)
 }
 
-// readView returns the newest durable snapshot, with a reference for the caller.
+// readView returns the newest visible snapshot, with a reference for the caller.
 func (s *session) readView() *view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.published == nil { // then the tip is durable
+	if s.published == nil { // then the tip is visible
 		s.published = s.newView()
 	}
 	s.published.refs.Add(1)
@@ -220,7 +221,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	if err != nil {
 		return s, fmt.Errorf("recover from the log: %w", err)
 	}
-	s.durable, s.logBytes = s.applied, s.log.Size()
+	s.visible, s.durable, s.logBytes = s.applied, s.applied, s.log.Size()
 	return s, nil
 }
 
@@ -352,6 +353,11 @@ func kick(c chan struct{}) {
 // interrupt ends waiting and background work.
 func (s *session) interrupt() {
 	s.cancel()
+	s.wakeAll()
+}
+
+// wakeAll makes everybody who waits for a change look again.
+func (s *session) wakeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changed.Broadcast()

@@ -266,16 +266,26 @@ func (r *reader) ends(ctx context.Context, newest bool, chain position, end int6
 func (c *Config) syncSegment(number uint64) error {
 	f, err := c.FS.OpenWrite(c.path(number))
 	if err != nil {
-		return fmt.Errorf("sync recovered segment: %w", err)
+		return fmt.Errorf("sync segment: %w", err)
 	}
 	err = f.Sync()
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("sync recovered segment: %w", err)
+		return fmt.Errorf("sync segment: %w", err)
 	}
 	return nil
+}
+
+// SyncNewest makes the newest segment durable as it is. It needs no key: a log
+// that was wiped is at rest then. The segments before it are durable already.
+func SyncNewest(cfg Config) error {
+	segments, _, err := cfg.list()
+	if err != nil || len(segments) == 0 {
+		return err
+	}
+	return cfg.syncSegment(segments[len(segments)-1])
 }
 
 // removeLeftovers removes what a crash left of segments in the making and of

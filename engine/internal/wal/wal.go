@@ -325,6 +325,14 @@ func (l *Log) Position() (frame uint64, tag Tag) {
 	return l.chain.frame, l.chain.tag
 }
 
+// Durable returns the numbers of the last frame appended and of the last one
+// known to be durable.
+func (l *Log) Durable() (appended, durable uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.chain.frame, l.durable
+}
+
 // Size returns the bytes of the segments that were not released, without
 // preallocated space.
 func (l *Log) Size() int64 {
