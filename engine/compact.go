@@ -238,6 +238,9 @@ func (s *session) awaitLocked(ctx context.Context, holds func() bool) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
+		if err := s.db.guard.Check(); err != nil {
+			return err
+		}
 		s.changed.Wait()
 	}
 	return nil
