@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
@@ -43,8 +44,8 @@ type Info struct {
 
 // Builder writes one run. Entries are added in ascending order of their keys;
 // pages are written as they fill, and held outside the Go heap until then. A
-// Builder holds 8 bytes for each entry, for the filter. It is not safe for
-// concurrent use.
+// Builder holds 8 bytes for each entry, for the filter, and up to 2 MiB beside.
+// It is not safe for concurrent use.
 //
 // Any error but that of an argument is final: what follows is Abort.
 type Builder struct {
@@ -63,7 +64,8 @@ type Builder struct {
 	page   buffer        // a node being encoded
 	plain  buffer        // a page being framed and compressed
 	refs   []byte        // of the large value being written
-	hashes []uint64      // of all keys
+	chunk  buffer        // a chunk of a value from a reader
+	hashes hashes        // of all keys
 	t      trailer
 	first  []byte
 
@@ -124,6 +126,35 @@ func NewBuilder(cfg BuilderConfig) (*Builder, error) {
 // copied. After ErrOrder, ErrKeySize and ErrValueSize the builder goes on as if
 // the call had not been made.
 func (b *Builder) Add(key []byte, kind EntryKind, value []byte) error {
+	if err := b.check(key, int64(len(value))); err != nil {
+		return err
+	}
+	switch kind {
+	case Put:
+	case Tombstone:
+		if len(value) != 0 {
+			return ErrValueSize
+		}
+	default:
+		return fmt.Errorf("unknown entry kind %d", kind)
+	}
+	b.err = b.add(key, kind, value)
+	return b.err
+}
+
+// AddReader is Add of a put whose value is the next size bytes of r. It reads no
+// more than these, and holds one chunk of 256 KiB at a time. r must not use the
+// builder. An error of r, io.ErrUnexpectedEOF when it ends too soon, is final.
+func (b *Builder) AddReader(key []byte, size int64, r io.Reader) error {
+	if err := b.check(key, size); err != nil {
+		return err
+	}
+	b.err = b.addReader(key, int(size), r)
+	return b.err
+}
+
+// check checks the arguments that all ways of adding have.
+func (b *Builder) check(key []byte, size int64) error {
 	switch {
 	case b.done:
 		return ErrClosed
@@ -131,26 +162,76 @@ func (b *Builder) Add(key []byte, kind EntryKind, value []byte) error {
 		return b.err
 	case len(key) == 0 || len(key) > KeySizeMax:
 		return ErrKeySize
-	case len(value) > ValueSizeMax, kind == Tombstone && len(value) != 0:
+	case size < 0 || size > ValueSizeMax:
 		return ErrValueSize
-	case kind != Put && kind != Tombstone:
-		return fmt.Errorf("unknown entry kind %d", kind)
 	case b.t.entries > 0 && bytes.Compare(key, b.last.bytes()) <= 0:
 		return ErrOrder
 	}
-	b.err = b.add(key, kind, value)
-	return b.err
+	return nil
 }
 
 func (b *Builder) add(key []byte, kind EntryKind, value []byte) error {
-	flags, stored := byte(kind), value
-	if len(value) > b.cfg.PageSize/4 {
-		refs, err := b.writeValue(value)
-		if err != nil {
+	if !b.large(len(value)) {
+		return b.addEntry(key, byte(kind), value, len(value))
+	}
+	b.beginRefs(len(value))
+	for rest := value; len(rest) > 0; {
+		n := min(len(rest), chunkSize)
+		if err := b.writeChunk(rest[:n]); err != nil {
 			return err
 		}
-		flags, stored = flags|entryLarge, refs
+		rest = rest[n:]
 	}
+	return b.addEntry(key, byte(kind)|entryLarge, b.refs, len(value))
+}
+
+func (b *Builder) addReader(key []byte, size int, r io.Reader) error {
+	b.chunk.n = 0
+	if err := b.chunk.reserve(max(1, min(size, chunkSize))); err != nil {
+		return err
+	}
+	defer func() {
+		clear(b.chunk.mem[:min(size, chunkSize)])
+	}()
+	if !b.large(size) {
+		value := b.chunk.mem[:size]
+		if err := readValue(r, value); err != nil {
+			return err
+		}
+		return b.addEntry(key, byte(Put), value, size)
+	}
+	b.beginRefs(size)
+	for left := size; left > 0; {
+		part := b.chunk.mem[:min(left, chunkSize)]
+		if err := readValue(r, part); err != nil {
+			return err
+		}
+		if err := b.writeChunk(part); err != nil {
+			return err
+		}
+		left -= len(part)
+	}
+	return b.addEntry(key, byte(Put)|entryLarge, b.refs, size)
+}
+
+// readValue fills p from a reader that the caller gave.
+func readValue(r io.Reader, p []byte) error {
+	_, err := io.ReadFull(r, p)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("read value: %w", err)
+	}
+	return nil
+}
+
+// large reports whether a value of that size goes to pages of its own.
+func (b *Builder) large(size int) bool { return size > b.cfg.PageSize/4 }
+
+// addEntry adds an entry to the open leaf. stored is what the leaf holds as its
+// value, size the size of the value itself.
+func (b *Builder) addEntry(key []byte, flags byte, stored []byte, size int) error {
 	leaf := b.levels[0]
 	if !leaf.room(len(key), len(stored), b.cfg.PageSize) {
 		if err := b.flush(0); err != nil {
@@ -170,35 +251,36 @@ func (b *Builder) add(key []byte, kind EntryKind, value []byte) error {
 	if err := leaf.add(flags, key, stored); err != nil {
 		return err
 	}
+	if err := b.hashes.add(filterHash(key)); err != nil {
+		return err
+	}
 	if b.t.entries == 0 {
 		b.first = bytes.Clone(key)
 	}
-	b.hashes = append(b.hashes, filterHash(key))
 	b.t.entries++
-	if kind == Tombstone {
+	if EntryKind(flags&entryKindMask) == Tombstone {
 		b.t.tombstones++
 	}
 	b.t.keyBytes += uint64(len(key))
-	b.t.valueBytes += uint64(len(value))
+	b.t.valueBytes += uint64(size)
 	return b.last.set(key)
 }
 
-// writeValue writes a large value and returns what its entry holds; that is
-// valid until the next call.
-func (b *Builder) writeValue(value []byte) ([]byte, error) {
-	b.refs = binary.BigEndian.AppendUint32(b.refs[:0], uint32(len(value)))
-	for len(value) > 0 {
-		n := min(len(value), chunkSize)
-		at, err := b.writePage(kindValue, value[:n])
-		if err != nil {
-			return nil, err
-		}
-		var r [refSize]byte
-		at.put(r[:])
-		b.refs = append(b.refs, r[:]...)
-		value = value[n:]
+// beginRefs begins what the entry of a large value holds; writeChunk goes on.
+func (b *Builder) beginRefs(size int) {
+	b.refs = binary.BigEndian.AppendUint32(b.refs[:0], uint32(size))
+}
+
+// writeChunk writes the next value page of a large value.
+func (b *Builder) writeChunk(data []byte) error {
+	at, err := b.writePage(kindValue, data)
+	if err != nil {
+		return err
 	}
-	return b.refs, nil
+	var r [refSize]byte
+	at.put(r[:])
+	b.refs = append(b.refs, r[:]...)
+	return nil
 }
 
 // flush writes the open node of a level and adds it to the level above.
@@ -395,8 +477,8 @@ func (b *Builder) finishFilter() error {
 		return err
 	}
 	blocks := b.page.extend(size)
-	for _, h := range b.hashes {
-		filterAdd(blocks, h)
+	if err := b.hashes.drain(func(h uint64) { filterAdd(blocks, h) }); err != nil {
+		return err
 	}
 	for len(blocks) > 0 {
 		n := min(len(blocks), filterPageSize)
@@ -430,10 +512,11 @@ func (b *Builder) release() error {
 	for _, w := range b.levels {
 		errs = append(errs, w.entries.free())
 	}
-	for _, m := range []*buffer{&b.sep, &b.last, &b.page, &b.plain} {
+	for _, m := range []*buffer{&b.sep, &b.last, &b.page, &b.plain, &b.chunk} {
 		errs = append(errs, m.free())
 	}
-	b.hashes, b.out, b.refs, b.first, b.zstd = nil, nil, nil, nil, nil
+	errs = append(errs, b.hashes.free())
+	b.out, b.refs, b.first, b.zstd = nil, nil, nil, nil
 	b.levels = []*nodeWriter{{kind: kindLeaf}}
 	return errors.Join(errs...)
 }

@@ -259,6 +259,19 @@ func (c *Cache) get(r *Run, at ref, kind pageKind) (page, error) {
 	}
 }
 
+// peek returns a page of a run, pinned, if it is in memory.
+func (c *Cache) peek(r *Run, at ref, kind pageKind) (page, bool, error) {
+	key := uint64(r.fileNo)<<32 | at.off>>pageKeyShift
+	hash := hashPage(key)
+	s := c.shards[(hash<<32)>>c.shift]
+	f := s.lookup(key, hash)
+	if f == 0 {
+		return page{}, false, nil
+	}
+	p, err := c.hit(r, s, f, at, kind)
+	return p, err == nil, err
+}
+
 // pageKeyShift takes an offset to 32 bits: no two pages are that near.
 const pageKeyShift = 5
 

@@ -1,11 +1,14 @@
 package pager
 
 import (
+	"errors"
 	"math/bits"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/offheap"
 )
 
 // The filter is a blocked Bloom filter of about ten bits a key. All bits of a
@@ -102,4 +105,62 @@ func checkFilter(page []byte, at ref) error {
 		return corrupt("a filter page has the wrong size")
 	}
 	return nil
+}
+
+// hashes is a list of hashes outside the Go heap, which grows without copying.
+type hashes struct {
+	chunks [][]byte // of hashesChunk hashes each
+	last   []uint64 // the last chunk
+	n      int      // in use of last
+}
+
+const hashesChunk = 32 << 10
+
+func (l *hashes) add(h uint64) error {
+	if l.n == len(l.last) {
+		mem, err := offheap.Alloc(8 * hashesChunk)
+		if err != nil {
+			return err
+		}
+		l.chunks = append(l.chunks, mem)
+		l.last, l.n = asHashes(mem), 0
+	}
+	l.last[l.n] = h
+	l.n++
+	return nil
+}
+
+// asHashes returns a chunk as what it is. The memory is a page's: aligned.
+func asHashes(mem []byte) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), len(mem)/8)
+}
+
+// drain hands every hash to fn and gives the memory back on the way.
+func (l *hashes) drain(fn func(h uint64)) error {
+	for len(l.chunks) > 0 {
+		chunk := asHashes(l.chunks[0])
+		if len(l.chunks) == 1 {
+			chunk = chunk[:l.n]
+		}
+		for _, h := range chunk {
+			fn(h)
+		}
+		mem := l.chunks[0]
+		l.chunks = l.chunks[1:]
+		if err := offheap.Free(mem); err != nil {
+			return err
+		}
+	}
+	l.last, l.n = nil, 0
+	return nil
+}
+
+// free gives the memory back.
+func (l *hashes) free() error {
+	var errs []error
+	for _, mem := range l.chunks {
+		errs = append(errs, offheap.Free(mem))
+	}
+	*l = hashes{}
+	return errors.Join(errs...)
 }

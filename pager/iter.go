@@ -10,15 +10,17 @@ import (
 // return is valid until the iterator moves or is closed. Not safe for
 // concurrent use.
 type Iter struct {
-	r     *Run
-	leaf  node   // the page of path's last step; nil when there is none
-	i, n  int    // position in leaf, entries of leaf
-	entry []byte // at i, as it is in the leaf
-	path  []step
-	value page // of the current entry, when it is large
-	err   error
-	ok    bool // on an entry
-	done  bool // closed
+	r       *Run
+	leaf    node   // the page of path's last step; nil when there is none
+	i, n    int    // position in leaf, entries of leaf
+	entry   []byte // at i, as it is in the leaf
+	path    []step
+	value   page // of the current entry, when it is large
+	scan    *scan
+	streams bool // scan.stream is in use
+	err     error
+	ok      bool // on an entry
+	done    bool // closed
 
 	room [4]step // for path: enough for most trees
 }
@@ -34,6 +36,15 @@ type step struct {
 func (r *Run) NewIter() *Iter {
 	it := &Iter{r: r}
 	it.path = it.room[:0]
+	return it
+}
+
+// NewScan is NewIter for a reader that goes through the run once, as a merge
+// does: pages that are not in the cache are read past it, into memory of the
+// iterator's own, so that nothing that others use is pushed out.
+func (r *Run) NewScan() *Iter {
+	it := r.NewIter()
+	it.scan = &scan{past: true}
 	return it
 }
 
@@ -178,6 +189,29 @@ func (it *Iter) loadValue(v []byte) error {
 	return nil
 }
 
+// Large reports whether the current entry's value is in pages of its own, so
+// that Stream reads it without holding it whole.
+func (it *Iter) Large() bool { return it.ok && it.alive() && it.entry[0]&entryLarge != 0 }
+
+// Stream returns a reader of the current entry's large value. It is valid until
+// the iterator moves, and need not be closed.
+func (it *Iter) Stream() *ValueReader {
+	invariant(it.Large(), "stream a value that is in its leaf")
+	if it.scan == nil {
+		it.scan = &scan{}
+	}
+	it.streams = true
+	it.scan.stream.begin(it.r, it.stored(), &it.scan.w)
+	return &it.scan.stream
+}
+
+// ValueReader returns a reader of the current entry's large value that is
+// independent of the iterator. It must be closed, before the run is.
+func (it *Iter) ValueReader() *ValueReader {
+	invariant(it.Large(), "stream a value that is in its leaf")
+	return it.r.newValueReader(it.stored())
+}
+
 // Err returns the error that ended the iteration, nil when it merely reached
 // an end. A new move from a fixed point (First, Last, SeekGE, SeekLT) tries
 // again, unless the run is wiped or closed.
@@ -189,6 +223,9 @@ func (it *Iter) Close() error {
 	if !it.done {
 		it.done = true
 		it.reset()
+		if it.scan != nil {
+			it.scan.free()
+		}
 	}
 	return it.err
 }
@@ -236,8 +273,16 @@ func (it *Iter) reset() {
 }
 
 func (it *Iter) dropValue() {
-	if it.value.data != nil {
-		it.value.release()
+	if it.value.data != nil || it.streams {
+		it.dropLarge()
+	}
+}
+
+func (it *Iter) dropLarge() {
+	it.value.release()
+	if it.streams {
+		it.scan.stream.end()
+		it.streams = false
 	}
 }
 
@@ -259,7 +304,7 @@ func (it *Iter) push(at ref) (node, bool) {
 	if len(it.path) == int(it.r.t.depth) {
 		kind = kindLeaf
 	}
-	p, err := it.r.owner.c.get(it.r, at, kind)
+	p, err := it.page(at, kind)
 	if err != nil {
 		it.fail(err)
 		return nil, false
@@ -270,6 +315,18 @@ func (it *Iter) push(at ref) (node, bool) {
 		it.n = it.leaf.len()
 	}
 	return p.data, true
+}
+
+// page returns a node, pinned.
+func (it *Iter) page(at ref, kind pageKind) (page, error) {
+	if it.scan == nil || !it.scan.past {
+		return it.r.owner.c.get(it.r, at, kind)
+	}
+	p, ok, err := it.r.owner.c.peek(it.r, at, kind)
+	if ok || err != nil {
+		return p, err
+	}
+	return it.scan.read(it.r, len(it.path), at, kind)
 }
 
 // walk goes down from a node to the first or the last entry below it.

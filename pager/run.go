@@ -195,12 +195,28 @@ func (r *Run) live() error {
 // Errors: *PageError with ErrCorrupt, crypt.ErrAuth or the file system's error;
 // crypt.ErrWiped; ErrClosed. value is dst then.
 func (r *Run) Get(dst, key []byte) (value []byte, kind EntryKind, found bool, err error) {
-	if err := r.live(); err != nil {
+	p, flags, v, found, err := r.find(key)
+	if !found || err != nil {
 		return dst, 0, false, err
+	}
+	if flags&entryLarge == 0 {
+		dst = append(dst, v...)
+	} else {
+		dst, err = r.appendLarge(dst, v)
+	}
+	p.release()
+	return dst, EntryKind(flags & entryKindMask), err == nil, err
+}
+
+// find returns the entry of a key in its leaf, which the caller releases when
+// found.
+func (r *Run) find(key []byte) (leaf page, flags byte, stored []byte, found bool, err error) {
+	if err := r.live(); err != nil {
+		return page{}, 0, nil, false, err
 	}
 	may, err := r.mayContain(key)
 	if err != nil || !may {
-		return dst, 0, false, err
+		return page{}, 0, nil, false, err
 	}
 	at, kindOf := r.t.root, kindInner
 	for level := r.t.depth; ; level-- {
@@ -209,7 +225,7 @@ func (r *Run) Get(dst, key []byte) (value []byte, kind EntryKind, found bool, er
 		}
 		p, err := r.owner.c.get(r, at, kindOf)
 		if err != nil {
-			return dst, 0, false, err
+			return page{}, 0, nil, false, err
 		}
 		n := node(p.data)
 		if level > 0 {
@@ -220,16 +236,10 @@ func (r *Run) Get(dst, key []byte) (value []byte, kind EntryKind, found bool, er
 		i := n.find(key)
 		if i < 0 {
 			p.release()
-			return dst, 0, false, nil
+			return page{}, 0, nil, false, nil
 		}
 		flags, _, v := n.entry(i, n.len())
-		if flags&entryLarge == 0 {
-			dst = append(dst, v...)
-		} else {
-			dst, err = r.appendLarge(dst, v)
-		}
-		p.release()
-		return dst, EntryKind(flags & entryKindMask), err == nil, err
+		return p, flags, v, true, nil
 	}
 }
 
@@ -296,6 +306,13 @@ func (r *Run) readChunk(dst []byte, at ref) error {
 	}
 	w := r.owner.c.getScratch()
 	defer r.owner.c.putScratch(w)
+	return r.readChunkPast(w, dst, at)
+}
+
+// readChunkPast reads one page of a large value past the cache. w is wiped
+// afterwards.
+func (r *Run) readChunkPast(w *scratch, dst []byte, at ref) error {
+	defer w.wipe()
 	in, err := r.src.readSealed(w, at, kindValue)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func TestVerifyFinds(t *testing.T) {
 			must(err)
 			b.t.nPages--
 		},
-		"a key that the filter denies": func(b *Builder) { b.hashes[5] = ^b.hashes[5] },
+		"a key that the filter denies": func(b *Builder) { b.hashes.last[5] ^= ^uint64(0) },
 		"keys that do not ascend":      func(b *Builder) { must(b.add([]byte("key 0"), Put, nil)) },
 		"a key twice":                  func(b *Builder) { must(b.add(b.last.bytes(), Put, nil)) },
 		"a wrong separator":            func(b *Builder) { must(b.sep.set([]byte("kez"))) },
@@ -47,7 +47,7 @@ func TestVerifyFinds(t *testing.T) {
 			at.put(value[largeRefsAt:])
 			must(b.levels[0].add(byte(Put)|entryLarge, []byte("large"), value))
 			must(b.last.set([]byte("large")))
-			b.hashes = append(b.hashes, filterHash([]byte("large")))
+			must(b.hashes.add(filterHash([]byte("large"))))
 			b.t.entries++
 		},
 		"a leaf where an inner node is named": func(b *Builder) {
