@@ -3,6 +3,7 @@ package memtable
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -35,45 +36,82 @@ func (e entry) value() []byte {
 	return e.bytes(entryHeaderSize+e.keySize(), n)
 }
 
-func putEntry(b, key []byte, kind Kind, value []byte) {
+// putHead writes an entry but for its value.
+func putHead(b, key []byte, kind Kind, valueSize int) {
 	binary.LittleEndian.PutUint32(b, uint32(len(key)))
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(value)))
+	binary.LittleEndian.PutUint32(b[4:], uint32(valueSize))
 	binary.LittleEndian.PutUint32(b[8:], uint32(kind))
 	copy(b[entryHeaderSize:], key)
-	copy(b[entryHeaderSize+len(key):], value)
 }
 
 // Sizes of the arena's chunks, in bytes: a table that stays small stays cheap.
+// An entry of largeMin gets memory of its own, so that it wastes no chunk's end.
 const (
 	chunkMin = 64 << 10
 	chunkMax = 4 << 20
+	largeMin = 1 << 20
 )
 
 // An arena hands out memory from chunks outside the Go heap. One writer.
 type arena struct {
 	chunks [][]byte
-	free   []byte // what is left of the last chunk
-	used   int64  // bytes of entries
+	large  [][]byte // one entry each
+	free   []byte   // what is left of the last chunk
+	used   int64    // bytes of entries
 	probes sync.Pool
 	wiped  atomic.Bool // until reset: what views say means nothing
 }
 
 // add copies an entry into the arena.
 func (a *arena) add(key []byte, kind Kind, value []byte) (entry, error) {
-	n := entryHeaderSize + len(key) + len(value)
+	b, err := a.alloc(key, len(value))
+	if err != nil {
+		return 0, err
+	}
+	putHead(b, key, kind, len(value))
+	copy(b[entryHeaderSize+len(key):], value)
+	return entryOf(b), nil
+}
+
+func entryOf(b []byte) entry { return entry(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// alloc returns zeroed memory for an entry.
+func (a *arena) alloc(key []byte, valueSize int) ([]byte, error) {
+	n := entryHeaderSize + len(key) + valueSize
 	if n > math.MaxUint32 {
 		panic("memtable: an entry of more than 4 GiB")
 	}
+	if n >= largeMin {
+		b, err := offheap.Alloc(n)
+		if err != nil {
+			return nil, err
+		}
+		a.large = append(a.large, b)
+		a.used += int64(n)
+		return b, nil
+	}
 	if n > len(a.free) {
 		if err := a.grow(n); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	b := a.free[:n]
 	a.free = a.free[n:]
 	a.used += int64(n)
-	putEntry(b, key, kind, value)
-	return entry(unsafe.Pointer(unsafe.SliceData(b))), nil
+	return b, nil
+}
+
+// drop wipes the memory of an entry that nobody knows, and gives it back if it
+// is the entry's own.
+func (a *arena) drop(b []byte) {
+	i := slices.IndexFunc(a.large, func(l []byte) bool { return unsafe.SliceData(l) == unsafe.SliceData(b) })
+	if i < 0 {
+		clear(b)
+		return
+	}
+	a.large = slices.Delete(a.large, i, i+1)
+	a.used -= int64(len(b))
+	release(b)
 }
 
 // grow adds a chunk of at least n bytes.
@@ -94,6 +132,10 @@ func (a *arena) grow(n int) error {
 // reset wipes all memory and keeps the first chunk.
 func (a *arena) reset() {
 	a.wiped.Store(false)
+	for _, b := range a.large {
+		release(b)
+	}
+	a.large, a.used = nil, 0
 	if len(a.chunks) == 0 {
 		return
 	}
@@ -106,13 +148,16 @@ func (a *arena) reset() {
 	for _, c := range a.chunks[1:] {
 		release(c)
 	}
-	a.chunks, a.free, a.used = a.chunks[:1], first, 0
+	a.chunks, a.free = a.chunks[:1], first
 }
 
 func (a *arena) wipe() {
 	a.wiped.Store(true)
 	for _, c := range a.chunks {
 		offheap.Discard(c)
+	}
+	for _, b := range a.large {
+		offheap.Discard(b)
 	}
 	a.free = nil
 }
@@ -121,7 +166,10 @@ func (a *arena) close() {
 	for _, c := range a.chunks {
 		release(c)
 	}
-	a.chunks, a.free, a.used = nil, nil, 0
+	for _, b := range a.large {
+		release(b)
+	}
+	a.chunks, a.large, a.free, a.used = nil, nil, nil, 0
 }
 
 // release returns a chunk. A failure leaks zeroed address space, nothing else.
@@ -131,7 +179,7 @@ func release(chunk []byte) { _ = offheap.Free(chunk) }
 // where it stays in place and alive while it is in use.
 type probe struct{ b []byte }
 
-func (p *probe) entry() entry { return entry(unsafe.Pointer(unsafe.SliceData(p.b))) }
+func (p *probe) entry() entry { return entryOf(p.b) }
 
 func (a *arena) probe(key []byte) *probe {
 	p, ok := a.probes.Get().(*probe)
@@ -141,7 +189,7 @@ func (a *arena) probe(key []byte) *probe {
 	if n := entryHeaderSize + len(key); n > len(p.b) {
 		p.b = make([]byte, n)
 	}
-	putEntry(p.b, key, Put, nil)
+	putHead(p.b, key, Put, 0)
 	return p
 }
 

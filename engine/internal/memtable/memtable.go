@@ -90,6 +90,36 @@ func (t *Table) Set(key []byte, kind Kind, value []byte) error {
 	return nil
 }
 
+// Reserved is memory for a put whose value is yet to come. Only who reserved it
+// knows it, until Insert.
+type Reserved struct {
+	b       []byte
+	keySize int
+}
+
+// Value returns where the value belongs.
+func (r Reserved) Value() []byte { return r.b[entryHeaderSize+r.keySize:] }
+
+// Reserve returns memory for a put of key with a value of size bytes, for Insert
+// or Drop. Errors: as Set.
+func (t *Table) Reserve(key []byte, size int) (Reserved, error) {
+	b, err := t.arena.alloc(key, size)
+	if err != nil {
+		return Reserved{}, err
+	}
+	putHead(b, key, Put, size)
+	return Reserved{b: b, keySize: len(key)}, nil
+}
+
+// Insert stores what was reserved, as Set does.
+func (t *Table) Insert(r Reserved) {
+	e := entryOf(r.b)
+	t.tree.ReplaceOrInsert(newItem(e.key(), e))
+}
+
+// Drop wipes what was reserved and is not wanted after all.
+func (t *Table) Drop(r Reserved) { t.arena.drop(r.b) }
+
 // Get returns the newest entry of key; the value is valid until Wipe or Reset.
 func (t *Table) Get(key []byte) (value []byte, kind Kind, found bool) {
 	return get(t.tree, &t.arena, key)

@@ -265,3 +265,51 @@ func BenchmarkIterate(b *testing.B) {
 		}
 	}
 }
+
+// TestReserve fills entries in place, in chunks and in memory of their own, and
+// drops some.
+func TestReserve(t *testing.T) {
+	tab := New()
+	defer tab.Free()
+	sizes := []int{0, 1, 100, chunkMin, largeMin - entryHeaderSize - 6, largeMin - entryHeaderSize - 5, 3 * largeMin}
+	for round := range 2 {
+		for i, size := range sizes {
+			key := []byte{0, 0, 0, 1, byte(i)}
+			dropped, err := tab.Reserve(key, size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j := range dropped.Value() {
+				dropped.Value()[j] = 0xee
+			}
+			r, err := tab.Reserve(key, size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Value()) != size || len(bytes.Trim(r.Value(), "\x00")) != 0 {
+				t.Fatalf("size %d: %d bytes reserved, not all zero", size, len(r.Value()))
+			}
+			tab.Drop(dropped)
+			for j := range r.Value() {
+				r.Value()[j] = byte(i + round + 1)
+			}
+			if _, _, found := tab.Get(key); found {
+				t.Fatalf("size %d: found before Insert", size)
+			}
+			tab.Insert(r)
+		}
+		for i, size := range sizes {
+			v, kind, found := tab.Get([]byte{0, 0, 0, 1, byte(i)})
+			if !found || kind != Put || !bytes.Equal(v, bytes.Repeat([]byte{byte(i + round + 1)}, size)) {
+				t.Errorf("size %d: found %v, kind %d, %d bytes", size, found, kind, len(v))
+			}
+		}
+		if n := len(tab.arena.large); n != 2 {
+			t.Errorf("%d entries have memory of their own, want 2", n)
+		}
+		tab.Reset()
+		if n := len(tab.arena.large); n != 0 || tab.Bytes() != 0 {
+			t.Errorf("after Reset: %d large entries, %d bytes", n, tab.Bytes())
+		}
+	}
+}
