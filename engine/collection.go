@@ -108,7 +108,7 @@ func (c *Collection) set(key []byte, kind memtable.Kind, value []byte) error {
 		return err
 	}
 	tx.nWrites++
-	tx.nBytes += int64(len(key) + len(value) + 17) // 17: an operation's fixed part
+	tx.nBytes += int64(len(key)+len(value)) + operationSize
 	return nil
 }
 

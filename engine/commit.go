@@ -17,22 +17,38 @@ const frozenMax = 2
 // which release gives back as soon as the next writer may begin.
 //
 // After an error nothing of the batch is visible; after a crash all of it may
-// be, if the error came from the log.
-func (s *session) commit(batch []byte, release func()) error {
-	s.pace(len(batch))
+// be, if the error came from the log. The batch's large values are not used any
+// more when commit returns.
+func (s *session) commit(batch *encoded, release func()) error {
+	s.pace(batch.size)
 	number, err := s.apply(batch)
 	release()
 	if err != nil {
 		return err
 	}
 	if s.db.opts.Sync == SyncFull {
-		return s.awaitDurable(number)
+		err = s.awaitDurable(number)
+	} else {
+		err = s.writeGroup(false)
 	}
-	return s.writeGroup(false)
+	if err != nil && len(batch.large) > 0 {
+		s.awaitLeader()
+	}
+	return err
+}
+
+// awaitLeader returns when nobody writes a group. After a failure nobody begins
+// to.
+func (s *session) awaitLeader() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.leading {
+		s.changed.Wait()
+	}
 }
 
 // apply numbers a batch and applies it to the memtable.
-func (s *session) apply(batch []byte) (uint64, error) {
+func (s *session) apply(batch *encoded) (uint64, error) {
 	if err := s.makeRoom(); err != nil {
 		return 0, err
 	}
@@ -48,16 +64,14 @@ func (s *session) apply(batch []byte) (uint64, error) {
 		s.preserved = s.newView()
 	}
 	number := s.applied + 1
-	if err := batches(batch, func(commit uint64, ops []byte) error {
-		invariant(commit == number, "a batch is numbered by its writer")
-		return applyOps(ops, (*tip)(s))
-	}); err != nil {
+	invariant(batch.commit() == number, "a batch is numbered by its writer")
+	if err := batch.apply((*tip)(s)); err != nil {
 		s.failed = fmt.Errorf("%w: apply: %w", ErrFailed, err) // no memory: the tip is half a commit
 		s.changed.Broadcast()
 		return 0, s.failed
 	}
 	s.applied = number
-	s.pending = append(s.pending, batch...)
+	s.pending = s.pending.add(batch)
 	return number, nil
 }
 
@@ -93,29 +107,30 @@ func (s *session) writeGroup(sync bool) error {
 	return s.failed
 }
 
-// lead writes everything pending as one frame. s.mu is held, and released
-// during the I/O; s.leading keeps others out meanwhile.
+// lead writes everything pending, as one frame unless it is large. s.mu is held,
+// and released during the I/O; s.leading keeps others out meanwhile.
 func (s *session) lead(sync bool) {
 	group, last := s.pending, s.applied
-	s.pending, s.spare = s.spare[:0], nil
+	s.pending, s.spare = s.spare, nil
 	s.leading = true
 	s.mu.Unlock()
 
 	var err error
-	if len(group) > 0 {
-		_, err = s.log.Append(group)
+	var few [8][]byte
+	for i := range group {
+		if err == nil {
+			_, err = s.log.Append(group[i].parts(few[:0])...)
+		}
 	}
 	if err == nil && sync {
 		err = s.log.Sync()
 	}
-	clear(group)
+	group = group.reset()
 	size := s.log.Size()
 
 	s.mu.Lock()
 	s.logBytes = size
-	if cap(group) <= groupKeepMax {
-		s.spare = group[:0]
-	}
+	s.spare = group
 	s.leading = false
 	if err != nil {
 		if s.failed == nil {

@@ -34,7 +34,7 @@ func (s *session) debt() float64 {
 
 // pace delays the writer of so many bytes as the debt asks for. The caller holds
 // the writer's token, so the delay holds up those behind it too.
-func (s *session) pace(size int) {
+func (s *session) pace(size int64) {
 	s.mu.Lock()
 	if d := s.debt(); d > 0 {
 		s.owed += float64(size) * float64(paceByte) * d / (1 - d)

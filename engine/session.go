@@ -42,8 +42,8 @@ type session struct {
 	durable   uint64     // number of the last durable commit; visible, unless Options.Sync says otherwise
 	published *view      // at visible; nil while that is also the tip
 	preserved *view      // at the end of the group under way, once a later commit was applied
-	pending   []byte     // batches applied but not yet handed to the log
-	spare     []byte     // the other buffer for pending
+	pending   group      // batches applied but not yet handed to the log
+	spare     group      // the other memory for pending
 	leading   bool       // a committer is writing a group
 	failed    error      // sticky: why writes are refused
 	nextRun   uint64     // id of the next run
@@ -441,8 +441,7 @@ func (s *session) wipe() wiped {
 		}
 	}
 	s.frozen, s.mem = nil, nil
-	clear(s.pending[:cap(s.pending)])
-	clear(s.spare[:cap(s.spare)])
+	s.pending.reset() // spare was when it became that
 	s.pending, s.spare = nil, nil
 	if s.version != nil {
 		w.Runs = len(s.version.all())

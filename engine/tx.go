@@ -175,9 +175,9 @@ func (tx *Tx) Commit() error {
 	}
 	batch := tx.encode()
 	release := sync.OnceFunc(tx.db.releaseWriter)
-	err := tx.s.commit(batch, release)
-	clear(batch)
-	tx.db.keepBatch(batch)
+	err := tx.s.commit(&batch, release)
+	batch.reset()
+	tx.db.keepBatch(batch.buf)
 	tx.writable = false // the token is given back
 	tx.end(ErrTxClosed)
 	return err
@@ -222,11 +222,12 @@ func (tx *Tx) end(why error) {
 }
 
 // encode returns the transaction's writes as a batch: creations first, then
-// records in order, drops last.
-func (tx *Tx) encode() []byte {
+// records in order, drops last. Large values stay in the transaction's table,
+// until that is given back.
+func (tx *Tx) encode() encoded {
 	b := beginBatch(tx.db.takeBatch(), tx.view.commit+1)
 	for _, id := range sortedIDs(tx.created) {
-		b = appendOp(b, opCreate, id, []byte(tx.created[id]))
+		b.op(opCreate, id, []byte(tx.created[id]))
 	}
 	it := tx.writes.Snapshot().NewIter()
 	for ok := it.First(); ok; ok = it.Next() {
@@ -235,17 +236,18 @@ func (tx *Tx) encode() []byte {
 			continue
 		}
 		if it.Kind() == memtable.Tombstone {
-			b = appendOp(b, opDelete, id, key)
+			b.op(opDelete, id, key)
 			continue
 		}
 		value, err := it.Value()
 		invariant(err == nil, "a memtable's values are in memory")
-		b = appendValue(appendOp(b, opPut, id, key), value)
+		b.op(opPut, id, key)
+		b.value(value)
 	}
 	for _, id := range tx.dropped {
-		b = appendOp(b, opDrop, id, nil)
+		b.op(opDrop, id, nil)
 	}
-	endBatch(b)
+	b.endBatch()
 	return b
 }
 
@@ -323,6 +325,7 @@ func (tx *Tx) CreateCollection(name string) (*Collection, error) {
 	}
 	tx.created[id] = name
 	tx.nWrites++
+	tx.nBytes += int64(len(name)) + operationSize
 	return &Collection{tx: tx, id: id, name: name}, nil
 }
 
@@ -363,6 +366,7 @@ func (tx *Tx) DropCollection(name string) error {
 	tx.dir = tx.dir.without(id)
 	tx.dropped = append(tx.dropped, id)
 	tx.nWrites++
+	tx.nBytes += operationSize
 	return nil
 }
 
