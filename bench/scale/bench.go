@@ -116,13 +116,11 @@ func (b *bench) settle(context.Context) error {
 	return nil
 }
 
-// quiet returns when the tree has not changed for three seconds.
+// quiet returns when nothing was flushed or merged for three seconds.
 func (b *bench) quiet() {
-	last, since := b.db.Status().Generation, time.Now()
-	for time.Since(since) < 3*time.Second {
-		time.Sleep(50 * time.Millisecond)
-		if g := b.db.Status().Generation; g != last {
-			last, since = g, time.Now()
+	for since := time.Now(); time.Since(since) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
+		if st := b.db.Status(); st.Flushing > 0 || st.Compacting > 0 {
+			since = time.Now()
 		}
 	}
 }
