@@ -40,6 +40,11 @@ func (c *Collection) Get(key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(value) > keepMax && cap(value) <= 2*len(value) {
+		c.tx.valueBuf = nil
+		c.tx.kept.adopt(value[:cap(value)])
+		return value[:len(value):len(value)], nil
+	}
 	return c.tx.kept.keep(value), nil
 }
 
@@ -141,15 +146,20 @@ func (k *keeper) keep(b []byte) []byte {
 
 func (k *keeper) grow(n int) {
 	if k.chunk != nil {
-		k.older = append(k.older, k.chunk)
-		k.total += len(k.chunk)
+		k.adopt(k.chunk)
 	}
+	k.chunk, k.used = make([]byte, max(n, min(2*len(k.chunk), keepMax), keepMin)), 0
+}
+
+// adopt keeps memory that a caller was given as it is.
+func (k *keeper) adopt(b []byte) {
 	for k.total > keepTotal {
 		k.total -= len(k.older[0])
 		k.older[0] = nil
 		k.older = k.older[1:]
 	}
-	k.chunk, k.used = make([]byte, max(n, min(2*len(k.chunk), keepMax), keepMin)), 0
+	k.older = append(k.older, b)
+	k.total += len(b)
 }
 
 func (k *keeper) wipe() {

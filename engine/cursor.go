@@ -2,7 +2,10 @@ package engine
 
 import (
 	"bytes"
+	"io"
 	"slices"
+
+	"github.com/byokdb/byokdb/pager"
 )
 
 // Cursor walks the records with lo ≤ key < hi as they are when it is made:
@@ -180,11 +183,54 @@ func (c *Cursor) Value() []byte {
 		return nil
 	}
 	defer c.c.tx.leave()
+	if it := c.m.large(); it != nil {
+		return c.largeValue(it)
+	}
 	v, ok := c.value()
 	if !ok {
 		return nil
 	}
 	return c.c.tx.kept.keep(v)
+}
+
+// largeValue reads a large value into memory of the transaction's own. tx.mu is
+// held.
+func (c *Cursor) largeValue(it *pager.Iter) []byte {
+	v := make([]byte, it.Size())
+	if _, err := io.ReadFull(it.Stream(), v); err != nil {
+		clear(v)
+		c.m.fail(err)
+		c.err = translate(err)
+		return nil
+	}
+	c.c.tx.kept.adopt(v)
+	return v
+}
+
+// ValueReader returns a reader of the record's value, which need not be held
+// whole. It stays as it is when the cursor moves, and is to be closed, or the
+// transaction ended. Errors: ErrNotFound when the cursor is not on a record, or
+// what Err tells.
+func (c *Cursor) ValueReader() (*ValueReader, error) {
+	if !c.look() {
+		if c.err != nil {
+			return nil, c.err
+		}
+		return nil, ErrNotFound
+	}
+	tx := c.c.tx
+	defer tx.leave()
+	if it := c.m.large(); it != nil {
+		return tx.newReader(nil, it.ValueReader()), nil
+	}
+	v, ok := c.value()
+	if !ok {
+		return nil, c.err
+	}
+	if _, inMemory := c.m.sources[c.m.cur].(memSource); !inMemory {
+		v = tx.kept.keep(v)
+	}
+	return tx.newReader(v, nil), nil
 }
 
 // UnsafeKey is Key without the copy: valid until the cursor moves, and it may

@@ -87,6 +87,9 @@ var (
 	// ErrValueTooLarge means that a value exceeds ValueSizeMax.
 	ErrValueTooLarge = errors.New("value is larger than 64 MiB")
 
+	// ErrValueSize means that a reader does not hold as many bytes as was said.
+	ErrValueSize = errors.New("reader holds another number of bytes than was said")
+
 	// ErrTxTooLarge means that the writes of one transaction exceed TxSizeMax.
 	// The transaction can only be rolled back.
 	ErrTxTooLarge = errors.New("transaction writes more than 1 GiB")

@@ -19,6 +19,7 @@ type source interface {
 	Valid() bool
 	Key() []byte
 	Value() ([]byte, error)
+	large() *pager.Iter // on the value, if it is a large one in a run; else nil
 	tombstone() bool
 	Err() error
 	Close() error
@@ -26,16 +27,26 @@ type source interface {
 
 type memSource struct{ *memtable.Iter }
 
-func (s memSource) tombstone() bool { return s.Kind() == memtable.Tombstone }
+func (s memSource) large() *pager.Iter { return nil }
+func (s memSource) tombstone() bool    { return s.Kind() == memtable.Tombstone }
 
 type runSource struct{ *pager.Iter }
 
-func (s runSource) tombstone() bool { return s.Kind() == pager.Tombstone }
+func (s runSource) large() *pager.Iter { return largeOf(s.Iter) }
+func (s runSource) tombstone() bool    { return s.Kind() == pager.Tombstone }
+
+func largeOf(it *pager.Iter) *pager.Iter {
+	if it.Large() {
+		return it
+	}
+	return nil
+}
 
 // levelSource walks the runs of one level, which do not overlap, as one map.
 // It has at most one run's iterator open.
 type levelSource struct {
 	runs []*run
+	scan bool // past the cache
 	i    int
 	it   *pager.Iter
 	err  error
@@ -50,7 +61,11 @@ func (s *levelSource) open(i int) bool {
 	if s.i = i; s.err != nil || i < 0 || i >= len(s.runs) {
 		return false
 	}
-	s.it = s.runs[i].NewIter()
+	if s.scan {
+		s.it = s.runs[i].NewScan()
+	} else {
+		s.it = s.runs[i].NewIter()
+	}
 	return true
 }
 
@@ -98,6 +113,7 @@ func (s *levelSource) backward() bool {
 func (s *levelSource) Valid() bool            { return s.it != nil && s.it.Valid() }
 func (s *levelSource) Key() []byte            { return s.it.Key() }
 func (s *levelSource) Value() ([]byte, error) { return s.it.Value() }
+func (s *levelSource) large() *pager.Iter     { return largeOf(s.it) }
 func (s *levelSource) tombstone() bool        { return s.it.Kind() == pager.Tombstone }
 
 func (s *levelSource) Err() error {
@@ -241,6 +257,7 @@ func (m *merge) fail(err error) {
 
 func (m *merge) key() []byte            { return m.keys[m.cur] }
 func (m *merge) value() ([]byte, error) { return m.sources[m.cur].Value() }
+func (m *merge) large() *pager.Iter     { return m.sources[m.cur].large() }
 func (m *merge) tombstone() bool        { return m.sources[m.cur].tombstone() }
 
 func (m *merge) close() error {

@@ -14,7 +14,12 @@ import (
 const (
 	KeySizeMax   = 32 << 10
 	ValueSizeMax = 64 << 20
-	TxSizeMax    = 1 << 30
+
+	// TxSizeMax is what the writes of one transaction may take. They are held in
+	// the transaction's memory; while it commits, in the memtable too, and in the
+	// log's buffer while its frame is written: at most three times, all outside
+	// the Go heap but for what is smaller than 4 KiB.
+	TxSizeMax = 1 << 30
 )
 
 // Defaults of Options, in bytes.

@@ -33,6 +33,7 @@ type Tx struct {
 	nWrites  int // operations since the snapshot, collections included
 	nBytes   int64
 	cursors  map[*Cursor]struct{}
+	readers  map[*ValueReader]struct{} // of values in runs
 	kept     keeper
 	keyBuf   []byte
 	valueBuf []byte
@@ -203,6 +204,9 @@ func (tx *Tx) end(why error) {
 	tx.err = why
 	for c := range tx.cursors {
 		_ = c.release() // its error was the reader's to see
+	}
+	for r := range tx.readers {
+		_ = r.release() // address space, nothing else
 	}
 	tx.s.unref(tx.view)
 	tx.kept.wipe()
