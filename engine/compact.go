@@ -89,11 +89,7 @@ func (s *session) mergeRuns(ctx context.Context, c *compaction) ([]*run, error) 
 		if c.live.dead(id) || m.tombstone() && !older.mayHold(m.key()) {
 			continue
 		}
-		value, err := m.value()
-		if err == nil {
-			err = w.add(m.key(), m.tombstone(), value)
-		}
-		if err != nil {
+		if err := w.addCurrent(m); err != nil {
 			m.fail(err)
 			break
 		}
@@ -109,11 +105,11 @@ func (s *session) mergeRuns(ctx context.Context, c *compaction) ([]*run, error) 
 func (c *compaction) sources() []source {
 	var out []source
 	for _, r := range c.inputs[0] {
-		out = append(out, runSource{r.NewIter()})
+		out = append(out, runSource{r.NewScan()})
 	}
 	for _, runs := range c.inputs[1:] {
 		if len(runs) > 0 {
-			out = append(out, &levelSource{runs: runs, i: -1})
+			out = append(out, &levelSource{runs: runs, scan: true, i: -1})
 		}
 	}
 	return out

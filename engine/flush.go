@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
@@ -163,26 +164,21 @@ type runWriter struct {
 	b     *pager.Builder
 	id    uint64
 	path  string
-	n     int
+	n     int // entries since the last look at the key
 	done  []*run
 }
 
-// checkEvery is how many entries a worker handles between two looks at the key.
+// checkEvery is how many entries a worker handles between two looks at the key;
+// a large value counts as one for every 64 KiB.
 const checkEvery = 256
 
+// runEntriesMax is the number of entries at which a run is ended, whatever its
+// size: it bounds what a builder holds for each to 8 MiB.
+const runEntriesMax = 1 << 20
+
 func (w *runWriter) add(key []byte, tombstone bool, value []byte) error {
-	if w.n++; w.n%checkEvery == 0 {
-		if err := w.ctx.Err(); err != nil {
-			return err
-		}
-		if err := w.s.db.guard.Check(); err != nil {
-			return err
-		}
-	}
-	if w.b == nil {
-		if err := w.begin(); err != nil {
-			return err
-		}
+	if err := w.ready(int64(len(value))); err != nil {
+		return err
 	}
 	kind := pager.Put
 	if tombstone {
@@ -191,7 +187,39 @@ func (w *runWriter) add(key []byte, tombstone bool, value []byte) error {
 	if err := w.b.Add(key, kind, value); err != nil {
 		return err
 	}
-	if w.b.Size() >= runSizeMax {
+	return w.endIfFull()
+}
+
+// addFrom adds a put whose value is read from r.
+func (w *runWriter) addFrom(key []byte, size int64, r io.Reader) error {
+	if err := w.ready(size); err != nil {
+		return err
+	}
+	if err := w.b.AddReader(key, size, r); err != nil {
+		return err
+	}
+	return w.endIfFull()
+}
+
+// ready looks at the key now and then, and begins a run where none is begun.
+func (w *runWriter) ready(size int64) error {
+	if w.n += 1 + int(size>>16); w.n >= checkEvery {
+		w.n = 0
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if err := w.s.db.guard.Check(); err != nil {
+			return err
+		}
+	}
+	if w.b == nil {
+		return w.begin()
+	}
+	return nil
+}
+
+func (w *runWriter) endIfFull() error {
+	if w.b.Size() >= runSizeMax || w.b.Entries() >= runEntriesMax {
 		return w.end()
 	}
 	return nil
