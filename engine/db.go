@@ -186,7 +186,7 @@ func (db *DB) write(ring *crypt.KeyRing, env *crypt.Envelope, policy Policy, now
 	if err != nil {
 		return err
 	}
-	if err := catalog.Create(db.dir, db.clear, env, sealed, record); err != nil {
+	if err := catalog.Create(files, db.dir, db.clear, env, sealed, record); err != nil {
 		return err
 	}
 	return files.SyncDir(filepath.Dir(filepath.Clean(db.dir)))
@@ -194,7 +194,7 @@ func (db *DB) write(ring *crypt.KeyRing, env *crypt.Envelope, policy Policy, now
 
 // open opens an existing database.
 func (db *DB) open(ctx context.Context) (err error) {
-	db.cat, err = catalog.Open(db.dir)
+	db.cat, err = catalog.Open(db.opts.fs, db.dir)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (db *DB) destroy() error {
 			return err
 		}
 	}
-	return catalog.Overwrite(db.dir)
+	return catalog.Overwrite(db.opts.fs, db.dir)
 }
 
 // destroyFile overwrites a file with random bytes and unlinks it. On media that

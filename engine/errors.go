@@ -129,6 +129,7 @@ func translate(err error) error {
 		{crypt.ErrWrongKey, ErrCorrupt}, // the DEK was checked: the file is another's, or its header was edited
 		{crypt.ErrNoEpoch, ErrCorrupt},
 		{wal.ErrFailed, ErrFailed},
+		{catalog.ErrFailed, ErrFailed},
 	} {
 		if errors.Is(err, m.from) && !errors.Is(err, m.to) {
 			return fmt.Errorf("%w: %w", m.to, err)

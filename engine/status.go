@@ -8,6 +8,7 @@ import (
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/internal/vfs"
 )
 
 // KeyStatus is the state of the customer's key and what follows from it.
@@ -164,7 +165,7 @@ type Info struct {
 // another process may have the database open.
 // Errors: ErrNotExist, ErrNotDatabase, ErrTooNew, ErrCorrupt.
 func Stat(dir string) (*Info, error) {
-	c, err := catalog.Read(dir)
+	c, err := catalog.Read(vfs.OS(), dir)
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -49,7 +49,7 @@ func (db *DB) VerifyReport(ctx context.Context) (VerifyReport, error) {
 }
 
 func (db *DB) verifyCatalog(report *VerifyReport) error {
-	c, err := catalog.Read(db.dir)
+	c, err := catalog.Read(db.opts.fs, db.dir)
 	if err != nil {
 		return fmt.Errorf("verify catalog: %w", err)
 	}

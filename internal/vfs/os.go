@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -41,6 +42,12 @@ func (osFS) List(dir string) ([]string, error) {
 	sort.Strings(names)
 	return names, err
 }
+
+func (osFS) OSFile(path string, flag int, mode fs.FileMode) (*os.File, error) {
+	return os.OpenFile(path, flag, mode) //nolint:gosec // the caller's path is the point
+}
+
+func (osFS) Update(_ string, change func() error) error { return change() }
 
 type osFile struct{ f *os.File }
 

@@ -5,6 +5,8 @@ package vfs
 
 import (
 	"io"
+	"io/fs"
+	"os"
 )
 
 // FS is a file system. Paths are the operating system's. Errors wrap the
@@ -38,6 +40,16 @@ type FS interface {
 
 	// SyncDir makes creations, renames and removals in dir durable.
 	SyncDir(dir string) error
+
+	// OSFile opens the operating system's own file at path, as os.OpenFile
+	// does, for a library that does its own I/O on it. Its writes belong inside
+	// of Update.
+	OSFile(path string, flag int, mode fs.FileMode) (*os.File, error)
+
+	// Update runs change, in which such a library changes the file at path in
+	// one durable step, and returns its error. An error that is not change's
+	// own leaves undecided whether the step was made.
+	Update(path string, change func() error) error
 }
 
 // File is an open file. ReadAt and WriteAt are safe for concurrent use.

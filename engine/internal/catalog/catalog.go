@@ -46,12 +46,16 @@ const (
 
 // Catalog is an open catalog. It holds the file's lock. Safe for concurrent use.
 type Catalog struct {
+	files    vfs.FS
 	db       *bbolt.DB
 	path     string
 	contents Contents
 
+	updating sync.Mutex // held across a commit
+
 	mu       sync.Mutex
 	manifest []byte // the current one, sealed
+	failed   error  // sticky: why updates are refused
 }
 
 // Contents are a catalog's records, each checked.
@@ -87,17 +91,23 @@ func (r *record) unframe() ([]byte, error) {
 
 // Create makes a catalog in dir, which must exist and have none. A crash leaves
 // either nothing under its name or all of it.
-func Create(dir string, c Clear, env *crypt.Envelope, manifest, guardRecord []byte) error {
+func Create(files vfs.FS, dir string, c Clear, env *crypt.Envelope, manifest, guardRecord []byte) error {
 	path, temp := filepath.Join(dir, FileName), filepath.Join(dir, TempName)
-	files := vfs.OS()
 	if err := files.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create catalog: %w", err)
 	}
-	db, err := openBolt(temp, false)
+	var db *bbolt.DB
+	err := files.Update(temp, func() (err error) {
+		db, err = openBolt(files, temp, false)
+		return err
+	})
 	if err != nil {
+		if db != nil {
+			_ = db.Close() // the first error is the one to report
+		}
 		return fmt.Errorf("create catalog: %w", err)
 	}
-	cat := &Catalog{db: db, path: temp}
+	cat := &Catalog{files: files, db: db, path: temp}
 	err = cat.update(func(tx *bbolt.Tx) error {
 		for _, b := range []string{bucketMain, bucketEnvelopes, bucketJournal} {
 			if _, err := tx.CreateBucket([]byte(b)); err != nil {
@@ -126,8 +136,9 @@ func Create(dir string, c Clear, env *crypt.Envelope, manifest, guardRecord []by
 	return nil
 }
 
-func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
+func openBolt(files vfs.FS, path string, readOnly bool) (*bbolt.DB, error) {
 	return bbolt.Open(path, 0o600, &bbolt.Options{
+		OpenFile:       files.OSFile,
 		Timeout:        time.Nanosecond, // one attempt: the other holder keeps it
 		NoFreelistSync: true,            // a damaged free list would let live pages be overwritten
 		FreelistType:   bbolt.FreelistMapType,
@@ -139,14 +150,14 @@ func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
 
 // Read returns a catalog's contents without taking its lock; another process
 // may have it open. Errors: ErrNotExist, ErrNotDatabase, ErrTooNew, ErrCorrupt.
-func Read(dir string) (*Contents, error) {
+func Read(files vfs.FS, dir string) (*Contents, error) {
 	path := filepath.Join(dir, FileName)
 	var (
 		c   *Contents
 		err error
 	)
 	for range 5 { // a writer may move pages while we read: then another reading differs
-		c, err = read(path)
+		c, err = read(files, path)
 		if !errors.Is(err, ErrCorrupt) {
 			break
 		}
@@ -157,8 +168,8 @@ func Read(dir string) (*Contents, error) {
 	return c, nil
 }
 
-func read(path string) (*Contents, error) {
-	b, err := readFile(path)
+func read(files vfs.FS, path string) (*Contents, error) {
+	b, err := readFile(files, path)
 	if err != nil {
 		return nil, err
 	}
@@ -179,8 +190,8 @@ func read(path string) (*Contents, error) {
 	return c, checkChain(c.Journal)
 }
 
-func readFile(path string) (b []byte, err error) {
-	f, err := vfs.OS().Open(path)
+func readFile(files vfs.FS, path string) (b []byte, err error) {
+	f, err := files.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotExist
 	}
@@ -273,38 +284,38 @@ func (c *Contents) complete(found map[string]bool) error {
 
 // Open opens the catalog in dir and takes its lock. Errors: ErrInUse at once
 // when another holds it, and those of Read.
-func Open(dir string) (*Catalog, error) {
+func Open(files vfs.FS, dir string) (*Catalog, error) {
 	path := filepath.Join(dir, FileName)
-	if _, err := read(path); err != nil {
+	if _, err := read(files, path); err != nil {
 		// Whoever holds the lock may be writing: a torn reading is no damage then.
-		if errors.Is(err, ErrCorrupt) && inUse(path) {
+		if errors.Is(err, ErrCorrupt) && inUse(files, path) {
 			err = ErrInUse
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	db, err := openBolt(path, false)
+	db, err := openBolt(files, path, false)
 	if errors.Is(err, berrors.ErrTimeout) {
 		err = ErrInUse
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	c, err := read(path) // again, under the lock
+	c, err := read(files, path) // again, under the lock
 	if err != nil {
 		_ = db.Close() // the first error is the one to report
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Catalog{db: db, path: path, contents: *c, manifest: c.Manifest}, nil
+	return &Catalog{files: files, db: db, path: path, contents: *c, manifest: c.Manifest}, nil
 }
 
 // inUse reports whether another holds the lock. It maps the file, no more.
-func inUse(path string) (busy bool) {
+func inUse(files vfs.FS, path string) (busy bool) {
 	defer func() {
 		if recover() != nil { // bbolt on a damaged file
 			busy = false
 		}
 	}()
-	db, err := openBolt(path, true)
+	db, err := openBolt(files, path, true)
 	if err == nil {
 		_ = db.Close() // nothing was written
 	}
@@ -317,11 +328,50 @@ func (c *Catalog) Contents() *Contents { return &c.contents }
 // Close releases the lock.
 func (c *Catalog) Close() error { return c.db.Close() }
 
+// update commits one change, durably. A failure is sticky unless it is fn's own.
+//
+// The reason is bbolt's: when the write or the sync of the meta page fails,
+// Commit rolls its memory back to what the mapped file shows, and that is the
+// new meta page if the write reached the system's cache. So the state that was
+// reported as failed may be the current one, in this process, while the disk
+// has the one before. The next commit would then reuse pages which only the
+// newer state has freed, and overwrite the older meta page, the one that is
+// durable. After a crash there would be none that is whole. Nothing of it shows
+// in the error; failures before the meta page, which are harmless, look the same.
+//
+// Source: go.etcd.io/bbolt, tx.go: Commit, writeMeta, rollback.
 func (c *Catalog) update(fn func(tx *bbolt.Tx) error) error {
-	if err := c.db.Update(fn); err != nil {
+	c.updating.Lock()
+	defer c.updating.Unlock()
+	if err := c.Failed(); err != nil {
+		return err
+	}
+	var own error
+	err := c.files.Update(c.path, func() error {
+		return c.db.Update(func(tx *bbolt.Tx) error {
+			own = fn(tx)
+			return own
+		})
+	})
+	switch {
+	case err == nil:
+		return nil
+	case own != nil:
 		return fmt.Errorf("%s: %w", c.path, err)
 	}
-	return nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = fmt.Errorf("%s: %w: %w", c.path, ErrFailed, err)
+	return c.failed
+}
+
+// Failed returns why updates are refused, nil while they are not: an earlier
+// one failed, and it is undecided whether it was made. Contents, Manifest and
+// Close go on; opening the catalog again reads what is there.
+func (c *Catalog) Failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
 }
 
 func put(tx *bbolt.Tx, bucket, key string, value []byte) error {
@@ -373,7 +423,7 @@ func (c *Catalog) AppendJournal(data []byte) error {
 
 // Journal returns the entries, oldest first.
 func (c *Catalog) Journal() ([]Entry, error) {
-	contents, err := read(c.path)
+	contents, err := read(c.files, c.path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.path, err)
 	}
@@ -404,9 +454,9 @@ func (c *Catalog) Erase(t Tombstone) error {
 // Overwrite fills the free pages of an erased catalog with random bytes, so
 // that no old version of an envelope is left in the file. The catalog must be
 // closed.
-func Overwrite(dir string) error {
+func Overwrite(files vfs.FS, dir string) error {
 	path := filepath.Join(dir, FileName)
-	b, err := readFile(path)
+	b, err := readFile(files, path)
 	if err != nil {
 		return err
 	}
@@ -414,7 +464,7 @@ func Overwrite(dir string) error {
 	if err != nil {
 		return err
 	}
-	f, err := vfs.OS().OpenWrite(path)
+	f, err := files.OpenWrite(path)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/vfs"
 )
 
 func testDEK(tb testing.TB, seed byte) *crypt.Secret {
@@ -56,7 +57,7 @@ var testManifest = bytes.Repeat([]byte("MANIFEST"), 200)
 func newCatalog(tb testing.TB) (dir string) {
 	tb.Helper()
 	dir = tb.TempDir()
-	mustDo(tb, Create(dir, testClear(), testEnvelope(tb, 1), []byte("first manifest"), []byte("first record")))
+	mustDo(tb, Create(vfs.OS(), dir, testClear(), testEnvelope(tb, 1), []byte("first manifest"), []byte("first record")))
 	c := mustOpen(tb, dir)
 	for i := range 40 {
 		mustDo(tb, c.PutGuard(fmt.Appendf(nil, "record %d", i)))
@@ -71,7 +72,7 @@ func newCatalog(tb testing.TB) (dir string) {
 
 func mustOpen(tb testing.TB, dir string) *Catalog {
 	tb.Helper()
-	c, err := Open(dir)
+	c, err := Open(vfs.OS(), dir)
 	mustDo(tb, err)
 	tb.Cleanup(func() { _ = c.Close() })
 	return c
@@ -105,7 +106,7 @@ func TestContentsComeBack(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, FileName)); err != nil || info.Size() > 64<<10 {
 		t.Errorf("the file has %d B, %v", info.Size(), err)
 	}
-	held, err := Read(dir) // while it is open
+	held, err := Read(vfs.OS(), dir) // while it is open
 	if err != nil || held.Size == 0 {
 		t.Errorf("read beside the holder: %v", err)
 	}
@@ -127,10 +128,10 @@ func TestOpenNothing(t *testing.T) {
 		if c.file != nil {
 			mustDo(t, os.WriteFile(filepath.Join(dir, FileName), c.file, 0o600))
 		}
-		if _, err := Open(dir); !errors.Is(err, c.want) {
+		if _, err := Open(vfs.OS(), dir); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.what, err)
 		}
-		if _, err := Read(dir); !errors.Is(err, c.want) {
+		if _, err := Read(vfs.OS(), dir); !errors.Is(err, c.want) {
 			t.Errorf("read %s: %v", c.what, err)
 		}
 	}
@@ -145,7 +146,7 @@ func TestOpenNothing(t *testing.T) {
 		return b.Put([]byte("else"), []byte("value"))
 	}))
 	mustDo(t, db.Close())
-	if _, err := Open(dir); err == nil || !errors.Is(err, ErrNotDatabase) && !errors.Is(err, ErrCorrupt) {
+	if _, err := Open(vfs.OS(), dir); err == nil || !errors.Is(err, ErrNotDatabase) && !errors.Is(err, ErrCorrupt) {
 		t.Errorf("somebody else's bbolt file: %v", err)
 	}
 }
@@ -153,10 +154,10 @@ func TestOpenNothing(t *testing.T) {
 func TestCreateRefusesNothingHalf(t *testing.T) {
 	dir := t.TempDir()
 	mustDo(t, os.WriteFile(filepath.Join(dir, TempName), []byte("half a catalog"), 0o600))
-	if _, err := Open(dir); !errors.Is(err, ErrNotExist) {
+	if _, err := Open(vfs.OS(), dir); !errors.Is(err, ErrNotExist) {
 		t.Errorf("an unfinished creation: %v", err)
 	}
-	mustDo(t, Create(dir, testClear(), testEnvelope(t, 1), testManifest, []byte("r")))
+	mustDo(t, Create(vfs.OS(), dir, testClear(), testEnvelope(t, 1), testManifest, []byte("r")))
 	names, err := os.ReadDir(dir)
 	if err != nil || len(names) != 1 {
 		t.Errorf("files %v, %v", names, err)
@@ -185,16 +186,16 @@ func TestInUseBySecondProcess(t *testing.T) {
 	if _, err := out.Read(line); err != nil || string(line) != "held\n" {
 		t.Fatalf("the holder says %q, %v", line, err)
 	}
-	if _, err := Open(dir); !errors.Is(err, ErrInUse) {
+	if _, err := Open(vfs.OS(), dir); !errors.Is(err, ErrInUse) {
 		t.Errorf("while another process holds it: %v", err)
 	}
-	if _, err := Read(dir); err != nil {
+	if _, err := Read(vfs.OS(), dir); err != nil {
 		t.Errorf("reading meanwhile: %v", err)
 	}
 	mustDo(t, in.Close())
 	mustDo(t, cmd.Wait())
 	mustOpen(t, dir)
-	if _, err := Open(dir); !errors.Is(err, ErrInUse) {
+	if _, err := Open(vfs.OS(), dir); !errors.Is(err, ErrInUse) {
 		t.Errorf("twice in one process: %v", err)
 	}
 }
@@ -252,14 +253,14 @@ func TestFlipEveryByte(t *testing.T) {
 		}
 		nOpened++
 		mustDo(t, os.WriteFile(path, b, 0o600))
-		c, err := Open(dir)
+		c, err := Open(vfs.OS(), dir)
 		if err != nil {
 			t.Fatalf("flip at %d: %v", at, err)
 		}
 		mustDo(t, c.PutGuard([]byte("again")))
 		mustDo(t, c.AppendJournal([]byte("more")))
 		mustDo(t, c.Close())
-		if after, err := Read(dir); err != nil || string(after.Guard) != "again" || len(after.Journal) != len(want.Journal)+1 {
+		if after, err := Read(vfs.OS(), dir); err != nil || string(after.Guard) != "again" || len(after.Journal) != len(want.Journal)+1 {
 			t.Fatalf("flip at %d, after a write: %v", at, err)
 		}
 	}
@@ -334,7 +335,7 @@ func TestEditedRecords(t *testing.T) {
 		mustDo(t, err)
 		mustDo(t, db.Update(c.edit))
 		mustDo(t, db.Close())
-		if _, err := Open(dir); !errors.Is(err, ErrCorrupt) {
+		if _, err := Open(vfs.OS(), dir); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", c.what, err)
 		}
 	}
@@ -350,7 +351,7 @@ func TestTooNew(t *testing.T) {
 		mustDo(t, err)
 		mustDo(t, db.Update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyClear, b) }))
 		mustDo(t, db.Close())
-		if _, err := Open(dir); !errors.Is(err, ErrTooNew) || errors.Is(err, ErrCorrupt) {
+		if _, err := Open(vfs.OS(), dir); !errors.Is(err, ErrTooNew) || errors.Is(err, ErrCorrupt) {
 			t.Errorf("byte %d: %v", at, err)
 		}
 	}
@@ -365,7 +366,7 @@ func TestErase(t *testing.T) {
 		mustDo(t, c.Erase(tomb))
 	}
 	mustDo(t, c.Close())
-	mustDo(t, Overwrite(dir))
+	mustDo(t, Overwrite(vfs.OS(), dir))
 	b, err := os.ReadFile(filepath.Join(dir, FileName))
 	mustDo(t, err)
 	for _, gone := range []string{"WRAPPED", "MANIFEST", "first manifest"} {
@@ -373,7 +374,7 @@ func TestErase(t *testing.T) {
 			t.Errorf("%q is still in the file", gone)
 		}
 	}
-	got, err := Read(dir)
+	got, err := Read(vfs.OS(), dir)
 	mustDo(t, err)
 	if got.Tombstone == nil || *got.Tombstone != tomb || len(got.Envelopes) != 0 || got.Manifest != nil || len(got.Journal) != 40 {
 		t.Errorf("after the erasure: %+v", got)

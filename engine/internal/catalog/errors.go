@@ -17,6 +17,10 @@ var (
 	// ErrTooNew means that a newer version wrote the catalog or the manifest.
 	ErrTooNew = errors.New("catalog was written by a newer version")
 
+	// ErrFailed means that an update failed now or before. Whether it was made
+	// is undecided until the catalog is opened again; until then there are no more.
+	ErrFailed = errors.New("catalog takes no more updates since one failed")
+
 	// ErrCorrupt means that stored bytes are damaged or were edited.
 	ErrCorrupt = errors.New("catalog is damaged")
 )
