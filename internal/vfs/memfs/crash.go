@@ -77,15 +77,15 @@ func (l *loss) size(old, now int64) int64 {
 }
 
 // Crash returns what a power failure at this moment leaves, as a file system of
-// its own with a scratch directory below that of f; f goes on. Capacity, faults
+// its own; f goes on. Capacity, faults
 // and hooks are not inherited. It may be called at any time, also from within
 // the function given to OnCall.
 func (f *FS) Crash(rng Rand, names Names) (*FS, error) {
-	scratch, err := os.MkdirTemp(f.scratch, "crash-")
+	scratch, err := os.MkdirTemp(f.base, "crash-")
 	if err != nil {
 		return nil, fmt.Errorf("crash: %w", err)
 	}
-	out := New(scratch)
+	out := newFS(f.base, scratch)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := crash{loss: newLoss(rng, names), to: out, files: map[*node]*node{}}
@@ -95,8 +95,8 @@ func (f *FS) Crash(rng Rand, names Names) (*FS, error) {
 	return out, nil
 }
 
-// Discard removes the scratch directory. The file system must not be used any
-// more.
+// Discard removes what lies in the scratch directory of this file system and no
+// other. It must not be used any more.
 func (f *FS) Discard() error { return os.RemoveAll(f.scratch) }
 
 // crash is one crash under way.

@@ -1,7 +1,5 @@
 package memfs
 
-import "slices"
-
 // Op is a kind of call.
 type Op uint8
 
@@ -36,6 +34,9 @@ var opNames = [nOps]string{
 
 // String returns what the call does.
 func (op Op) String() string { return opNames[op] }
+
+// Syncs reports whether calls of the kind make data durable.
+func (op Op) Syncs() bool { return op == OpSync || op == OpSyncData || op == OpCommit }
 
 // Writes reports whether calls of the kind change something.
 func (op Op) Writes() bool { return op <= OpCommit }
@@ -74,14 +75,14 @@ type Fault struct {
 	Reads  bool // calls that change nothing count and fail too
 	Short  bool // a write writes the first half of its data before it fails
 	Lose   bool // a sync loses the dirty pages; see the package's documentation
-	Ops    []Op // only these count and fail; all when empty
+
+	// Only says which calls count and fail, of those that Reads admits; all when
+	// nil. It must not call the file system.
+	Only func(op Op, path string) bool
 }
 
-func (t *Fault) concerns(op Op) bool {
-	if len(t.Ops) > 0 {
-		return slices.Contains(t.Ops, op)
-	}
-	return t.Reads || op.Writes()
+func (t *Fault) concerns(op Op, path string) bool {
+	return (t.Reads || op.Writes()) && (t.Only == nil || t.Only(op, path))
 }
 
 // SetFault makes a call fail, counted from now on; nil ends it.
@@ -91,7 +92,6 @@ func (f *FS) SetFault(t *Fault) {
 	f.fault = nil
 	if t != nil {
 		c := *t
-		c.Ops = slices.Clone(t.Ops)
 		f.fault, f.left = &c, t.After
 	}
 }
@@ -125,7 +125,7 @@ func (f *FS) enter(op Op, path string) *Fault {
 	hook := f.hook
 	call := Call{N: f.calls.Writes(), Op: op, Path: path}
 	var hit *Fault
-	if t := f.fault; t != nil && t.concerns(op) {
+	if t := f.fault; t != nil && t.concerns(op, path) {
 		if f.left--; f.left == -1 || f.left < 0 && t.Always {
 			hit = t
 			f.nFaults++

@@ -64,7 +64,8 @@ import (
 // FS is a file system in memory. It begins with an empty root directory. Safe
 // for concurrent use.
 type FS struct {
-	scratch string // real directory for the files of OSFile
+	base    string // real directory that clones share
+	scratch string // in base: of the files of OSFile
 
 	updating sync.Mutex // one Update at a time
 
@@ -83,8 +84,10 @@ type FS struct {
 var _ vfs.FS = (*FS)(nil)
 
 // New returns an empty file system. scratch is an existing directory of the real
-// file system that is its own; whoever made it removes it.
-func New(scratch string) *FS { return &FS{scratch: scratch, root: newDir()} }
+// file system for it and what becomes of it; whoever made it removes it.
+func New(scratch string) *FS { return newFS(scratch, filepath.Join(scratch, "first")) }
+
+func newFS(base, scratch string) *FS { return &FS{base: base, scratch: scratch, root: newDir()} }
 
 // node is a file or a directory. fs.mu guards it.
 type node struct {

@@ -386,7 +386,7 @@ func TestFaultsOfOneKind(t *testing.T) {
 	boom := errors.New("boom")
 	f := New(t.TempDir())
 	h := create(t, f, "/x", "aaaa")
-	f.SetFault(&Fault{After: 1, Err: boom, Ops: []Op{OpWrite}, Short: true})
+	f.SetFault(&Fault{After: 1, Err: boom, Only: func(op Op, _ string) bool { return op == OpWrite }, Short: true})
 	write(t, h, "b", 0)
 	mustDo(t, h.Sync())
 	if n, err := h.WriteAt([]byte("cccc"), 0); n != 2 || !errors.Is(err, boom) {

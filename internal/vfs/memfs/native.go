@@ -23,6 +23,9 @@ func (n *native) read() ([]byte, error) { return os.ReadFile(n.path) }
 
 // newNative makes a library's file.
 func (f *FS) newNative(image []byte) (*native, error) {
+	if err := os.MkdirAll(f.scratch, 0o700); err != nil {
+		return nil, err
+	}
 	f.nNative++
 	path := filepath.Join(f.scratch, strconv.Itoa(f.nNative))
 	return &native{path: path, disk: image}, os.WriteFile(path, image, 0o600)

@@ -75,7 +75,7 @@ func TestBoltCrash(t *testing.T) {
 	mustDo(t, f.SyncDir("/"))
 	mustDo(t, boltPut(f, db, "/bolt", 1))
 	seen := map[string]int{}
-	for v := 2; v < 40; v++ {
+	for v := 2; v < 20; v++ {
 		var clones []*FS
 		f.OnCall(func(c Call) {
 			if c.Op == OpCommit {
@@ -101,7 +101,7 @@ func TestBoltCrash(t *testing.T) {
 			t.Errorf("after the commit of %d the file has %d", v, got)
 		}
 	}
-	if seen["before"] < 10 || seen["after"] < 10 {
+	if seen["before"] < 5 || seen["after"] < 5 {
 		t.Errorf("states seen: %v", seen)
 	}
 }
