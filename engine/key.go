@@ -14,7 +14,6 @@ import (
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 	"github.com/byokdb/byokdb/engine/internal/wal"
-	"github.com/byokdb/byokdb/internal/scrub"
 )
 
 // This file is the life of the key in an open database: unwrapped at opening,
@@ -323,7 +322,7 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 	for _, fn := range wipes {
 		fn()
 	}
-	w.HeapErr = scrub.Heap()
+	w.HeapErr = db.opts.scrub()
 	db.txMu.Lock()
 	db.lastly = w
 	db.txMu.Unlock()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/scrub"
 	"github.com/byokdb/byokdb/internal/vfs"
 	"github.com/byokdb/byokdb/pager"
 )
@@ -119,8 +120,10 @@ type Options struct {
 	// goroutine, and must return soon.
 	OnEvent func(Event)
 
-	fs    vfs.FS      // tests: a file system that fails or crashes
-	clock clock.Clock // tests: a bubble's clock
+	fs          vfs.FS       // tests: a file system that fails or crashes
+	clock       clock.Clock  // tests: a bubble's clock
+	segmentSize int64        // tests: small log segments; 0 = the log's default
+	scrub       func() error // tests that open and close a thousand times: less than a scrub of the whole heap
 }
 
 // withDefaults returns a copy with every zero field set.
@@ -140,6 +143,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.fs == nil {
 		out.fs = vfs.OS()
+	}
+	if out.scrub == nil {
+		out.scrub = scrub.Heap
 	}
 	if out.clock == nil {
 		out.clock = clock.System()

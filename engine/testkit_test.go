@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/vfs/memfs"
 )
 
 // fakeKey is a KMS key in memory with a switch.
@@ -149,4 +151,49 @@ func crashCopy(tb testing.TB, db *DB, dir string) string {
 		tb.Fatal(err)
 	}
 	return to
+}
+
+// memFS returns a file system in memory with a durable directory /data.
+func memFS(tb testing.TB) *memfs.FS {
+	tb.Helper()
+	scratch := tb.TempDir()
+	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() { // bbolt syncs its file: in memory that is fast
+		dir, err := os.MkdirTemp("/dev/shm", "byokdb-test-")
+		if err == nil {
+			scratch = dir
+			tb.Cleanup(func() {
+				if err := os.RemoveAll(dir); err != nil {
+					tb.Error(err)
+				}
+			})
+		}
+	}
+	f := memfs.New(scratch)
+	if err := errors.Join(f.MkdirAll("/data"), f.SyncDir("/")); err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+// memDir is where tests on a memFS have their database.
+const memDir = "/data/m.byok"
+
+// smallOptions make a tree of several levels and many log segments of little
+// data, and closing fast.
+func smallOptions(f *memfs.FS) *Options {
+	return &Options{
+		MemtableSize: 16 << 10, CacheSize: 1 << 20, PageSize: 4 << 10,
+		fs: f, segmentSize: 64 << 10, scrub: func() error { return nil },
+	}
+}
+
+// testSeed returns a seed for random tests and prints it; the flag fixes it.
+func testSeed(tb testing.TB, fixed uint64) uint64 {
+	tb.Helper()
+	seed := fixed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	tb.Logf("seed %d", seed)
+	return seed
 }
