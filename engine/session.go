@@ -226,7 +226,9 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 }
 
 func (db *DB) walConfig(ring *crypt.KeyRing) wal.Config {
-	return wal.Config{FS: db.opts.fs, Dir: filepath.Join(db.dir, walDir), Database: db.clear.Database, Ring: ring}
+	return wal.Config{
+		FS: db.opts.fs, Dir: filepath.Join(db.dir, walDir), Database: db.clear.Database, Ring: ring, SegmentSize: db.opts.segmentSize,
+	}
 }
 
 // openRuns opens every run of the manifest and removes the others.
