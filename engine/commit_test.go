@@ -17,15 +17,15 @@ func TestSyncInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := bubble(t, newFakeKey("k"), Policy{}, Options{Sync: SyncInterval})
 		for i := range 3 {
-			before := db.Status().Commit
+			before := db.Status().Durable
 			put(t, db, "c", "k", fmt.Sprint(i))
 			mustGet(t, db, "c", "k", fmt.Sprint(i))
-			if got := db.Status().Commit; got != before {
+			if got := db.Status().Durable; got != before {
 				t.Errorf("durable at once: commit %d, before %d", got, before)
 			}
 			time.Sleep(2 * SyncPeriod)
 			synctest.Wait()
-			if got := db.Status().Commit; got != before+1 {
+			if got := db.Status().Durable; got != before+1 {
 				t.Errorf("the last durable commit is %d after two periods, want %d", got, before+1)
 			}
 			if frame, durable := db.session.log.Durable(); frame != durable {

@@ -52,7 +52,8 @@ type Status struct {
 	Key           KeyStatus   `json:"key"`
 	Failed        string      `json:"failed,omitempty"` // why writes are refused
 	Generation    uint64      `json:"generation"`
-	Commit        uint64      `json:"commit"` // number of the last durable commit
+	Commit        uint64      `json:"commit"`         // number of the last commit that readers see
+	Durable       uint64      `json:"durable_commit"` // number of the last one that survives power loss
 	Collections   int         `json:"collections"`
 	Runs          int         `json:"runs"`
 	RunsPerLevel  []int       `json:"runs_per_level,omitempty"`
@@ -116,7 +117,7 @@ func (s *session) status(st *Status) {
 	if s.failed != nil {
 		st.Failed = s.failed.Error()
 	}
-	st.Commit, st.Collections = s.durable, len(s.dir.ids)
+	st.Commit, st.Durable, st.Collections = s.visible, s.durable, len(s.dir.ids)
 	st.MemtableBytes = s.mem.Bytes()
 	for _, t := range s.frozen {
 		st.MemtableBytes += t.Bytes()
