@@ -151,21 +151,8 @@ func openBolt(files vfs.FS, path string, readOnly bool) (*bbolt.DB, error) {
 // Read returns a catalog's contents without taking its lock; another process
 // may have it open. Errors: ErrNotExist, ErrNotDatabase, ErrTooNew, ErrCorrupt.
 func Read(files vfs.FS, dir string) (*Contents, error) {
-	path := filepath.Join(dir, FileName)
-	var (
-		c   *Contents
-		err error
-	)
-	for range 5 { // a writer may move pages while we read: then another reading differs
-		c, err = read(files, path)
-		if !errors.Is(err, ErrCorrupt) {
-			break
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
+	_, c, err := ReadFile(files, dir)
+	return c, err
 }
 
 func read(files vfs.FS, path string) (*Contents, error) {
@@ -173,6 +160,12 @@ func read(files vfs.FS, path string) (*Contents, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Parse(b)
+}
+
+// Parse checks the bytes of a whole catalog file and returns its contents.
+// Errors: ErrNotDatabase, ErrTooNew, ErrCorrupt.
+func Parse(b []byte) (*Contents, error) {
 	s, err := scanFile(b)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,11 @@ var (
 	// ErrTooNew means that a segment is sound and needs a newer version of the
 	// program. Retrying does not help; upgrading does.
 	ErrTooNew = errors.New("write-ahead log needs a newer version of the program")
+
+	// ErrStale means that the log is sound and does not hold the frame that
+	// Config.Least names: its end was cut off, or it is that of an older state
+	// or of another copy. Retrying does not help.
+	ErrStale = errors.New("write-ahead log is older than it should be")
 )
 
 // Errors of writing.

@@ -193,12 +193,17 @@ func Inspect(fs vfs.FS, path string) (HeaderInfo, error) {
 	if err != nil {
 		return HeaderInfo{}, fmt.Errorf("inspect segment: %w", err)
 	}
-	h, raw, err := readHeader(f, path)
+	h, _, err := readHeader(f, path)
 	if err != nil {
 		return HeaderInfo{}, err
 	}
+	return h.info(size), nil
+}
+
+// info returns what the header says. The version is the only one there is.
+func (h *header) info(size int64) HeaderInfo {
 	return HeaderInfo{
-		Version: binary.BigEndian.Uint16(raw[headerVersionAt:]), Cipher: raw[headerCipherAt], Features: h.features,
+		Version: FormatVersion, Cipher: cipherAES256GCM, Features: h.features,
 		Database: h.database, Segment: h.segment, Epoch: h.epoch, FirstFrame: h.first, FileSize: size,
-	}, nil
+	}
 }

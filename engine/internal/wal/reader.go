@@ -133,6 +133,9 @@ func (r *reader) replay(ctx context.Context, chain position, fn func(uint64, []b
 		}
 		chain = position{frame: f.number, tag: f.tag}
 		off = f.end
+		if err := r.cfg.passes(chain, r.path, off); err != nil {
+			return chain, off, err
+		}
 	}
 }
 

@@ -47,8 +47,8 @@ type recovered struct {
 //
 // A floor that was never stored is the zero Floor: then the log may be absent.
 // Errors: *SegmentError with ErrCorrupt, ErrTooNew, crypt.ErrWrongKey or
-// crypt.ErrNoEpoch; crypt.ErrWiped; the file system's. The log's files are
-// unchanged then.
+// crypt.ErrNoEpoch, and ErrStale for a log that does not hold Config.Least;
+// crypt.ErrWiped; the file system's. The log's files are unchanged then.
 func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) error) (*Log, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.makeDir(); err != nil {
@@ -78,7 +78,7 @@ func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) err
 	if err != nil {
 		return nil, err
 	}
-	return &Log{cfg: cfg, cur: s, chain: rec.chain, durable: rec.chain.frame, older: rec.segments}, nil
+	return &Log{cfg: cfg, cur: s, chain: rec.chain, durable: rec.chain, older: rec.segments}, nil
 }
 
 // Create makes a new, empty log, durably, and returns its floor. What a crash
@@ -167,6 +167,9 @@ func recoverLog(
 	}
 	first, chain := floor.start()
 	rec.chain = chain
+	if err := cfg.passes(chain, cfg.path(first), headerSize); err != nil {
+		return st, rec, err
+	}
 	numbers, err := cfg.chainOf(first, floor == Floor{}, until)
 	if err != nil {
 		return st, rec, err
@@ -200,6 +203,9 @@ func recoverLog(
 		st.Closed = r.ended
 		rec.last, rec.nFrames = number, rec.chain.frame-before
 		rec.segments[number] = end
+	}
+	if err := cfg.reaches(rec.chain, cfg.path(max(first, rec.last)), rec.segments[rec.last]); err != nil {
+		return st, rec, err
 	}
 	st.LastFrame, st.LastTag = rec.chain.frame, rec.chain.tag
 	return st, rec, nil

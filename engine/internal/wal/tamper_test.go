@@ -523,7 +523,7 @@ func TestRandomCrashes(t *testing.T) {
 				mustDo(t, l.Release(floor))
 				durable, synced = written, read(t, cfg)
 			}
-			if l.durable == l.chain.frame-1 && l.cur.nFrames == 1 { // a new segment was begun: the old one is synced
+			if l.durable.frame == l.chain.frame-1 && l.cur.nFrames == 1 { // a new segment was begun: the old one is synced
 				now := read(t, cfg)
 				fresh := now.newest()
 				b := bytes.Clone(now[fresh])

@@ -27,6 +27,7 @@ package wal
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
@@ -52,6 +53,36 @@ type Config struct {
 	// MaxRecycled is how many released segments are kept to be used again, 1
 	// when 0, none when negative.
 	MaxRecycled int
+
+	// Least is a frame that was durable before. A log that ends before it, or
+	// has another frame of its number, is refused with ErrStale; one whose
+	// floor is behind it is not. The zero Mark asks for nothing.
+	Least Mark
+}
+
+// Mark names a frame by its number and its tag, and with them the whole log up
+// to there.
+type Mark struct {
+	Frame uint64
+	Tag   Tag
+}
+
+// passes checks that the place that a reading came to is not a fork of Least.
+func (c *Config) passes(p position, path string, off int64) error {
+	if c.Least.Frame == 0 || c.Least.Frame != p.frame || subtle.ConstantTimeCompare(c.Least.Tag[:], p.tag[:]) == 1 {
+		return nil
+	}
+	err := fmt.Errorf("%w: it has another frame of that number", ErrStale)
+	return &SegmentError{Path: path, Offset: off, Frame: p.frame, Op: "look for frame", Err: err}
+}
+
+// reaches checks that a log that ends at p holds Least.
+func (c *Config) reaches(p position, path string, off int64) error {
+	if p.frame >= c.Least.Frame {
+		return nil
+	}
+	err := fmt.Errorf("%w: it ends with frame %d", ErrStale, p.frame)
+	return &SegmentError{Path: path, Offset: off, Frame: c.Least.Frame, Op: "look for frame", Err: err}
 }
 
 func (c Config) withDefaults() Config {
@@ -96,10 +127,11 @@ type Log struct {
 	mu       sync.Mutex
 	cur      *segment
 	chain    position
-	durable  uint64           // number of the last frame known to be durable
+	durable  position         // the last frame known to be durable
 	older    map[uint64]int64 // segments before cur that were not released: used bytes
 	recycled []string         // paths of files to use again
 	buf      []byte           // outside the heap; holds plaintext only within Append
+	nPins    int              // while above 0, no segment is released
 	err      error            // sticky
 }
 
@@ -154,7 +186,7 @@ func (l *Log) write(kind byte, payloadSize int, parts [][]byte) error {
 	h.marshal(l.buf, s.seed)
 	content := l.buf[frameHeaderSize:frameHeaderSize]
 	content = append(content, l.chain.tag[:]...)
-	content = binary.BigEndian.AppendUint64(content, l.durable)
+	content = binary.BigEndian.AppendUint64(content, l.durable.frame)
 	for _, p := range parts {
 		content = append(content, p...)
 	}
@@ -202,11 +234,11 @@ func (l *Log) freeBuffer() {
 // cause, now or before; ErrClosed.
 func (l *Log) Sync() error {
 	l.mu.Lock()
-	if l.err != nil || l.durable == l.chain.frame {
+	if l.err != nil || l.durable == l.chain {
 		defer l.mu.Unlock()
 		return l.err
 	}
-	s, upto := l.cur, l.chain.frame
+	s, upto := l.cur, l.chain
 	s.nSyncs++
 	l.mu.Unlock()
 
@@ -223,7 +255,9 @@ func (l *Log) Sync() error {
 	if err != nil {
 		return l.fail("sync", err)
 	}
-	l.durable = max(l.durable, upto)
+	if upto.frame > l.durable.frame {
+		l.durable = upto
+	}
 	return nil
 }
 
@@ -250,7 +284,7 @@ func (l *Log) next() error {
 	if err := l.cur.file.SyncData(); err != nil {
 		return err
 	}
-	l.durable = l.chain.frame
+	l.durable = l.chain
 	recycled := ""
 	if n := len(l.recycled); n > 0 {
 		recycled = l.recycled[n-1]
@@ -280,7 +314,7 @@ func (l *Log) fail(op string, err error) error {
 func (l *Log) Release(f Floor) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil {
+	if l.err != nil || l.nPins > 0 { // a later release takes what is left now
 		return l.err
 	}
 	segments, _, err := l.cfg.list()
@@ -325,12 +359,12 @@ func (l *Log) Position() (frame uint64, tag Tag) {
 	return l.chain.frame, l.chain.tag
 }
 
-// Durable returns the numbers of the last frame appended and of the last one
-// known to be durable.
-func (l *Log) Durable() (appended, durable uint64) {
+// Durable returns the last frame that is known to be durable, the zero Mark
+// before the first. It holds after Close and Wipe too.
+func (l *Log) Durable() Mark {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.chain.frame, l.durable
+	return Mark{Frame: l.durable.frame, Tag: l.durable.tag}
 }
 
 // Size returns the bytes of the segments that were not released, without
@@ -389,13 +423,14 @@ func (l *Log) finish() error {
 		if err := l.cur.file.SyncData(); err != nil {
 			return l.fail("sync", err)
 		}
-		l.durable = l.chain.frame
+		l.durable = l.chain
 		if err := l.write(frameEnd, 0, nil); err != nil {
 			return l.fail("end", err)
 		}
 		if err := l.cur.file.SyncData(); err != nil {
 			return l.fail("sync", err)
 		}
+		l.durable = l.chain
 	}
 	if err := l.cur.file.Truncate(l.cur.end); err != nil {
 		return l.fail("truncate", err)
