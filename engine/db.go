@@ -50,7 +50,9 @@ type DB struct {
 	session *session // nil while paused, erased or closed
 	txs     map[*Tx]struct{}
 	wipes   []func()
-	lastly  *wiped // what the last wipe wiped
+	lastly  *wiped   // what the last wipe wiped
+	ending  *session // is being wiped
+	least   Position // what the next session must not be older than
 
 	envMu     sync.Mutex
 	envelopes []*crypt.Envelope
@@ -66,7 +68,8 @@ type DB struct {
 // the database.
 //
 // Errors: ErrNotExist, ErrExist, ErrNotDatabase, ErrInUse, ErrTooNew,
-// ErrWrongKey, ErrCorrupt, ErrErased, *KeyError when the key cannot be used.
+// ErrWrongKey, ErrCorrupt, ErrErased, ErrStale for a state before
+// Options.MinPosition, *KeyError when the key cannot be used.
 func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB, error) {
 	if key == nil {
 		return nil, errors.New("open database: a key provider is needed; see package crypt/keyuri")
@@ -75,13 +78,15 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 		dir: dir, opts: o.withDefaults(), key: key,
 		writer: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
 	}
-	db.log, db.clock = db.opts.Logger, db.opts.clock
+	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition
 	exists, err := db.exists()
 	switch {
 	case err != nil:
 		return nil, err
 	case exists && db.opts.MustCreate:
 		return nil, fmt.Errorf("%s: %w", dir, ErrExist)
+	case !exists && !db.least.IsZero():
+		return nil, fmt.Errorf("%w: %w", &staleError{dir: dir, what: "there is none, and a position of one was given"}, ErrNotExist)
 	case !exists && db.opts.MustExist:
 		return nil, fmt.Errorf("%s: %w", dir, ErrNotExist)
 	case !exists:
@@ -205,6 +210,9 @@ func (db *DB) open(ctx context.Context) (err error) {
 	}()
 	contents := db.cat.Contents()
 	db.clear, db.envelopes = contents.Clear, contents.Envelopes
+	if err := db.least.admitDatabase(db.dir, db.clear.Database); err != nil {
+		return err
+	}
 	if contents.Tombstone != nil {
 		return db.finishErasure(contents.Tombstone)
 	}

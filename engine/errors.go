@@ -39,6 +39,13 @@ var (
 
 	// ErrErased means that the database was erased by its policy. Final.
 	ErrErased = errors.New("database was erased")
+
+	// ErrStale means that the database is sound and older than
+	// Options.MinPosition says, or that another copy of it went on from there:
+	// the directory, its catalog or the end of its log was put back. Nothing
+	// was changed. Retrying does not help; the newer state does, or a backup
+	// that is not older.
+	ErrStale = errors.New("database is older than it should be")
 )
 
 // Errors of an open database.
@@ -109,6 +116,15 @@ func (e *wrongKeyError) Error() string {
 
 func (e *wrongKeyError) Is(target error) bool { return target == ErrWrongKey }
 
+// A staleError says by what a state is older than a position.
+type staleError struct{ dir, what string }
+
+func (e *staleError) Error() string {
+	return fmt.Sprintf("%s: %v: %s", e.dir, ErrStale, e.what)
+}
+
+func (e *staleError) Is(target error) bool { return target == ErrStale }
+
 // translate maps the sentinels of the layers below to this package's, keeping
 // the whole chain.
 func translate(err error) error {
@@ -130,6 +146,7 @@ func translate(err error) error {
 		{crypt.ErrNoEpoch, ErrCorrupt},
 		{wal.ErrFailed, ErrFailed},
 		{catalog.ErrFailed, ErrFailed},
+		{wal.ErrStale, ErrStale},
 	} {
 		if errors.Is(err, m.from) && !errors.Is(err, m.to) {
 			return fmt.Errorf("%w: %w", m.to, err)

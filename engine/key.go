@@ -291,7 +291,7 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 	w := &wiped{At: db.clock.Now()}
 	db.txMu.Lock()
 	s := db.session
-	db.session = nil
+	db.session, db.ending = nil, s
 	open := make([]*Tx, 0, len(db.txs))
 	for tx := range db.txs {
 		open = append(open, tx)
@@ -306,7 +306,7 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 			tx.kill(why)
 		}
 		s.stop()
-		err = last(s)
+		err = errors.Join(last(s), db.remember(s))
 		cached := db.cache.Stats().Bytes
 		sw := s.wipe()
 		w.Runs, w.MemtableBytes, w.CacheBytes = sw.Runs, sw.MemtableBytes, cached-db.cache.Stats().Bytes
@@ -340,6 +340,9 @@ func (tx *Tx) kill(why error) {
 
 // resume brings a paused database back: the guard calls it when the key answers.
 func (db *DB) resume(ctx context.Context) error {
+	if err := db.admitFile(); err != nil {
+		return translate(err)
+	}
 	ring, err := db.unwrapAll(ctx)
 	if err != nil {
 		return err

@@ -92,6 +92,11 @@ type Options struct {
 	// MustCreate refuses to open an existing database: ErrExist.
 	MustCreate bool
 
+	// MinPosition is a position that the database had before, from DB.Position.
+	// An older state of it is refused with ErrStale, and so is one that a copy
+	// went on to. The zero Position asks for nothing.
+	MinPosition Position
+
 	// Policy is used when the database is created; an existing one keeps its own.
 	Policy Policy
 

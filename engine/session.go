@@ -210,12 +210,19 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	if err := db.compareSealed(s.manifest); err != nil {
 		return s, err
 	}
+	least := db.leastPosition()
+	if err := least.admitManifest(db.dir, db.cat.Manifest()); err != nil {
+		return s, err
+	}
 	if err := s.openRuns(); err != nil {
 		return s, err
 	}
 	s.mem, s.dir, s.nextRun = newTable(), newDirectory(s.manifest), s.manifest.NextRun
 	s.applied = s.manifest.Commit
-	s.log, err = wal.Open(db.walConfig(ring), s.manifest.Floor, func(_ uint64, payload []byte) error {
+	logConfig := db.walConfig(ring)
+	logConfig.Least = least.mark()
+	logConfig.Admit = func() error { return least.admitCommit(db.dir, s.applied) }
+	s.log, err = wal.Open(logConfig, s.manifest.Floor, func(_ uint64, payload []byte) error {
 		return s.replay(payload)
 	})
 	if err != nil {

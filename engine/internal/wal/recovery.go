@@ -58,6 +58,11 @@ func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) err
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Admit != nil {
+		if err := cfg.Admit(); err != nil {
+			return nil, err
+		}
+	}
 	if err := cfg.removeLeftovers(); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,10 @@ type Config struct {
 	// has another frame of its number, is refused with ErrStale; one whose
 	// floor is behind it is not. The zero Mark asks for nothing.
 	Least Mark
+
+	// Admit is called by Open when everything was read and replayed, before
+	// anything is written; its error ends the opening. Nil admits.
+	Admit func() error
 }
 
 // Mark names a frame by its number and its tag, and with them the whole log up
