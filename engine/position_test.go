@@ -98,6 +98,7 @@ func quiet(t *testing.T, db *DB) {
 }
 
 func few(t *testing.T) func(db *DB) {
+	t.Helper()
 	return func(db *DB) {
 		for i := range 3 {
 			put(t, db, "c", fmt.Sprint("few", i), "v")
@@ -106,10 +107,19 @@ func few(t *testing.T) func(db *DB) {
 }
 
 func many(t *testing.T) func(db *DB) {
+	t.Helper()
 	return func(db *DB) {
 		for i := range 120 {
 			put(t, db, "c", fmt.Sprint("many", i), strings.Repeat("w", 3000))
 		}
+	}
+}
+
+func manyAndFew(t *testing.T) func(db *DB) {
+	t.Helper()
+	return func(db *DB) {
+		many(t)(db)
+		few(t)(db)
 	}
 }
 
@@ -198,22 +208,21 @@ func TestMinPosition(t *testing.T) {
 		want map[string]error // by way of going on
 	}{
 		{"nothing", func(h pastStates) string { return h.new }, nil},
-		{"the whole directory put back", func(h pastStates) string { return h.old },
-			map[string]error{"few": ErrStale, "many": ErrStale, "reopened": ErrStale}},
-		{"the catalog put back", func(h pastStates) string { return h.mix("catalog.bolt") },
-			// The few commits are in the log alone: the old catalog is the newest one.
-			map[string]error{"many": ErrStale}},
-		{"the log put back", func(h pastStates) string { return h.mix("wal") },
-			map[string]error{"few": ErrStale, "many": ErrCorrupt, "reopened": ErrStale}},
-		{"catalog and log put back", func(h pastStates) string { return h.mix("wal", "catalog.bolt") },
-			map[string]error{"few": ErrStale, "many": ErrStale, "reopened": ErrStale}},
+		{"the whole directory put back", func(h pastStates) string { return h.old }, always(ErrStale)},
+		// Few commits are in the log alone: the old catalog is the newest one.
+		{"the catalog put back", func(h pastStates) string { return h.mix("catalog.bolt") }, map[string]error{"many": ErrStale}},
+		{
+			"the log put back", func(h pastStates) string { return h.mix("wal") },
+			map[string]error{"few": ErrStale, "many": ErrCorrupt, "reopened": ErrStale},
+		},
+		{"catalog and log put back", func(h pastStates) string { return h.mix("wal", "catalog.bolt") }, always(ErrStale)},
 		{"the newest segment without frames", func(h pastStates) string {
 			dir := h.mix()
 			if err := os.Truncate(newest(h.t, dir), 4096); err != nil {
 				h.t.Fatal(err)
 			}
 			return dir
-		}, map[string]error{"few": ErrStale, "many": ErrStale, "reopened": ErrStale}},
+		}, always(ErrStale)},
 		{"the newest segment removed", func(h pastStates) string {
 			dir := h.mix()
 			if err := os.Remove(newest(h.t, dir)); err != nil {
@@ -232,20 +241,14 @@ func TestMinPosition(t *testing.T) {
 				h.t.Fatal(err)
 			}
 			return dir
-		}, map[string]error{"few": ErrStale, "many": ErrStale, "reopened": ErrStale}},
-		{"the directory removed", func(h pastStates) string { return h.t.TempDir() },
-			map[string]error{"few": ErrStale, "many": ErrStale, "reopened": ErrStale}},
+		}, always(ErrStale)},
+		{"the directory removed", func(h pastStates) string { return h.t.TempDir() }, always(ErrStale)},
 	}
 	for _, way := range []struct {
 		name string
 		more func(t *testing.T) func(db *DB)
 	}{
-		{"few", few}, {"many", func(t *testing.T) func(db *DB) {
-			return func(db *DB) {
-				many(t)(db)
-				few(t)(db)
-			}
-		}},
+		{"few", few}, {"many", manyAndFew},
 	} {
 		h := makeHistory(t, way.more(t))
 		for _, c := range tampers {
@@ -264,6 +267,10 @@ func TestMinPosition(t *testing.T) {
 			checkStale(t, h.open(c.do(h), h.position), c.want["reopened"])
 		})
 	}
+}
+
+func always(err error) map[string]error {
+	return map[string]error{"few": err, "many": err, "reopened": err}
 }
 
 func checkStale(t *testing.T, err, want error) {
@@ -328,7 +335,7 @@ func TestOtherDatabaseIsStale(t *testing.T) {
 func TestPositionsStayGood(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's random numbers
+	random := rand.New(rand.NewPCG(seed, 1))
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "g.byok")
 	o := &Options{MemtableSize: 64 << 10}
 	var positions []Position
@@ -443,7 +450,7 @@ func (h pastStates) replace(part string) {
 		if err != nil {
 			return err
 		}
-		b, err := os.ReadFile(path) //nolint:gosec // the test's own file
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
