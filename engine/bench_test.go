@@ -20,7 +20,7 @@ func BenchmarkCompact(b *testing.B) {
 					b.Fatal(err)
 				}
 				db.session.stop()
-				fillRuns(b, db, nRuns, rows)
+				stackRuns(b, db, nRuns, rows)
 				s := db.session
 				c := s.version.ref().job(0, lastLevel, s.version.levels[0])
 				c.live = newLive(s.manifest)
@@ -40,8 +40,8 @@ func BenchmarkCompact(b *testing.B) {
 	}
 }
 
-// fillRuns writes runs of random rows to level 0.
-func fillRuns(b *testing.B, db *DB, nRuns, rows int) {
+// stackRuns writes runs of random rows to level 0.
+func stackRuns(b *testing.B, db *DB, nRuns, rows int) {
 	b.Helper()
 	s := db.session
 	value := make([]byte, 100)

@@ -40,6 +40,10 @@ var (
 	// ErrErased means that the database was erased by its policy. Final.
 	ErrErased = errors.New("database was erased")
 
+	// ErrNotBackup means that a directory or stream is not a backup, or one of
+	// another database. Nothing was changed.
+	ErrNotBackup = errors.New("not a backup of this database")
+
 	// ErrStale means that the database is sound and older than
 	// Options.MinPosition says, or that another copy of it went on from there:
 	// the directory, its catalog or the end of its log was put back. Nothing

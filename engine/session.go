@@ -52,6 +52,7 @@ type session struct {
 	owed      float64    // nanoseconds of delay that writers have not paid yet
 	nDelays   int64      // of writers, by pace
 	delayed   time.Duration
+	pins      map[*backupPin]struct{}
 
 	pinned atomic.Int64 // bytes of replaced runs that snapshots still read
 
@@ -439,6 +440,7 @@ func (s *session) wipe() wiped {
 	s.unref(s.published)
 	s.unref(s.preserved)
 	s.published, s.preserved = nil, nil
+	s.dropPins()
 	if s.log != nil {
 		s.log.Wipe()
 	}
