@@ -3,6 +3,7 @@ package pager
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -91,5 +92,75 @@ func TestVerifyFinds(t *testing.T) {
 			}
 			must(r.Close())
 		})
+	}
+}
+
+// Verify goes on past pages that do not open, names each of them once, says how
+// much it did not read because of them, and reads everything else.
+func TestVerifyGoesOn(t *testing.T) {
+	f := newFixture(t, CacheBudgetMin)
+	cfg := f.config(PageSizeMin, None)
+	entries := []entry{{[]byte("a large value"), Put, make([]byte, 3*chunkSize)}}
+	for i := range 8000 {
+		entries = append(entries, entry{fmt.Appendf(nil, "key %05d", i), Put, make([]byte, 100)})
+	}
+	info := f.build(t, cfg, entries)
+	whole, err := OpenRun(f.runConfig(cfg.Path, info)) // past the fixture, which wants runs whole
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := whole.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var places []PageInfo
+	nSeen := uint64(0)
+	st, err := whole.VerifyEach(t.Context(), Visitor{
+		Page:  func(p PageInfo) { places = append(places, p) },
+		Entry: func([]byte, EntryKind, int64) { nSeen++ },
+		Fault: func(err error) { t.Error(err) },
+	})
+	if err != nil || nSeen != info.Entries || int64(len(places)) != st.Pages || st.Unread != 0 || st.Bytes != info.Size {
+		t.Fatal(st, err, nSeen)
+	}
+	file, err := os.OpenFile(cfg.Path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	damaged, unread, n := map[int64]bool{}, int64(0), map[string]int{}
+	for _, p := range places {
+		n[p.Kind]++
+		if p.Kind == "inner node" || p.Kind == "trailer" || n[p.Kind]%3 != 2 && p.Kind != "properties" {
+			continue
+		}
+		if _, err := file.WriteAt(make([]byte, 9), p.Offset+3); err != nil {
+			t.Fatal(err)
+		}
+		damaged[p.Offset], unread = true, unread+p.Size
+	}
+	if len(damaged) < 12 || n["filter"] < 2 || n["value"] != 3 {
+		t.Fatalf("%d damaged pages of %v", len(damaged), n)
+	}
+	var faults []error
+	st, err = whole.VerifyEach(t.Context(), Visitor{Fault: func(err error) { faults = append(faults, err) }})
+	if err != nil || st.Unread != unread || st.Faults != int64(len(damaged)) || st.Bytes+st.Unread != info.Size {
+		t.Errorf("%+v, %v; %d damaged pages of %d bytes", st, err, len(damaged), unread)
+	}
+	for _, fault := range faults {
+		var pe *PageError
+		if !errors.As(fault, &pe) || !errors.Is(fault, crypt.ErrAuth) || !damaged[pe.Offset] {
+			t.Errorf("%v", fault)
+			continue
+		}
+		delete(damaged, pe.Offset)
+	}
+	if len(damaged) != 0 {
+		t.Errorf("%d pages were not named", len(damaged))
 	}
 }
