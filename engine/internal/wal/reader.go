@@ -110,7 +110,13 @@ func (r *reader) frameAt(off int64) (f frame, ok bool, err error) {
 // frame that opens. Errors: *SegmentError with ErrCorrupt when a frame opens and
 // is not the next one of the chain; fn's, as they are.
 func (r *reader) replay(ctx context.Context, chain position, fn func(uint64, []byte) error) (position, int64, error) {
-	off := int64(headerSize)
+	return r.replayFrom(ctx, headerSize, chain, fn)
+}
+
+// replayFrom is replay that begins with the frame at an offset.
+func (r *reader) replayFrom(
+	ctx context.Context, off int64, chain position, fn func(uint64, []byte) error,
+) (position, int64, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return chain, off, err
