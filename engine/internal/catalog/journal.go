@@ -43,14 +43,22 @@ func (e *Entry) unmarshal(key string, value []byte) error {
 
 // checkChain checks the hashes of a whole journal.
 func checkChain(entries []Entry) error {
+	for _, err := range chainFaults(entries) {
+		return err
+	}
+	return nil
+}
+
+// chainFaults returns every place where the chain does not hold.
+func chainFaults(entries []Entry) (faults []error) {
 	var last Entry
 	for _, e := range entries {
 		if want := last.next(e.Data); e.Sequence != want.Sequence || e.Hash != want.Hash {
-			return fmt.Errorf("journal entry %d does not follow the one before it: %w", e.Sequence, ErrCorrupt)
+			faults = append(faults, fmt.Errorf("journal entry %d does not follow the one before it: %w", e.Sequence, ErrCorrupt))
 		}
 		last = e
 	}
-	return nil
+	return faults
 }
 
 // appendJournal adds an entry behind the last.

@@ -93,21 +93,44 @@ func (m *Manifest) Seal(ring *crypt.KeyRing, database crypt.ID) ([]byte, error) 
 	return key.Seal(e.b, plain, crypt.PlaceAAD(m.Generation, contentManifest)), nil
 }
 
+// ManifestInfo is what the clear header of a sealed manifest says. It proves
+// nothing until the manifest is opened.
+type ManifestInfo struct {
+	Version    uint16
+	Database   crypt.ID
+	Epoch      crypt.Epoch
+	Generation uint64
+	Size       int // of the whole, in bytes
+}
+
+// InspectManifest returns what the header of a sealed manifest says. It needs
+// no key. Errors: ErrCorrupt, ErrTooNew.
+func InspectManifest(b []byte) (info ManifestInfo, err error) {
+	switch {
+	case len(b) < manifestHeaderSize || [8]byte(b[:8]) != manifestMagic:
+		return info, fmt.Errorf("not a manifest: %w", ErrCorrupt)
+	case crc32.Checksum(b[:102], castagnoli) != binary.BigEndian.Uint32(b[102:]):
+		return info, fmt.Errorf("manifest header checksum: %w", ErrCorrupt)
+	case binary.BigEndian.Uint16(b[8:]) != manifestVersion:
+		return info, fmt.Errorf("manifest version %d: %w", binary.BigEndian.Uint16(b[8:]), ErrTooNew)
+	}
+	return ManifestInfo{
+		Version: binary.BigEndian.Uint16(b[8:]), Database: crypt.ID(b[10:26]),
+		Epoch: crypt.Epoch(binary.BigEndian.Uint32(b[26:])), Generation: binary.BigEndian.Uint64(b[30:]), Size: len(b),
+	}, nil
+}
+
 // OpenManifest opens a sealed manifest. Errors: ErrCorrupt, ErrTooNew,
 // crypt.ErrWrongKey.
 func OpenManifest(ring *crypt.KeyRing, database crypt.ID, b []byte) (*Manifest, error) {
-	switch {
-	case len(b) < manifestHeaderSize || [8]byte(b[:8]) != manifestMagic:
-		return nil, fmt.Errorf("not a manifest: %w", ErrCorrupt)
-	case crc32.Checksum(b[:102], castagnoli) != binary.BigEndian.Uint32(b[102:]):
-		return nil, fmt.Errorf("manifest header checksum: %w", ErrCorrupt)
-	case binary.BigEndian.Uint16(b[8:]) != manifestVersion:
-		return nil, fmt.Errorf("manifest version %d: %w", binary.BigEndian.Uint16(b[8:]), ErrTooNew)
-	case crypt.ID(b[10:26]) != database:
+	info, err := InspectManifest(b)
+	if err != nil {
+		return nil, err
+	}
+	if info.Database != database {
 		return nil, fmt.Errorf("manifest of another database: %w", ErrCorrupt)
 	}
-	epoch := crypt.Epoch(binary.BigEndian.Uint32(b[26:]))
-	generation := binary.BigEndian.Uint64(b[30:])
+	epoch, generation := info.Epoch, info.Generation
 	key, err := ring.Open(epoch, crypt.KindManifest, crypt.Salt(b[38:70]), b[:manifestKeyed], crypt.Commitment(b[70:102]))
 	if err != nil {
 		return nil, err

@@ -40,6 +40,16 @@ type scan struct {
 	seen     map[uint64]bool
 	records  []record
 	txid     uint64
+	fault    func(err error) // nil: the first fault ends the reading
+}
+
+// note reports a fault where the reading goes on past faults; else it returns it.
+func (s *scan) note(err error) error {
+	if s.fault == nil || err == nil {
+		return err
+	}
+	s.fault(err)
+	return nil
 }
 
 // scanFile checks the structure of a whole bbolt file and returns its records.
@@ -63,6 +73,7 @@ func faulty(format string, args ...any) error {
 // disk writes a meta page's sector whole, so that one that is not sound is
 // damage, although bbolt would go back to the older state behind it.
 func (s *scan) metas() (root uint64, err error) {
+	var end uint64 // pages in use, as the newer meta page has it
 	if len(s.file) < 2*pageSizeMin {
 		return 0, fmt.Errorf("%d bytes: %w", len(s.file), ErrNotDatabase)
 	}
@@ -71,7 +82,7 @@ func (s *scan) metas() (root uint64, err error) {
 	known := le.Uint32(first) == boltMagic
 	for size := pageSizeMin; size <= pageSizeMax && !known; size *= 2 { // page 0 damaged: look for page 1
 		if len(s.file) >= size+pageHeaderSize+metaSize && le.Uint32(s.file[size+pageHeaderSize:]) == boltMagic {
-			return 0, faulty("meta page 0")
+			known, first = true, s.file[size+pageHeaderSize:]
 		}
 	}
 	if !known {
@@ -86,11 +97,20 @@ func (s *scan) metas() (root uint64, err error) {
 		h := fnv.New64a()
 		_, _ = h.Write(m[:56]) // never fails
 		if le.Uint32(m) != boltMagic || le.Uint32(m[4:]) != boltVersion || le.Uint64(m[56:]) != h.Sum64() {
-			return 0, faulty("meta page %d", i)
+			if err := s.note(faulty("meta page %d", i)); err != nil {
+				return 0, err
+			}
+			continue
 		}
-		if txid := le.Uint64(m[48:]); i == 0 || txid > s.txid {
-			s.txid, root = txid, le.Uint64(m[16:])
+		if txid := le.Uint64(m[48:]); root == 0 || txid > s.txid {
+			s.txid, root, end = txid, le.Uint64(m[16:]), le.Uint64(m[40:])
 		}
+	}
+	if root == 0 {
+		return 0, faulty("no meta page is sound")
+	}
+	if n := uint64(len(s.file) / s.pageSize); end > n { // bbolt extends the file before it uses the space
+		return root, s.note(faulty("cut short to %d of %d pages", n, end))
 	}
 	return root, nil
 }
@@ -197,20 +217,20 @@ func (s *scan) tree(name string, p []byte, depth int) error {
 	return elements(p, func(flags uint32, child uint64, key, value []byte, _ int) error {
 		switch {
 		case branch:
-			return s.bucket(name, child, depth-1)
+			return s.note(s.bucket(name, child, depth-1))
 		case flags == 0:
 			s.records = append(s.records, record{bucket: name, key: string(key), value: string(value)})
 			return nil
 		case flags != leafIsBucket || len(value) < bucketSize || name != "":
-			return faulty("an element of unknown type")
+			return s.note(faulty("an element of unknown type"))
 		}
 		if root := binary.LittleEndian.Uint64(value); root != 0 {
-			return s.bucket(string(key), root, depth-1)
+			return s.note(s.bucket(string(key), root, depth-1))
 		}
 		inline := value[bucketSize:]
 		if len(inline) < pageHeaderSize {
-			return faulty("an inline bucket is cut short")
+			return s.note(faulty("an inline bucket is cut short"))
 		}
-		return s.tree(string(key), inline, depth-1)
+		return s.note(s.tree(string(key), inline, depth-1))
 	})
 }
