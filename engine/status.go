@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -170,21 +169,9 @@ func Stat(dir string) (*Info, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	i := &Info{
-		Dir: dir, Database: c.Clear.Database, FormatVersion: int(c.Clear.FormatVersion), Created: c.Clear.Created,
-		KeyID: c.Clear.KeyID, KeyURI: c.Clear.KeyURI, Development: c.Clear.Development, Epochs: len(c.Envelopes),
-	}
-	if err := i.Policy.UnmarshalBinary(c.Clear.Policy); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
-	}
-	var r guard.Record
-	if err := r.UnmarshalBinary(c.Guard); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, err)
-	}
-	i.State, i.Class, i.Message = r.State, r.Class, r.Message
-	i.UnavailableSince, i.LastGood = r.UnavailableSince, r.LastGood
-	if c.Tombstone != nil {
-		i.State, i.Erased, i.Message = Erased, c.Tombstone.Erased, c.Tombstone.Reason
+	i, err := infoOfContents(dir, c)
+	if err != nil {
+		return nil, err
 	}
 	return i, nil
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/byokdb/byokdb/internal/vfs"
 )
 
 // Salvaged is what of a catalog can be read, whatever is wrong with the rest.
@@ -35,11 +37,11 @@ type RecordInfo struct {
 // no lock. The error is why there is nothing to read: ErrNotExist,
 // ErrNotDatabase, ErrTooNew, the file system's, or ErrCorrupt where both meta
 // pages are gone.
-func Salvage(dir string) (s *Salvaged, err error) {
+func Salvage(files vfs.FS, dir string) (s *Salvaged, err error) {
 	path := filepath.Join(dir, FileName)
 	for range 5 { // a writer may move pages while we read: then another reading differs
 		var b []byte
-		if b, err = readFile(path); err != nil {
+		if b, err = readFile(files, path); err != nil {
 			break
 		}
 		if s, err = salvage(b); err == nil && len(s.Faults) == 0 {
@@ -100,14 +102,14 @@ func keyText(r *record) string {
 // Hold keeps writers out of the catalog in dir until release is called; other
 // holders are let in. Of a catalog that is too damaged to be locked nothing is
 // held. Errors: ErrInUse.
-func Hold(dir string) (release func(), err error) {
+func Hold(files vfs.FS, dir string) (release func(), err error) {
 	release = func() {}
 	defer func() {
 		if recover() != nil { // bbolt on a damaged file
 			err = nil
 		}
 	}()
-	db, err := openBolt(filepath.Join(dir, FileName), true)
+	db, err := openBolt(files, filepath.Join(dir, FileName), true)
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return release, fmt.Errorf("%s: %w", filepath.Join(dir, FileName), ErrInUse)

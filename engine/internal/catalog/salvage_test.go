@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/byokdb/byokdb/internal/vfs"
 )
 
 // TestSalvageAgrees: what one reading refuses, the other has a fault for, and
@@ -76,20 +78,20 @@ func TestSalvageGoesOn(t *testing.T) {
 		at = i
 	}
 	mustDo(t, os.WriteFile(path, b, 0o600))
-	if _, err := Read(dir); !errors.Is(err, ErrCorrupt) {
+	if _, err := Read(vfs.OS(), dir); !errors.Is(err, ErrCorrupt) {
 		t.Fatal(err)
 	}
-	s, err := Salvage(dir)
+	s, err := Salvage(vfs.OS(), dir)
 	mustDo(t, err)
 	if len(s.Faults) != 2 || !s.HasClear || s.Clear.KeyID != testClear().KeyID || len(s.Envelopes) != 2 ||
 		len(s.Journal) != 40 || string(s.Guard) != "record" || s.Manifest != nil {
 		t.Errorf("%v, %d records", s.Faults, len(s.Records))
 	}
-	release, err := Hold(dir)
+	release, err := Hold(vfs.OS(), dir)
 	mustDo(t, err)
 	release()
 	mustDo(t, os.Remove(path))
-	if _, err := Salvage(dir); !errors.Is(err, ErrNotExist) {
+	if _, err := Salvage(vfs.OS(), dir); !errors.Is(err, ErrNotExist) {
 		t.Error(err)
 	}
 }
@@ -97,17 +99,17 @@ func TestSalvageGoesOn(t *testing.T) {
 // TestHold: whoever verifies keeps writers out, and is kept out by them.
 func TestHold(t *testing.T) {
 	dir := newCatalog(t)
-	one, err := Hold(dir)
+	one, err := Hold(vfs.OS(), dir)
 	mustDo(t, err)
-	two, err := Hold(dir)
+	two, err := Hold(vfs.OS(), dir)
 	mustDo(t, err)
-	if _, err := Open(dir); !errors.Is(err, ErrInUse) {
+	if _, err := Open(vfs.OS(), dir); !errors.Is(err, ErrInUse) {
 		t.Error(err)
 	}
 	one()
 	two()
 	mustOpen(t, dir)
-	if _, err := Hold(dir); !errors.Is(err, ErrInUse) {
+	if _, err := Hold(vfs.OS(), dir); !errors.Is(err, ErrInUse) {
 		t.Error(err)
 	}
 }
