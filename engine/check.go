@@ -137,6 +137,7 @@ type logCheck struct {
 	sound bool   // nothing was wrong so far, and nothing missing
 	live  map[uint32]string
 	next  uint32
+	made  bool // a collection, in the commit that is being read
 	into  *tip
 }
 
@@ -187,7 +188,7 @@ func (c *logCheck) frame(frame uint64, payload []byte) error {
 			c.fault(fmt.Errorf("%w: log: commit %d follows %d in frame %d", ErrCorrupt, commit, max(c.last, c.floor), frame))
 		}
 		c.last, c.gap = commit, false
-		err := applyOps(ops, c.applier(commit))
+		err := errors.Join(applyOps(ops, c.applier(commit)), c.unique())
 		if errors.Is(err, errNoMemory) {
 			end = err
 			return nil
@@ -236,19 +237,31 @@ func (c *logCheck) set(key []byte, kind memtable.Kind, value []byte) error {
 }
 
 func (c *logCheck) create(id uint32, name string) error {
-	for _, have := range c.live {
-		if have == name {
-			return errors.New("a collection is made that exists")
-		}
-	}
 	if id < c.next || id == 0 || name == "" {
 		return fmt.Errorf("a collection is made under the id %d, which was given before", id)
 	}
-	c.live[id], c.next = name, id+1
+	c.live[id], c.next, c.made = name, id+1, true
 	if c.into == nil {
 		return nil
 	}
 	return c.into.create(id, name)
+}
+
+// unique checks at the end of a commit that no two collections have one name.
+// Within it they may: creations come before drops.
+func (c *logCheck) unique() error {
+	if !c.made {
+		return nil
+	}
+	c.made = false
+	names := make(map[string]bool, len(c.live))
+	for _, name := range c.live {
+		if names[name] {
+			return errors.New("a collection is made that exists")
+		}
+		names[name] = true
+	}
+	return nil
 }
 
 func (c *logCheck) drop(id uint32) error {

@@ -226,6 +226,9 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if err := record.UnmarshalBinary(contents.Guard); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
+	if record.Sequence, err = lastEvent(contents.Journal, record.Sequence); err != nil {
+		return err
+	}
 	if record.State == guard.Erased { // erasing begins with the tombstone: somebody edited the record
 		return fmt.Errorf("%w: %s: the guard's record says erased, and there is no tombstone", ErrCorrupt, catalog.FileName)
 	}

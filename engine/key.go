@@ -180,6 +180,20 @@ func (db *DB) appendJournal(e Event) error {
 	return db.cat.AppendJournal(b)
 }
 
+// lastEvent returns the number of the last event that the record or the journal
+// knows: a crash may keep the journal's entry without the record that counts it.
+func lastEvent(journal []catalog.Entry, recorded uint64) (uint64, error) {
+	if len(journal) == 0 {
+		return recorded, nil
+	}
+	last := journal[len(journal)-1]
+	var e Event
+	if err := json.Unmarshal(last.Data, &e); err != nil {
+		return 0, fmt.Errorf("%w: journal entry %d: %w", ErrCorrupt, last.Sequence, err)
+	}
+	return max(e.Sequence, recorded), nil
+}
+
 // Journal returns every transition of the key that was recorded, oldest first,
 // to lay beside the KMS's own log. A chain that does not hold is ErrCorrupt.
 func (db *DB) Journal() ([]Event, error) {

@@ -213,7 +213,7 @@ func (v *verifier) frames(off int64, newest bool, until *limit, budget *int64) (
 		}
 		fault = v.r.fault(end, v.chain.frame+1, corrupt("a frame does not open"))
 	}
-	if fault == nil && newest {
+	if fault == nil && (newest || v.endsHere()) {
 		return 0, nil
 	}
 	if err := v.note(fault); err != nil {
@@ -232,6 +232,20 @@ func (v *verifier) frames(off int64, newest bool, until *limit, budget *int64) (
 	v.chain = position{frame: f.number - 1, tag: f.before}
 	v.gap()
 	return at, nil
+}
+
+// endsHere reports whether the header of the next segment says that this one
+// ends at the chain's position: what a crash left behind it, out of order, was
+// dropped by the recovery that began the next segment.
+func (v *verifier) endsHere() bool {
+	path := v.cfg.path(v.last + 1)
+	f, err := v.cfg.FS.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	h, _, err := readHeader(f, path)
+	return err == nil && h.database == v.cfg.Database && h.first == v.chain.frame+1 && h.before == v.chain.tag
 }
 
 // nextFrame returns the first frame that opens at an offset or behind it, and
