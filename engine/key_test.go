@@ -81,6 +81,39 @@ func TestDeniedSuspendsAndComesBack(t *testing.T) {
 	})
 }
 
+// TestProbeKeyReturnsKeyErrors probes a key that is away, in each state.
+func TestProbeKeyReturnsKeyErrors(t *testing.T) {
+	for _, c := range []struct {
+		class  crypt.Class
+		policy Policy
+		serves bool // on, through the probe's failure
+		state  State
+	}{
+		{crypt.ClassDenied, Policy{}, false, Suspended},
+		{crypt.ClassUnreachable, Policy{}, false, Suspended},
+		{crypt.ClassUnreachable, Policy{UnreachableGrace: time.Hour}, true, Active},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			key := newFakeKey("k")
+			db := bubble(t, key, c.policy, Options{})
+			put(t, db, "c", "k", "v")
+			key.set(c.class)
+			var ke *KeyError
+			err := db.ProbeKey(t.Context())
+			if !errors.Is(err, ErrKeyUnavailable) || !errors.As(err, &ke) || ke.Class != c.class || ke.State != c.state || ke.Since.IsZero() {
+				t.Errorf("%v, grace %v: the probe returns %v", c.class, c.policy.UnreachableGrace, err)
+			}
+			if err := getErr(db); (err == nil) != c.serves {
+				t.Errorf("%v, grace %v: a read returns %v", c.class, c.policy.UnreachableGrace, err)
+			}
+			key.set(crypt.ClassNone)
+			if err := db.ProbeKey(t.Context()); err != nil {
+				t.Errorf("probe of a key that is back: %v", err)
+			}
+		})
+	}
+}
+
 func TestDeadlineWipesAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -138,8 +139,17 @@ func (db *DB) ProbeKey(ctx context.Context) error {
 	case <-db.closing:
 		return ErrClosed
 	default:
-		return db.guard.ProbeNow(ctx)
 	}
+	err := db.guard.ProbeNow(ctx)
+	var ke *KeyError
+	if !errors.As(db.keyError(err, guard.Record{}), &ke) {
+		return translate(err)
+	}
+	if refusal := db.guard.Check(); errors.Is(refusal, ErrKeyUnavailable) {
+		return refusal // it knows since when, and when memory will be wiped
+	}
+	ke.State = db.guard.Status().State // an outage within the grace: the database serves on
+	return ke
 }
 
 // Info is what a database shows without its key. It holds no customer data.
