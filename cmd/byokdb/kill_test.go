@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+)
+
+var (
+	killCycles = flag.Int("kill.cycles", 4, "how often TestKilledTransfers kills the process")
+	killSeed   = flag.Uint64("kill.seed", 0, "repeat the kills of a seed; 0 draws one")
 )
 
 // program returns the path of a byokdb that is this test binary under another
@@ -127,4 +135,105 @@ func TestKilledIngestLeavesWholeBatches(t *testing.T) {
 		t.Errorf("%d rows of the killed ingestion, want whole batches of %d", got, batch)
 	}
 	mustRun(t, "verify", dir)
+}
+
+// A bank is a table whose balances must add up, and what was asked of it.
+type bank struct {
+	dir      string
+	rng      *rand.Rand
+	sent     int // number of the last move that was sent
+	answered int // and of the last one that was answered
+	nAnswers int
+}
+
+const (
+	nAccounts = 40
+	bankTotal = nAccounts * 1000
+	movesMax  = 200 // at most, before the process is killed
+)
+
+// TestKilledTransfers moves amounts between the rows of an indexed table, in
+// transactions, and kills the process at a random moment. The sum must stay, the
+// moves that were answered must be there, and the index must agree with the
+// table.
+func TestKilledTransfers(t *testing.T) {
+	seed := *killSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("repeat the plan with: go test ./cmd/byokdb -run TestKilledTransfers -kill.seed %d -kill.cycles %d", seed, *killCycles)
+	b := &bank{dir: filepath.Join(t.TempDir(), "a.byok"), rng: rand.New(rand.NewPCG(seed, 0))}
+	mustRun(t, "init", b.dir, "--key", "local:"+filepath.Join(t.TempDir(), "dev.key"))
+	rows := make([]string, nAccounts)
+	for id := range rows {
+		rows[id] = fmt.Sprintf("(%d, 1000)", id)
+	}
+	mustRun(t, "exec", b.dir, "create table account (id integer primary key, balance integer not null); "+
+		"create index by_balance on account (balance); create table moved (n integer primary key, amount integer); "+
+		"insert into account values "+strings.Join(rows, ", "))
+	for range *killCycles {
+		late := time.After(time.Duration(b.rng.IntN(800)) * time.Millisecond)
+		killed(t, func(stdin io.Writer, stdout *bufio.Reader) {
+			b.move(t, stdin, stdout, late)
+		}, "exec", b.dir, "--format", "ndjson", "-")
+		b.check(t)
+	}
+	if b.nAnswers == 0 {
+		t.Error("no move was answered: this checked nothing")
+	}
+	mustRun(t, "verify", b.dir)
+}
+
+// move sends moves until late, each after the answer to the one before.
+func (b *bank) move(t *testing.T, stdin io.Writer, stdout *bufio.Reader, late <-chan time.Time) {
+	t.Helper()
+	answers := make(chan string, movesMax) // with room for all: the reader never waits
+	go func() {
+		defer close(answers)
+		for { // until the process is dead
+			line, err := stdout.ReadString('\n')
+			if err != nil {
+				return
+			}
+			answers <- strings.TrimSpace(line)
+		}
+	}()
+	for range 1 + b.rng.IntN(movesMax) {
+		b.sent++
+		from, to, amount := b.rng.IntN(nAccounts), b.rng.IntN(nAccounts), b.rng.IntN(100)
+		fmt.Fprintf(stdin, "begin; update account set balance = balance - %d where id = %d; "+
+			"update account set balance = balance + %d where id = %d; "+
+			"insert into moved values (%d, %d); commit; select %d as done;\n",
+			amount, from, amount, to, b.sent, amount, b.sent)
+		select {
+		case line := <-answers:
+			if line != fmt.Sprintf(`{"done":%d}`, b.sent) {
+				t.Fatalf("move %d is answered with %q", b.sent, line)
+			}
+			b.answered = b.sent
+			b.nAnswers++
+		case <-late:
+			return
+		}
+	}
+}
+
+// check looks at what a killed process left.
+func (b *bank) check(t *testing.T) {
+	t.Helper()
+	last := number(t, b.dir, "select coalesce(max(n), 0) from moved")
+	if last < b.answered || last > b.sent {
+		t.Fatalf("the last move is %d; %d was answered, %d sent", last, b.answered, b.sent)
+	}
+	for query, want := range map[string]int{
+		"select count(*) from moved":       last,
+		"select sum(balance) from account": bankTotal,
+		"select sum(balance) from account indexed by by_balance where balance > -1000000000": bankTotal,
+		"select count(*) from account indexed by by_balance where balance > -1000000000":     nAccounts,
+	} {
+		if got := number(t, b.dir, query); got != want {
+			t.Fatalf("%s: %d, want %d: part of a transaction is there", query, got, want)
+		}
+	}
+	b.sent, b.answered = last, last // a move that is not there is sent again
 }
