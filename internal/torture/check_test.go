@@ -230,7 +230,7 @@ func TestReportIgnoresWhatWasCutOff(t *testing.T) {
 	if len(r.Opened) != 1 || len(r.Begun) != 1 || len(r.Acked) != 1 || r.Acked[0] != (Commit{N: 1, Seq: 1}) {
 		t.Errorf("%+v", r)
 	}
-	if err := r.Read(bytes.NewReader([]byte("x 1\n"))); err == nil {
+	if err := r.Read(bytes.NewReader([]byte("y 1\n"))); err == nil {
 		t.Error("an unknown step is accepted")
 	}
 }
