@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/byokdb/byokdb/engine"
@@ -18,11 +19,18 @@ type Outcome struct {
 	Lost    int    `json:"lost"`    // of these, commits that are not there
 	Kept    int    `json:"kept"`    // commits that were begun, not acknowledged, and are there
 	Dropped int    `json:"dropped"` // and those that are not
+
+	LostLate int `json:"lost_late"` // commits of Report.Late that are not there
 }
 
 // Check compares the whole database with the plan and, unless it is nil, with
 // what the writing processes said since the last check. It reads one snapshot
 // and verifies every page and frame.
+//
+// Commits acknowledged while the disk was failing (Report.Late) may be missing
+// as far as one sync reaches, which is one commit of each writer: a system may
+// report success for the sync that is under way. After that one nothing may be
+// acknowledged.
 //
 // Errors: ErrWrong; ErrLost, with an outcome that is otherwise complete, so
 // that a mode which may lose commits can accept it; the engine's.
@@ -42,7 +50,7 @@ func (p Plan) Check(ctx context.Context, db *engine.DB, r *Report) (Outcome, err
 	if r == nil {
 		return o, nil
 	}
-	return o, r.compare(order, &o)
+	return o, r.compare(order, p.Writers, &o)
 }
 
 // checkTx compares a snapshot with the plan and returns the last commits.
@@ -268,37 +276,38 @@ func describe(v []byte) string {
 
 // compare compares the commits that are there with those that were begun and
 // acknowledged.
-func (p *Report) compare(order []Commit, o *Outcome) error {
+func (p *Report) compare(order []Commit, nWriters int, o *Outcome) error {
 	there := make(map[Commit]bool, len(order))
-	first := uint64(1)
 	for _, c := range order {
 		there[c] = true
 	}
-	if len(order) > 0 {
-		first = order[0].N
+	gone := func(c Commit) bool {
+		// What left the order by its age was there, or the order had a gap.
+		return c.N > o.Head || c.N >= order[0].N && !there[c]
 	}
 	begun := make(map[Commit]bool, len(p.Begun))
-	base := uint64(0) // of the first commit that was begun since the last check
+	base := uint64(math.MaxUint64) // the first commit that was begun since the last check
 	for _, c := range p.Begun {
 		begun[c] = true
-		if base == 0 || c.N < base {
-			base = c.N
-		}
+		base = min(base, c.N)
 	}
 	acked := make(map[Commit]bool, len(p.Acked))
-	var lost []Commit
+	var lost, late []Commit
 	for _, c := range p.Acked {
 		acked[c] = true
-		o.Acked++
-		// What left the order by its age was there, or the order had a gap.
-		if c.N > o.Head || c.N >= first && !there[c] {
+		if gone(c) {
 			lost = append(lost, c)
 		}
 	}
-	o.Lost = len(lost)
+	for _, c := range p.Late {
+		if !acked[c] && gone(c) {
+			late = append(late, c)
+		}
+	}
+	o.Acked, o.Lost, o.LostLate = len(p.Acked), len(lost), len(late)
 	for _, c := range order {
 		switch {
-		case acked[c] || base == 0 || c.N < base:
+		case acked[c] || c.N < base:
 		case begun[c]:
 			o.Kept++
 		default:
@@ -306,12 +315,15 @@ func (p *Report) compare(order []Commit, o *Outcome) error {
 		}
 	}
 	for c := range begun {
-		if !acked[c] && (c.N > o.Head || c.N >= first && !there[c]) {
+		if !acked[c] && gone(c) {
 			o.Dropped++
 		}
 	}
 	if o.Lost > 0 {
 		return fmt.Errorf("%w: %d of %d, the first is %v; the last commit there is %d", ErrLost, o.Lost, o.Acked, lost[0], o.Head)
+	}
+	if o.LostLate > nWriters {
+		return fmt.Errorf("%w: %d that were acknowledged while the disk failed, more than one sync covers; the first is %v", ErrLost, o.LostLate, late[0])
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ func (r *Reporter) acked(c Commit) error { return r.line("a %d %d %d", c.N, c.Wr
 type Report struct {
 	Begun    []Commit
 	Acked    []Commit
+	Late     []Commit        // acknowledged while the disk was failing, see [Plan.Check]
 	Opened   []time.Duration // how long each opening took
 	Closed   int             // orderly ends that were begun
 	Failed   int             // times that writes, or an opening, were refused

@@ -91,7 +91,7 @@ func check(args []string) error {
 	var cfg torture.Config
 	f := common("check", &cfg)
 	least := f.Uint64("least", 0, "a number that the last commit must have reached: what an earlier check found")
-	sure := f.Int64("sure", math.MaxInt64, "bytes of each report that count; commits acknowledged behind them count as in flight")
+	sure := f.Int64("sure", math.MaxInt64, "bytes that each report had when the disk began to fail")
 	mayLose := f.Bool("may-lose", false, "the last commits may be lost: they were not synced")
 	_ = f.Parse(args) // exits
 	if cfg.Dir == "" || cfg.Key == "" {
@@ -131,8 +131,8 @@ func check(args []string) error {
 	return errors.Join(err, json.NewEncoder(os.Stdout).Encode(r))
 }
 
-// read adds a report. Commits acknowledged behind so many bytes of
-// it count as begun only.
+// read adds a report. Commits acknowledged behind so many bytes of it were so
+// while the disk failed.
 func read(report *torture.Report, path string, sure int64) error {
 	f, err := os.Open(path) //nolint:gosec // the caller's path is the point
 	if err != nil {
@@ -142,6 +142,7 @@ func read(report *torture.Report, path string, sure int64) error {
 	err = errors.Join(all.Read(f), certain.Read(io.NewSectionReader(f, 0, sure)))
 	report.Begun = append(report.Begun, all.Begun...)
 	report.Acked = append(report.Acked, certain.Acked...)
+	report.Late = append(report.Late, all.Acked[len(certain.Acked):]...)
 	report.Opened = append(report.Opened, all.Opened...)
 	report.Closed += all.Closed
 	report.Failed += all.Failed
