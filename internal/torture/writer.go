@@ -34,7 +34,9 @@ type Config struct {
 
 	// OutlastFailure makes a refusal of writes the expected end: then it is
 	// checked that later writes are refused in the same way and that Close
-	// returns. With ReadAfterFailure the contents are compared before.
+	// returns. With ReadAfterFailure, and
+	// SyncFull, the contents are compared before, and the last acknowledged
+	// commit must be seen.
 	OutlastFailure   bool
 	ReadAfterFailure bool
 }
@@ -86,6 +88,9 @@ type life struct {
 	r      *Reporter
 	left   atomic.Int64
 	failed atomic.Bool
+
+	mu    sync.Mutex
+	acked Commit // the last one in the order
 }
 
 // live is one life. It returns false when the database refuses writes, as was
@@ -186,6 +191,11 @@ func (l *life) transaction(writer int) error {
 	if err := tx.Commit(); err != nil {
 		return l.refused(err)
 	}
+	l.mu.Lock()
+	if w.N > l.acked.N {
+		l.acked = w.Commit
+	}
+	l.mu.Unlock()
 	return l.r.acked(w.Commit)
 }
 
@@ -215,7 +225,11 @@ func (l *life) outlast(ctx context.Context) error {
 		return fmt.Errorf("a write after a failure must be refused with ErrFailed; it returned: %w", err)
 	}
 	if l.ReadAfterFailure {
-		if _, err := l.Plan.Check(ctx, l.db, nil); err != nil {
+		o, err := l.Plan.Check(ctx, l.db, nil)
+		if err == nil && o.Head < l.acked.N {
+			err = fmt.Errorf("%w: %v; the last commit to be seen is %d", ErrLost, l.acked, o.Head)
+		}
+		if err != nil {
 			return fmt.Errorf("read after a failure: %w", err)
 		}
 		if err := l.r.line("v"); err != nil {
