@@ -28,15 +28,13 @@ type Config struct {
 	// until the process is killed.
 	Lives int
 
-	// Commits is how many commits a life has at least, for each opening; 0
-	// means that the plan chooses.
+	// Commits is how many commits a life has; 0 means that the plan chooses.
 	Commits int
 
 	// OutlastFailure makes a refusal of writes the expected end: then it is
 	// checked that later writes are refused in the same way and that Close
-	// returns. With ReadAfterFailure, and
-	// SyncFull, the contents are compared before, and the last acknowledged
-	// commit must be seen.
+	// returns. With ReadAfterFailure, and SyncFull, the contents are compared
+	// before that, and the last acknowledged commit must be seen.
 	OutlastFailure   bool
 	ReadAfterFailure bool
 }
@@ -236,8 +234,8 @@ func (l *life) outlast(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := l.db.Close(); err != nil && !errors.Is(err, engine.ErrFailed) {
-		_ = l.r.line("f") // Close may report the disk's fault; it returned
+	if err := l.db.Close(); err != nil && !errors.Is(err, engine.ErrFailed) && !fault(err) {
+		return fmt.Errorf("close after a failure: %w", err)
 	}
 	return nil
 }
