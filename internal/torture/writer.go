@@ -199,7 +199,7 @@ func (l *life) transaction(writer int) error {
 
 // refused notes that writes are refused, where that is expected.
 func (l *life) refused(err error) error {
-	if !l.OutlastFailure || errors.Is(err, ErrWrong) {
+	if !l.OutlastFailure || errors.Is(err, ErrWrong) || errors.Is(err, engine.ErrCorrupt) {
 		return err
 	}
 	l.failed.Store(true)
