@@ -119,14 +119,21 @@ func (e *Envelope) MarshalBinary() ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary decodes an envelope; b is copied. Errors wrap ErrEnvelope.
+// UnmarshalBinary decodes an envelope; b is copied. Errors wrap
+// ErrEnvelope or ErrTooNew.
 func (e *Envelope) UnmarshalBinary(b []byte) error {
 	const fixed = 93
-	if len(b) < fixed {
-		return fmt.Errorf("%w: %d bytes", ErrEnvelope, len(b))
+	if len(b) == 0 {
+		return fmt.Errorf("%w: no bytes", ErrEnvelope)
+	}
+	if b[0] > envelopeVersion {
+		return fmt.Errorf("envelope of version %d: %w", b[0], ErrTooNew)
 	}
 	if b[0] != envelopeVersion {
 		return fmt.Errorf("%w: version %d", ErrEnvelope, b[0])
+	}
+	if len(b) < fixed {
+		return fmt.Errorf("%w: %d bytes", ErrEnvelope, len(b))
 	}
 	var out Envelope
 	copy(out.Database[:], b[1:17])

@@ -80,10 +80,15 @@ func TestEnvelopeDefects(t *testing.T) {
 	for name, at := range map[string]struct {
 		off int
 		v   byte
-	}{"version": {0, 2}, "epoch 0": {20, 0}, "key id too long": {93, 0xff}, "wrapped size": {102, 0xff}} {
+	}{"version": {0, 0}, "epoch 0": {20, 0}, "key id too long": {93, 0xff}, "wrapped size": {102, 0xff}} {
 		bad := bytes.Clone(good)
 		bad[at.off] = at.v
 		check(name, bad)
+	}
+	newer := bytes.Clone(good)
+	newer[0] = envelopeVersion + 1
+	if err := new(Envelope).UnmarshalBinary(newer[:1]); !errors.Is(err, ErrTooNew) {
+		t.Errorf("a newer version: %v", err)
 	}
 	for name, edit := range map[string]func(*Envelope){
 		"epoch":       func(e *Envelope) { e.Epoch = 0 },

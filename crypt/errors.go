@@ -16,6 +16,10 @@ var (
 	// sealed under another DEK, or its header was edited. Retrying does not help.
 	ErrWrongKey = errors.New("sealed under another key")
 
+	// ErrTooNew means that a newer version of the program wrote an envelope, a
+	// policy or a guard record. Retrying does not help; upgrading does.
+	ErrTooNew = errors.New("written by a newer version of the program")
+
 	// ErrNoEpoch means that the key ring holds no DEK of the epoch that a
 	// header names.
 	ErrNoEpoch = errors.New("no data key of this epoch")

@@ -220,11 +220,11 @@ func (db *DB) open(ctx context.Context) (err error) {
 		return &wrongKeyError{dir: db.dir, want: db.clear.KeyID, have: have}
 	}
 	if err := db.policy.UnmarshalBinary(db.clear.Policy); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return refusal(err)
 	}
 	var record guard.Record
 	if err := record.UnmarshalBinary(contents.Guard); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return refusal(err)
 	}
 	if record.Sequence, err = lastEvent(contents.Journal, record.Sequence); err != nil {
 		return err

@@ -129,6 +129,15 @@ func (e *staleError) Error() string {
 
 func (e *staleError) Is(target error) bool { return target == ErrStale }
 
+// refusal returns why a policy or a guard record is refused: it is newer, or
+// else it is damaged.
+func refusal(err error) error {
+	if errors.Is(err, crypt.ErrTooNew) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
 // translate maps the sentinels of the layers below to this package's, keeping
 // the whole chain.
 func translate(err error) error {
@@ -142,6 +151,7 @@ func translate(err error) error {
 		{catalog.ErrTooNew, ErrTooNew},
 		{wal.ErrTooNew, ErrTooNew},
 		{pager.ErrTooNew, ErrTooNew},
+		{crypt.ErrTooNew, ErrTooNew},
 		{catalog.ErrCorrupt, ErrCorrupt},
 		{wal.ErrCorrupt, ErrCorrupt},
 		{pager.ErrCorrupt, ErrCorrupt},

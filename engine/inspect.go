@@ -363,7 +363,7 @@ func infoOfContents(dir string, c *catalog.Contents) (*Info, error) {
 		i.State, i.Erased, i.Message = Erased, c.Tombstone.Erased, c.Tombstone.Reason
 	}
 	if len(faults) > 0 {
-		return i, fmt.Errorf("%s: %w: %w", dir, ErrCorrupt, errors.Join(faults...))
+		return i, translate(fmt.Errorf("%s: %w", dir, refusal(errors.Join(faults...))))
 	}
 	return i, nil
 }

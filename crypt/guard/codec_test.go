@@ -95,7 +95,7 @@ func TestRecordCodec(t *testing.T) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
-	for i, v := range map[int]byte{0: 2, 1: 4, 2: 5, 27: 0x80} {
+	for i, v := range map[int]byte{0: 0, 1: 4, 2: 5, 27: 0x80} {
 		bad := bytes.Clone(b)
 		bad[i] = v
 		if err := back.UnmarshalBinary(bad); !errors.Is(err, ErrRecord) {
@@ -104,6 +104,9 @@ func TestRecordCodec(t *testing.T) {
 	}
 	if err := back.UnmarshalBinary(append(bytes.Clone(b), 0)); !errors.Is(err, ErrRecord) {
 		t.Errorf("a byte too many: %v", err)
+	}
+	if err := back.UnmarshalBinary([]byte{recordVersion + 1}); !errors.Is(err, crypt.ErrTooNew) {
+		t.Errorf("a newer version: %v", err)
 	}
 }
 

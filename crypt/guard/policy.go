@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/byokdb/byokdb/crypt"
 )
 
 // Policy is what an organization chose when its database was created.
@@ -119,11 +121,14 @@ func (p Policy) MarshalBinary() ([]byte, error) {
 	return append(b, byte(p.OnDeadline)), nil
 }
 
-// UnmarshalBinary decodes and validates a policy. Errors wrap ErrPolicy.
+// UnmarshalBinary decodes and validates a policy. Errors wrap ErrPolicy or
+// crypt.ErrTooNew.
 func (p *Policy) UnmarshalBinary(b []byte) error {
 	switch {
 	case len(b) == 0:
 		return fmt.Errorf("%w: no bytes", ErrPolicy)
+	case b[0] > policyVersion:
+		return fmt.Errorf("key policy of version %d: %w", b[0], crypt.ErrTooNew)
 	case b[0] != policyVersion:
 		return fmt.Errorf("%w: version %d", ErrPolicy, b[0])
 	case len(b) != policySize:

@@ -66,11 +66,14 @@ func (r Record) MarshalBinary() ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary decodes and validates a record. Errors wrap ErrRecord.
+// UnmarshalBinary decodes and validates a record. Errors wrap ErrRecord or
+// crypt.ErrTooNew.
 func (r *Record) UnmarshalBinary(b []byte) error {
 	switch {
 	case len(b) == 0:
 		return fmt.Errorf("%w: no bytes", ErrRecord)
+	case b[0] > recordVersion:
+		return fmt.Errorf("guard record of version %d: %w", b[0], crypt.ErrTooNew)
 	case b[0] != recordVersion:
 		return fmt.Errorf("%w: version %d", ErrRecord, b[0])
 	case len(b) < recordFixed:

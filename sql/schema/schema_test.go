@@ -363,7 +363,7 @@ func TestRecord(t *testing.T) {
 	if got, err := decodeObject(key, b); err != nil || got != o {
 		t.Errorf("%+v, %v", got, err)
 	}
-	bad := [][]byte{append(slices.Clone(b), 0), append([]byte{layout + 1}, b[1:]...)}
+	bad := [][]byte{append(slices.Clone(b), 0), append([]byte{0}, b[1:]...)}
 	for i := range b {
 		bad = append(bad, b[:i])
 	}
@@ -372,6 +372,9 @@ func TestRecord(t *testing.T) {
 		if _, err := decodeObject(key, b); !errors.As(err, &e) || e.Code != sqlerr.Corrupt {
 			t.Errorf("%x: %v, want code %d", b, err, sqlerr.Corrupt)
 		}
+	}
+	if _, err := decodeObject(key, []byte{layout + 1}); !errors.Is(err, engine.ErrTooNew) {
+		t.Errorf("a newer layout: %v", err)
 	}
 	if _, err := decodeObject([]byte("o"), b); err == nil {
 		t.Error("a short key was taken")

@@ -151,6 +151,9 @@ func decodeObject(key, b []byte) (Object, error) {
 		return o, corrupt("key of %d bytes", len(key))
 	}
 	o.id = binary.BigEndian.Uint64(key[len(prefixObject):])
+	if len(b) > 0 && b[0] > layout {
+		return o, fmt.Errorf("schema object %d: %w", o.id, engine.ErrTooNew)
+	}
 	if len(b) == 0 || b[0] != layout {
 		return o, corrupt("object %d has an unknown layout", o.id)
 	}

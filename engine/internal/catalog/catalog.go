@@ -238,7 +238,9 @@ func (c *Contents) take(r *record, found map[string]bool) error {
 		}
 	case bucketEnvelopes:
 		env := &crypt.Envelope{}
-		if err := env.UnmarshalBinary(v); err != nil {
+		if err := env.UnmarshalBinary(v); errors.Is(err, crypt.ErrTooNew) {
+			return fmt.Errorf("%w: %w", ErrTooNew, err)
+		} else if err != nil {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		if string(epochKey(env.Epoch)) != r.key {

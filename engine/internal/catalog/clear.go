@@ -49,10 +49,16 @@ func (c *Clear) unmarshal(b []byte) error {
 	if !d.bad && (c.FormatVersion > FormatVersion || features != 0) {
 		return fmt.Errorf("format version %d, features %#x: %w", c.FormatVersion, features, ErrTooNew)
 	}
+	if c.FormatVersion == 0 {
+		d.bad = true
+	}
 	d.u32()
 	d.raw(c.Database[:])
 	c.Created = time.Unix(d.i64(), 0).UTC()
-	c.Development = d.u8() != 0
+	development := d.u8()
+	if c.Development = development == 1; development > 1 {
+		d.bad = true
+	}
 	c.KeyID, c.KeyURI, c.Policy = string(d.bytes()), string(d.bytes()), d.bytes()
 	return d.done("the clear record")
 }

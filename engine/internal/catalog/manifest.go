@@ -111,7 +111,9 @@ func InspectManifest(b []byte) (info ManifestInfo, err error) {
 		return info, fmt.Errorf("not a manifest: %w", ErrCorrupt)
 	case crc32.Checksum(b[:102], castagnoli) != binary.BigEndian.Uint32(b[102:]):
 		return info, fmt.Errorf("manifest header checksum: %w", ErrCorrupt)
-	case binary.BigEndian.Uint16(b[8:]) != manifestVersion:
+	case binary.BigEndian.Uint16(b[8:]) == 0:
+		return info, fmt.Errorf("manifest version 0: %w", ErrCorrupt)
+	case binary.BigEndian.Uint16(b[8:]) > manifestVersion:
 		return info, fmt.Errorf("manifest version %d: %w", binary.BigEndian.Uint16(b[8:]), ErrTooNew)
 	}
 	return ManifestInfo{
