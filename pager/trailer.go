@@ -2,6 +2,7 @@ package pager
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/byokdb/byokdb/crypt"
 )
@@ -123,10 +124,13 @@ func (p *properties) append(b []byte) []byte {
 	return append(b, p.last...)
 }
 
-// unmarshal decodes properties; b is copied. Errors: ErrCorrupt.
+// unmarshal decodes properties; b is copied. Errors: ErrCorrupt, ErrTooNew.
 func (p *properties) unmarshal(b []byte) error {
-	if len(b) < 4 || binary.BigEndian.Uint32(b) != 1 {
-		return corrupt("the properties have an unknown version")
+	if len(b) < 4 || binary.BigEndian.Uint32(b) == 0 {
+		return corrupt("the properties have no version")
+	}
+	if v := binary.BigEndian.Uint32(b); v != 1 {
+		return fmt.Errorf("%w: properties of version %d", ErrTooNew, v)
 	}
 	b = b[4:]
 	var keys [2][]byte
