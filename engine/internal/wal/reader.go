@@ -129,7 +129,7 @@ func (r *reader) replayFrom(
 			return chain, off, nil
 		}
 		if f.number != chain.frame+1 || subtle.ConstantTimeCompare(f.before[:], chain.tag[:]) != 1 ||
-			f.durable > chain.frame || f.kind == frameEnd && len(f.payload) > 0 {
+			f.durable > chain.frame || (f.kind == frameEnd) != (len(f.payload) == 0) {
 			return chain, off, r.fault(off, chain.frame+1, corrupt("a frame is out of its place"))
 		}
 		if r.ended = f.kind == frameEnd; !r.ended {
