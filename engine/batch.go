@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/byokdb/byokdb/engine/internal/memtable"
@@ -32,7 +31,7 @@ const (
 	opDrop   = 4
 )
 
-var errBatch = errors.New("a batch in the log does not parse")
+var errBatch = fmt.Errorf("%w: a batch in the log does not parse", ErrCorrupt)
 
 // An encoded is a batch, or several one behind the other. Its large values stay
 // where they are, in the memory of the transactions that wrote them.
@@ -247,6 +246,9 @@ func (r *opReader) apply(a applier) error {
 		case opCreate:
 			err = a.create(binary.BigEndian.Uint32(id), string(arg))
 		case opDrop:
+			if len(arg) != 0 {
+				return errBatch
+			}
 			err = a.drop(binary.BigEndian.Uint32(id))
 		default:
 			return fmt.Errorf("%w: operation %d", errBatch, code)

@@ -7,6 +7,9 @@ import (
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 )
 
+// collectionNameMax is the longest name of a collection, in bytes.
+const collectionNameMax = 1024
+
 // A directory maps collection names to ids. It is immutable: a change makes a
 // new one, so that snapshots keep theirs. Ids are never used twice, so what a
 // dropped collection leaves behind cannot be mistaken for another's.

@@ -313,7 +313,7 @@ func (s *session) replay(payload []byte) error {
 			return fmt.Errorf("%w: log: commit %d follows %d", ErrCorrupt, commit, s.applied)
 		}
 		if err := applyOps(ops, (*tip)(s)); err != nil {
-			return fmt.Errorf("%w: log: commit %d: %w", ErrCorrupt, commit, err)
+			return fmt.Errorf("log: commit %d: %w", commit, err)
 		}
 		s.applied = commit
 		return nil
@@ -328,11 +328,17 @@ func (t *tip) set(key []byte, kind memtable.Kind, value []byte) error {
 }
 
 func (t *tip) create(id uint32, name string) error {
+	if id < t.dir.next || name == "" || len(name) > collectionNameMax {
+		return fmt.Errorf("%w: collection %d is made a second time, or without a name", ErrCorrupt, id)
+	}
 	t.dir = t.dir.with(name, id)
 	return nil
 }
 
 func (t *tip) drop(id uint32) error {
+	if id == 0 || id >= t.dir.next {
+		return fmt.Errorf("%w: collection %d is dropped and was never made", ErrCorrupt, id)
+	}
 	t.dir = t.dir.without(id)
 	return nil
 }

@@ -312,7 +312,7 @@ func (tx *Tx) RollbackTo(sp Savepoint) error {
 // CreateCollection makes an empty collection. Names have 1 to 1024 bytes.
 // Errors: ErrCollectionExists, ErrCollectionName, ErrReadOnly.
 func (tx *Tx) CreateCollection(name string) (*Collection, error) {
-	if len(name) == 0 || len(name) > 1024 {
+	if len(name) == 0 || len(name) > collectionNameMax {
 		return nil, ErrCollectionName
 	}
 	if err := tx.enterWrite(); err != nil {
