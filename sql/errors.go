@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 )
 
@@ -38,6 +39,8 @@ func numbered(err error) error {
 		{engine.ErrNotDatabase, sqlerr.NotADB, "unable to open database"},
 		{engine.ErrInUse, sqlerr.Busy, "database is locked"},
 		{engine.ErrCorrupt, sqlerr.Corrupt, "database is malformed"},
+		{record.ErrCorrupt, sqlerr.Corrupt, "database is malformed"},
+		{record.ErrTooNew, sqlerr.CantOpen, "unable to read the table"},
 		{engine.ErrFailed, sqlerr.IOErr, "disk I/O error"},
 		{engine.ErrReadOnly, sqlerr.ReadOnly, "attempt to write a readonly database"},
 		{engine.ErrKeyTooLarge, sqlerr.TooBig, "string or blob too big"},
