@@ -76,6 +76,9 @@ func readCatalog(path string, kek developmentKey) (*catalog, error) {
 	if main["manifest"] == nil || len(buckets["envelopes"]) == 0 {
 		return nil, damaged("manifest or envelopes are missing")
 	}
+	if id := fmt.Sprintf("local:%x", kek.fingerprint); string(c.kekID) != id {
+		return nil, fmt.Errorf("the database belongs to %s, the key file is %s: %w", c.kekID, id, ErrWrongKey)
+	}
 	for key, value := range buckets["envelopes"] {
 		if err := c.readEnvelope([]byte(key), value, kek); err != nil {
 			return nil, err

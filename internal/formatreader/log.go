@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -256,9 +257,10 @@ func (s *state) applyBatch(ops []byte) error {
 			if id <= s.lastID || len(text) < 1 || len(text) > 1024 {
 				return damaged("new collection")
 			}
+			maps.DeleteFunc(s.names, func(_ uint32, name string) bool { return name == string(text) }) // taken over
 			s.names[id], s.lastID = string(text), id
 		case 4:
-			if len(text) > 0 || s.names[id] == "" {
+			if len(text) > 0 || id == 0 || id > s.lastID {
 				return damaged("dropped collection")
 			}
 			delete(s.names, id)

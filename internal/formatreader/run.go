@@ -40,17 +40,15 @@ type runFile struct {
 	key      []byte
 	zstd     bool
 	pageSize int
-	inner    int // levels of inner nodes
 	pages    map[uint64]uint64
 	entries  []Entry
-	firsts   map[int][]byte // first key of the leftmost node, by level above the leaves
 }
 
 // ReadRun checks a whole run file and returns its entries in order. want is
 // what the manifest says about it; nil skips the comparison (run and epoch
 // are then the header's).
 func ReadRun(data []byte, id [16]byte, deks map[uint32][]byte, want *Run) ([]Entry, error) {
-	f := &runFile{data: data, pages: map[uint64]uint64{}, firsts: map[int][]byte{}}
+	f := &runFile{data: data, pages: map[uint64]uint64{}}
 	number, err := f.readHeader(id, deks, want)
 	if err != nil {
 		return nil, err
@@ -80,11 +78,11 @@ func ReadRun(data []byte, id [16]byte, deks map[uint32][]byte, want *Run) ([]Ent
 			return nil, damaged("another run is in this place")
 		}
 	}
-	if f.inner = levels; got.Entries == 0 {
+	if got.Entries == 0 {
 		if !allZero(root) || levels != 0 {
 			return nil, damaged("root of an empty run")
 		}
-	} else if err := f.readNode(root, levels, nil, nil, true); err != nil {
+	} else if err := f.readNode(root, levels, nil, nil); err != nil {
 		return nil, err
 	}
 	if err := f.readProperties(properties, want); err != nil {
@@ -194,9 +192,8 @@ func decodeZstd(b []byte, size int) ([]byte, error) {
 }
 
 // readNode reads a node that lies levels above the leaves, and all below it.
-// Its keys are at least low and below high (nil for none); leftmost says that
-// it is the leftmost node of its level.
-func (f *runFile) readNode(ref []byte, levels int, low, high []byte, leftmost bool) error {
+// Its keys are at least low and below high; nil for none.
+func (f *runFile) readNode(ref []byte, levels int, low, high []byte) error {
 	kind := byte(pageLeaf)
 	if levels > 0 {
 		kind = pageInner
@@ -208,9 +205,6 @@ func (f *runFile) readNode(ref []byte, levels int, low, high []byte, leftmost bo
 	entries, err := parseNode(b, kind)
 	if err != nil {
 		return err
-	}
-	if leftmost {
-		f.firsts[levels] = entries[0].key
 	}
 	for i, e := range entries {
 		if low != nil && bytes.Compare(e.key, low) < 0 || high != nil && bytes.Compare(e.key, high) >= 0 {
@@ -229,7 +223,7 @@ func (f *runFile) readNode(ref []byte, levels int, low, high []byte, leftmost bo
 		if len(e.value) != 12 {
 			return damaged("ref of a child")
 		}
-		if err := f.readNode(e.value, levels-1, e.key, next, leftmost && i == 0); err != nil {
+		if err := f.readNode(e.value, levels-1, e.key, next); err != nil {
 			return err
 		}
 	}
@@ -364,11 +358,6 @@ func (f *runFile) checkWhole(want Run, nPages, end uint64) error {
 	}
 	if got.Entries != want.Entries || got.Tombstones != want.Tombstones || got.KeyBytes != want.KeyBytes || got.ValueBytes != want.ValueBytes {
 		return damaged("counts of the trailer")
-	}
-	for levels, first := range f.firsts {
-		if levels > 0 && !bytes.Equal(first, f.entries[0].Key) {
-			return damaged("first key of the leftmost node %d above the leaves", levels)
-		}
 	}
 	return nil
 }
