@@ -200,20 +200,20 @@ func execSQL(t *testing.T, db *engine.DB, query string) {
 	}
 }
 
-func selectAll(t *testing.T, db *stdsql.DB, query string) (out [][]any) {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), query)
+func selectAll(tb testing.TB, db *stdsql.DB, query string) (out [][]any) {
+	tb.Helper()
+	rows, err := db.QueryContext(tb.Context(), query)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() {
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}()
 	columns, err := rows.Columns()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for rows.Next() {
 		row, to := make([]any, len(columns)), make([]any, len(columns))
@@ -221,7 +221,7 @@ func selectAll(t *testing.T, db *stdsql.DB, query string) (out [][]any) {
 			to[i] = &row[i]
 		}
 		if err := rows.Scan(to...); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out = append(out, row)
 	}
