@@ -110,6 +110,27 @@ func TestRecordCodec(t *testing.T) {
 	}
 }
 
+func FuzzPolicy(f *testing.F) {
+	seed, err := Policy{}.WithDefaults().MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p Policy
+		if err := p.UnmarshalBinary(b); err != nil {
+			if !errors.Is(err, ErrPolicy) && !errors.Is(err, crypt.ErrTooNew) {
+				t.Fatalf("untyped error %v", err)
+			}
+			return
+		}
+		again, err := p.MarshalBinary()
+		if err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("%x became %x, %v", b, again, err)
+		}
+	})
+}
+
 func FuzzRecord(f *testing.F) {
 	seed, err := Record{State: Suspended, Message: "m"}.MarshalBinary()
 	if err != nil {

@@ -37,6 +37,7 @@ type author struct {
 	run     *Run                          // what the manifest says of run 1
 	random  map[string]*rand.ChaCha8      // one stream for each object
 	used    bool                          // an edit was made
+	parts   map[string][]byte             // unless nil: every part as it was written
 }
 
 // The fixed inputs. They are in testdata/format/inputs.txt too.
@@ -92,11 +93,14 @@ func (a *author) bytes(object string, n int) []byte {
 
 // pass hands a part to the vector's edit.
 func (a *author) pass(part string, b []byte) []byte {
-	if a.edit == nil || part != a.part {
-		return b
+	if a.edit != nil && part == a.part {
+		a.used = true
+		b = a.edit(bytes.Clone(b))
 	}
-	a.used = true
-	return a.edit(bytes.Clone(b))
+	if a.parts != nil {
+		a.parts[part] = bytes.Clone(b)
+	}
+	return b
 }
 
 // seal is the other side of openGCM.
