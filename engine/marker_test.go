@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt"
-	"github.com/byokdb/byokdb/internal/marker"
+	scan "github.com/byokdb/byokdb/internal/marker"
 	"github.com/byokdb/byokdb/internal/vfs"
 )
 
@@ -20,7 +20,7 @@ import (
 // files that are deleted, renamed or overwritten later included.
 type watchingFS struct {
 	vfs.FS
-	scanner *marker.Scanner
+	scanner *scan.Scanner
 
 	mu     sync.Mutex
 	images map[string][]byte // contents by path
@@ -29,7 +29,7 @@ type watchingFS struct {
 }
 
 func newWatchingFS() *watchingFS {
-	return &watchingFS{FS: vfs.OS(), scanner: marker.New(marker.Text), images: map[string][]byte{}, kinds: map[string]int64{}}
+	return &watchingFS{FS: vfs.OS(), scanner: scan.New(scan.Text), images: map[string][]byte{}, kinds: map[string]int64{}}
 }
 
 func (w *watchingFS) name(path string) {
@@ -75,7 +75,7 @@ func (w *watchingFS) wrote(path string, p []byte, off int64) {
 	}
 	copy(image[off:], p)
 	w.images[path] = image
-	from, to := max(int(off)-marker.Window, 0), min(int(off)+len(p)+marker.Window, len(image))
+	from, to := max(int(off)-scan.Window, 0), min(int(off)+len(p)+scan.Window, len(image))
 	if at, what := w.scanner.Find(image[from:to]); at >= 0 {
 		w.found = append(w.found, fmt.Sprintf("%s holds the marker (%s) at offset %d", path, what, from+at))
 	}
@@ -112,9 +112,9 @@ func (w *watchingFS) check(t *testing.T, dir, when string) {
 func TestWatchingFSFinds(t *testing.T) {
 	dir := t.TempDir()
 	for name, writes := range map[string][]string{
-		"whole":      {"xx" + marker.Text},
-		"two writes": {"xx" + marker.Text[:4], marker.Text[4:9]},
-		"a window":   {marker.Text[11 : 11+marker.Window]},
+		"whole":      {"xx" + scan.Text},
+		"two writes": {"xx" + scan.Text[:4], scan.Text[4:9]},
+		"a window":   {scan.Text[11 : 11+scan.Window]},
 	} {
 		w, path := newWatchingFS(), filepath.Join(dir, name)
 		f, err := w.Create(path)
@@ -157,7 +157,7 @@ func TestMarkerIsNowhere(t *testing.T) {
 				writeMarkers(t, db, rnd, round)
 				w.check(t, dir, fmt.Sprintf("round %d", round)) // the catalog as it is between two commits, too
 			}
-			err := db.Update(func(tx *Tx) error { return tx.DropCollection("c1 " + marker.Text) })
+			err := db.Update(func(tx *Tx) error { return tx.DropCollection("c1 " + scan.Text) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +181,7 @@ func TestMarkerIsNowhere(t *testing.T) {
 			w.check(t, dir, "closed")
 			for _, d := range []string{dir, crashed} {
 				db = openTest(t, d, key, &o)
-				mustGet(t, db, "c0 "+marker.Text, marker.Text, "9 "+marker.Text)
+				mustGet(t, db, "c0 "+scan.Text, scan.Text, "9 "+scan.Text)
 				if err := db.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -212,24 +212,24 @@ func writeMarkers(t *testing.T, db *DB, rnd *rand.Rand, round int) {
 		return b
 	}
 	err := db.Update(func(tx *Tx) error {
-		c, err := tx.CreateCollectionIfNotExists(fmt.Sprintf("c%d %s", round%3, marker.Text))
+		c, err := tx.CreateCollectionIfNotExists(fmt.Sprintf("c%d %s", round%3, scan.Text))
 		if err != nil {
 			return err
 		}
 		put := func(k string, v []byte) { err = errors.Join(err, c.Put([]byte(k), v)) }
-		put(marker.Text, fmt.Appendf(nil, "%d %s", round, marker.Text))
-		put("\x00"+marker.Text, nil)
-		put("\xff"+marker.Text, []byte(marker.Text))
+		put(scan.Text, fmt.Appendf(nil, "%d %s", round, scan.Text))
+		put("\x00"+scan.Text, nil)
+		put("\xff"+scan.Text, []byte(scan.Text))
 		for i := range 30 {
-			k := fmt.Sprintf("%d %s %d", rnd.IntN(100), marker.Text, i)
-			put(k, bytes.Repeat([]byte(marker.Text), 1+rnd.IntN(20)))
-			put(marker.Text[:8+i]+string(noise(4)), append(noise(rnd.IntN(300)), marker.Text...))
-			err = errors.Join(err, c.Delete(fmt.Appendf(nil, "%d %s %d", rnd.IntN(100), marker.Text, i)))
+			k := fmt.Sprintf("%d %s %d", rnd.IntN(100), scan.Text, i)
+			put(k, bytes.Repeat([]byte(scan.Text), 1+rnd.IntN(20)))
+			put(scan.Text[:8+i]+string(noise(4)), append(noise(rnd.IntN(300)), scan.Text...))
+			err = errors.Join(err, c.Delete(fmt.Appendf(nil, "%d %s %d", rnd.IntN(100), scan.Text, i)))
 		}
 		for _, n := range []int{900, 1024, 5000, 20000, 262140, 262144, 400000} { // around a chunk's end
 			put(fmt.Sprint("large ", n), slicesOf(noise(n), 100000))
 		}
-		put(strings.Repeat(marker.Text, 700), []byte(marker.Text))
+		put(strings.Repeat(scan.Text, 700), []byte(scan.Text))
 		return err
 	})
 	if err != nil {
@@ -239,10 +239,10 @@ func writeMarkers(t *testing.T, db *DB, rnd *rand.Rand, round int) {
 
 // slicesOf returns noise with the marker behind it and at every n bytes of it.
 func slicesOf(noise []byte, n int) []byte {
-	for at := 0; at+len(marker.Text) <= len(noise); at += n {
-		copy(noise[at:], marker.Text)
+	for at := 0; at+len(scan.Text) <= len(noise); at += n {
+		copy(noise[at:], scan.Text)
 	}
-	return append(noise, strings.Repeat(marker.Text, 3)...)
+	return append(noise, strings.Repeat(scan.Text, 3)...)
 }
 
 // rolledBack writes markers that are never committed.
@@ -252,11 +252,11 @@ func rolledBack(t *testing.T, db *DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := tx.CreateCollection("rolled back " + marker.Text)
+	c, err := tx.CreateCollection("rolled back " + scan.Text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(c.Put([]byte(marker.Text), bytes.Repeat([]byte(marker.Text), 30000)), tx.Rollback()); err != nil {
+	if err := errors.Join(c.Put([]byte(scan.Text), bytes.Repeat([]byte(scan.Text), 30000)), tx.Rollback()); err != nil {
 		t.Fatal(err)
 	}
 }
