@@ -48,6 +48,7 @@ type version struct {
 }
 
 // newVersion takes a reference to every run; the version itself begins with one.
+// Level 0 is newest first already.
 func newVersion(levels [nLevels][]*run) *version {
 	v := &version{levels: levels}
 	v.refs.Store(1)
@@ -56,7 +57,6 @@ func newVersion(levels [nLevels][]*run) *version {
 			r.refs.Add(1)
 		}
 	}
-	slices.SortFunc(v.levels[0], func(a, b *run) int { return cmpUint(b.meta.ID, a.meta.ID) })
 	for l := 1; l < nLevels; l++ {
 		slices.SortFunc(v.levels[l], func(a, b *run) int { return bytes.Compare(a.meta.First, b.meta.First) })
 	}
@@ -91,7 +91,8 @@ func (v *version) unref() {
 }
 
 // edit returns a version without the runs in gone and with those in added,
-// each placed by its level.
+// each placed by its level: in level 0 as the newest. Their ids do not tell: a
+// bulk load takes some long before it is committed.
 func (v *version) edit(gone, added []*run) *version {
 	var levels [nLevels][]*run
 	for l := range v.levels {
@@ -102,7 +103,12 @@ func (v *version) edit(gone, added []*run) *version {
 		}
 	}
 	for _, r := range added {
-		levels[r.meta.Level] = append(levels[r.meta.Level], r)
+		l := r.meta.Level
+		if l > 0 {
+			levels[l] = append(levels[l], r)
+		} else {
+			levels[l] = slices.Insert(levels[l], 0, r)
+		}
 	}
 	return newVersion(levels)
 }
