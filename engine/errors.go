@@ -101,6 +101,9 @@ var (
 	// ErrValueSize means that a reader does not hold as many bytes as was said.
 	ErrValueSize = errors.New("reader holds another number of bytes than was said")
 
+	// ErrOrder means that the key of a bulk load is not above the one before.
+	ErrOrder = errors.New("key of a bulk load is not above the one before")
+
 	// ErrTxTooLarge means that the writes of one transaction exceed TxSizeMax.
 	// The transaction can only be rolled back.
 	ErrTxTooLarge = errors.New("transaction writes more than 1 GiB")

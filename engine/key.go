@@ -319,6 +319,7 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 		for _, tx := range open {
 			tx.kill(why)
 		}
+		s.endBulks(why)
 		s.stop()
 		err = errors.Join(last(s), db.remember(s))
 		cached := db.cache.Stats().Bytes

@@ -40,12 +40,12 @@ const (
 // claimed and with a reference to its version, or nil. When the database is
 // idle, level 0 is emptied too: reads get faster.
 func (s *session) pickCompaction(idle bool) (*compaction, error) {
-	s.manifestMu.Lock()
-	l := newLive(s.manifest)
-	s.manifestMu.Unlock()
 	s.mu.Lock()
 	v := s.version.ref()
 	s.mu.Unlock()
+	s.manifestMu.Lock()
+	l := newLive(s.manifest) // not older than v: a bulk load brings a collection whose id was passed over
+	s.manifestMu.Unlock()
 	p := picker{s: s, v: v, sh: v.shape(s.db.opts.baseSize()), live: l}
 	c, err := p.pick(idle)
 	if c == nil {

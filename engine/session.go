@@ -47,10 +47,12 @@ type session struct {
 	leading   bool       // a committer is writing a group
 	failed    error      // sticky: why writes are refused
 	nextRun   uint64     // id of the next run
-	logBytes  int64      // of the log, as of the last group
-	claims    []*span    // parts of the tree where compactions are at work
-	owed      float64    // nanoseconds of delay that writers have not paid yet
-	nDelays   int64      // of writers, by pace
+	reserved  uint32     // id of the next collection, if above what the directory says
+	bulks     map[*Bulk]struct{}
+	logBytes  int64   // of the log, as of the last group
+	claims    []*span // parts of the tree where compactions are at work
+	owed      float64 // nanoseconds of delay that writers have not paid yet
+	nDelays   int64   // of writers, by pace
 	delayed   time.Duration
 	pins      map[*backupPin]struct{}
 
@@ -195,7 +197,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	s = &session{
 		db: db, fs: db.opts.fs, ring: ring, owner: db.cache.NewOwner(),
 		flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
-		whole: make(chan *wholeCompaction),
+		whole: make(chan *wholeCompaction), bulks: make(map[*Bulk]struct{}),
 	}
 	s.changed.L = &s.mu
 	s.ctx, s.cancel = context.WithCancel(context.Background())

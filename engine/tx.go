@@ -322,7 +322,9 @@ func (tx *Tx) CreateCollection(name string) (*Collection, error) {
 	if _, ok := tx.dir.ids[name]; ok {
 		return nil, fmt.Errorf("%w: %q", ErrCollectionExists, name)
 	}
-	id := tx.dir.next
+	tx.s.mu.Lock()
+	id := max(tx.dir.next, tx.s.reserved)
+	tx.s.mu.Unlock()
 	tx.dir = tx.dir.with(name, id)
 	if tx.created == nil {
 		tx.created = make(map[uint32]string)
