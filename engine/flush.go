@@ -113,15 +113,18 @@ func (s *session) change(gone, added []*run, next func(v *version) *version, edi
 	if err == nil {
 		sealed, err = m.Seal(s.ring, s.db.clear.Database)
 	}
-	if err == nil {
-		err = s.db.cat.PutManifest(sealed)
-	}
 	if err != nil {
 		for _, r := range added {
 			s.obsolete(r)
 		}
 		v.unref() // closes and removes what was added
 		return fmt.Errorf("switch to a new manifest: %w", err)
+	}
+	if err := s.db.cat.PutManifest(sealed); err != nil {
+		// The disk may have it or not: the files stay, and nothing may be
+		// committed on top of what is here. The next opening knows.
+		v.unref()
+		return s.fail(fmt.Errorf("switch to a new manifest: %w", err))
 	}
 	s.manifest = &m
 	for _, r := range gone {
