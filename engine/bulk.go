@@ -173,7 +173,8 @@ func (b *Bulk) cause(err error) error {
 //
 // Errors: ErrNoCollection when the collection was dropped meanwhile,
 // ErrCollectionExists when it was made; *KeyError; ErrFailed; ctx's. Nothing of
-// the load is left then.
+// the load is left then; but if the error is ErrFailed, all of it may be there
+// after reopening, as with Tx.Commit.
 func (b *Bulk) Commit() (BulkReport, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
