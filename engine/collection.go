@@ -134,8 +134,12 @@ const (
 	keepTotal = 4 << 20
 )
 
+// keep returns a copy, which is not nil.
 func (k *keeper) keep(b []byte) []byte {
 	n := len(b)
+	if n == 0 {
+		return []byte{}
+	}
 	if len(k.chunk)-k.used < n {
 		k.grow(n)
 	}
