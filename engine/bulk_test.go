@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -603,5 +605,73 @@ func TestBulkFaults(t *testing.T) {
 	}
 	if nFailed < 10 {
 		t.Errorf("only %d faults failed the load", nFailed)
+	}
+}
+
+// BenchmarkIngest loads sorted rows of 16 B + 100 B, half of which compresses: as
+// one bulk load, and in durable batches of 1000. An iteration loads a million.
+func BenchmarkIngest(b *testing.B) {
+	const n, batch = 1_000_000, 1000
+	value := make([]byte, 100)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	key := make([]byte, 16)
+	row := func(i int) ([]byte, []byte) {
+		binary.BigEndian.PutUint64(key[8:], uint64(i))
+		for j := 0; j < 48; j += 8 {
+			binary.LittleEndian.PutUint64(value[j:], rnd.Uint64())
+		}
+		return key, value
+	}
+	for name, load := range map[string]func(db *DB) error{
+		"bulk": func(db *DB) error {
+			_, err := db.Bulk(b.Context(), "c", func(yield func(k, v []byte) bool) {
+				for i := range n {
+					if !yield(row(i)) {
+						return
+					}
+				}
+			})
+			return err
+		},
+		"update": func(db *DB) error {
+			for i := 0; i < n; i += batch {
+				if err := db.Update(func(tx *Tx) error {
+					c, err := tx.CreateCollectionIfNotExists("c")
+					for j := range batch {
+						if err == nil {
+							err = c.Put(row(i + j))
+						}
+					}
+					return err
+				}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				dir, err := os.MkdirTemp(b.TempDir(), "")
+				if err != nil {
+					b.Fatal(err)
+				}
+				db, err := Open(b.Context(), dir, newFakeKey("k"), nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				if err := load(db); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := db.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+			b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
 	}
 }
