@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/byokdb/byokdb/engine/internal/memtable"
 )
@@ -43,7 +44,7 @@ func (c *Collection) Get(key []byte) ([]byte, error) {
 	if len(value) > keepMax && cap(value) <= 2*len(value) {
 		c.tx.valueBuf = nil
 		c.tx.kept.adopt(value[:cap(value)])
-		return value[:len(value):len(value)], nil
+		return slices.Clip(value), nil
 	}
 	return c.tx.kept.keep(value), nil
 }

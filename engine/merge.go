@@ -11,12 +11,10 @@ import (
 // A source is one ordered map among those that make up a snapshot.
 type source interface {
 	First() bool
-	Last() bool
 	SeekGE(key []byte) bool
 	SeekLT(key []byte) bool
 	Next() bool
 	Prev() bool
-	Valid() bool
 	Key() []byte
 	Value() ([]byte, error)
 	large() *pager.Iter // on the value, if it is a large one in a run; else nil
@@ -76,7 +74,6 @@ func (s *levelSource) note(err error) {
 }
 
 func (s *levelSource) First() bool { return s.open(0) && (s.it.First() || s.forward()) }
-func (s *levelSource) Last() bool  { return s.open(len(s.runs)-1) && (s.it.Last() || s.backward()) }
 
 func (s *levelSource) SeekGE(key []byte) bool {
 	i := sort.Search(len(s.runs), func(i int) bool { return bytes.Compare(s.runs[i].meta.Last, key) >= 0 })
@@ -110,7 +107,6 @@ func (s *levelSource) backward() bool {
 	return false
 }
 
-func (s *levelSource) Valid() bool            { return s.it != nil && s.it.Valid() }
 func (s *levelSource) Key() []byte            { return s.it.Key() }
 func (s *levelSource) Value() ([]byte, error) { return s.it.Value() }
 func (s *levelSource) large() *pager.Iter     { return largeOf(s.it) }
