@@ -56,6 +56,7 @@ const (
 type arena struct {
 	chunks [][]byte
 	large  [][]byte // one entry each
+	zero   [][]byte // of both kinds, wiped, and read by those who are late
 	free   []byte   // what is left of the last chunk
 	used   int64    // bytes of entries
 	probes sync.Pool
@@ -136,6 +137,7 @@ func (a *arena) reset() {
 		release(b)
 	}
 	a.large, a.used = nil, 0
+	a.releaseZero()
 	if len(a.chunks) == 0 {
 		return
 	}
@@ -153,23 +155,28 @@ func (a *arena) reset() {
 
 func (a *arena) wipe() {
 	a.wiped.Store(true)
-	for _, c := range a.chunks {
-		offheap.Discard(c)
-	}
-	for _, b := range a.large {
+	for _, b := range slices.Concat(a.chunks, a.large) {
 		offheap.Discard(b)
+		a.zero = append(a.zero, b)
 	}
-	a.free = nil
+	a.chunks, a.large, a.free = nil, nil, nil
 }
 
 func (a *arena) close() {
-	for _, c := range a.chunks {
-		release(c)
-	}
-	for _, b := range a.large {
+	a.wiped.Store(true)
+	for _, b := range slices.Concat(a.chunks, a.large) {
 		release(b)
 	}
+	a.releaseZero()
 	a.chunks, a.large, a.free, a.used = nil, nil, nil, 0
+}
+
+// releaseZero gives back what wipe left mapped, without touching it.
+func (a *arena) releaseZero() {
+	for _, b := range a.zero {
+		_ = offheap.FreeZero(b) // only address space is lost
+	}
+	a.zero = nil
 }
 
 // release returns a chunk. A failure leaks zeroed address space, nothing else.

@@ -154,7 +154,7 @@ func (t *Table) Wipe() {
 
 // Free wipes the table and returns its memory. No snapshot may be in use.
 func (t *Table) Free() {
-	t.Wipe()
+	t.tree = btree.NewG(degree, less)
 	t.arena.close()
 }
 
