@@ -169,11 +169,13 @@ func TestValueStreams(t *testing.T) {
 	in(t, db, false, check)
 	flush(t, db)
 	in(t, db, false, check)
-	for range level0RunsMax {
-		in(t, db, true, func(c *Collection) { putPattern(t, c, key(7), sizes[7]) })
-		flush(t, db)
+	in(t, db, true, func(c *Collection) { putPattern(t, c, key(7), sizes[7]) })
+	if err := db.Compact(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	await(t, db, func(s *session) bool { return len(s.version.levels[1]) > 0 })
+	if st := db.Status(); st.RunsPerLevel[lastLevel] != st.Runs {
+		t.Errorf("runs %v: want all in the last level", st.RunsPerLevel)
+	}
 	in(t, db, false, check)
 	if n := db.cache.Stats().Overflow; n != 0 {
 		t.Errorf("%d bytes of readers are left", n)
