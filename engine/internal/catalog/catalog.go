@@ -300,7 +300,40 @@ func Open(files vfs.FS, dir string) (*Catalog, error) {
 		_ = db.Close() // the first error is the one to report
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if err := settle(files, path); err != nil {
+		_ = db.Close() // the first error is the one to report
+		return nil, fmt.Errorf("%s: write the current meta page again: %w", path, err)
+	}
 	return &Catalog{files: files, db: db, path: path, contents: *c, manifest: c.Manifest}, nil
+}
+
+// settle writes the current meta page once more, as it reads, and syncs it. An
+// earlier process may have met a failed sync of it: then the disk has the state
+// before, the system's cache has this one and takes it for written, and the next
+// commit, which trusts it, would overwrite pages of the only state that is
+// durable. Other pages were synced before the meta page was written.
+func settle(files vfs.FS, path string) error {
+	b, err := readFile(files, path)
+	if err != nil {
+		return err
+	}
+	s := scan{file: b}
+	if _, err := s.metas(); err != nil {
+		return err
+	}
+	f, err := files.OpenWrite(path)
+	if err != nil {
+		return err
+	}
+	at := int(s.txid%2) * s.pageSize // where bbolt writes the meta page of that commit
+	_, err = f.WriteAt(b[at:at+s.pageSize], int64(at))
+	if err == nil {
+		err = f.SyncData()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // inUse reports whether another holds the lock. It maps the file, no more.
