@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+
+	"github.com/byokdb/byokdb/internal/vfs"
 )
 
 // Stats says what a log holds.
@@ -48,10 +50,14 @@ type recovered struct {
 // A floor that was never stored is the zero Floor: then the log may be absent.
 // Errors: *SegmentError with ErrCorrupt, ErrTooNew, crypt.ErrWrongKey or
 // crypt.ErrNoEpoch, and ErrStale for a log that does not hold Config.Least;
-// crypt.ErrWiped; the file system's. The log's files are unchanged then.
+// crypt.ErrWiped; the file system's. The log's files have the same bytes as
+// before then.
 func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) error) (*Log, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.makeDir(); err != nil {
+		return nil, err
+	}
+	if err := cfg.settleNewest(floor); err != nil {
 		return nil, err
 	}
 	_, rec, err := recoverLog(context.Background(), cfg, floor, nil, replay)
@@ -68,11 +74,6 @@ func Open(cfg Config, floor Floor, replay func(frame uint64, payload []byte) err
 	}
 	number, _ := floor.start()
 	if rec.last > 0 {
-		// What was read may be in the system's cache only. The new segment's
-		// header vouches for it, so it must be durable first.
-		if err := cfg.syncSegment(rec.last); err != nil {
-			return nil, err
-		}
 		number = rec.last
 		if rec.nFrames > 0 {
 			number++ // else the new one takes the empty one's place and name
@@ -134,11 +135,7 @@ func (c *Config) verifyUnused(number uint64) (err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("create log: %w", err)
 	}
-	used := number != 1 || size > allocSizeMin
-	for _, c := range b[:n] {
-		used = used || c != 0
-	}
-	if used {
+	if number != 1 || size > allocSizeMin || !isZero(b[:n]) {
 		return &SegmentError{Path: path, Op: "creation", Err: corrupt("the directory holds the log of a database without a catalog")}
 	}
 	return nil
@@ -273,20 +270,16 @@ func (r *reader) ends(ctx context.Context, newest bool, chain position, end int6
 	}
 }
 
-// syncSegment makes what a segment holds durable.
-func (c *Config) syncSegment(number uint64) error {
-	f, err := c.FS.OpenWrite(c.path(number))
-	if err != nil {
-		return fmt.Errorf("sync segment: %w", err)
+// settleNewest makes the newest segment durable before anything is made of what
+// reads from it: the header of the next one will vouch for that. The segments
+// before were synced when the next one was begun.
+func (c *Config) settleNewest(floor Floor) error {
+	segments, _, err := c.list()
+	first, _ := floor.start()
+	if err != nil || len(segments) == 0 || segments[len(segments)-1] < first {
+		return err
 	}
-	err = f.Sync()
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("sync segment: %w", err)
-	}
-	return nil
+	return c.settle(segments[len(segments)-1])
 }
 
 // SyncNewest makes the newest segment durable as it is. It needs no key: a log
@@ -296,7 +289,60 @@ func SyncNewest(cfg Config) error {
 	if err != nil || len(segments) == 0 {
 		return err
 	}
-	return cfg.syncSegment(segments[len(segments)-1])
+	return cfg.settle(segments[len(segments)-1])
+}
+
+// settle makes a segment durable as it reads. A sync alone does not: after one
+// that has failed, in an earlier process perhaps, the system's cache still has
+// the frames and takes them for written.
+//
+// Source: Rebello et al., Can Applications Recover from fsync Failures?, USENIX
+// ATC 2020.
+func (c *Config) settle(number uint64) error {
+	f, err := c.FS.OpenWrite(c.path(number))
+	if err != nil {
+		return fmt.Errorf("settle segment: %w", err)
+	}
+	err = rewrite(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("settle segment: %w", err)
+	}
+	return nil
+}
+
+// rewrite writes a file's bytes to where they are, and syncs them. Preallocated
+// space, which reads as zeros, is left alone.
+func rewrite(f vfs.File) error {
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, allocSizeMin)
+	for off := int64(0); off < size; off += int64(len(b)) {
+		n, err := f.ReadAt(b, off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if isZero(b[:n]) {
+			continue
+		}
+		if _, err := f.WriteAt(b[:n], off); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // removeLeftovers removes what a crash left of segments in the making and of

@@ -6,7 +6,8 @@
 // A synced file keeps its bytes, a synced directory its names; a rename is
 // atomic. A write that was not synced may survive a crash in any part, in
 // sectors of at least 512 bytes. After a sync has failed nothing is known of
-// what was written, and it is never tried again.
+// what was written, and it is never tried again; the system's cache may go on
+// showing data that the disk does not have, to later processes too.
 //
 // # Crash safety
 //
