@@ -171,10 +171,8 @@ func (db *DB) write(ring *crypt.KeyRing, env *crypt.Envelope, policy Policy, now
 		return err
 	}
 	files := db.opts.fs
-	for _, d := range []string{db.dir, filepath.Join(db.dir, walDir), filepath.Join(db.dir, runDir)} {
-		if err := files.MkdirAll(d); err != nil {
-			return fmt.Errorf("create database: %w", err)
-		}
+	if err := db.makeDirs(); err != nil {
+		return fmt.Errorf("create database: %w", err)
 	}
 	db.clear = catalog.Clear{
 		Database: env.Database, Created: now, KeyID: db.key.KeyID(), KeyURI: db.key.URI(),
@@ -191,10 +189,31 @@ func (db *DB) write(ring *crypt.KeyRing, env *crypt.Envelope, policy Policy, now
 	if err != nil {
 		return err
 	}
-	if err := catalog.Create(files, db.dir, db.clear, env, sealed, record); err != nil {
-		return err
+	return catalog.Create(files, db.dir, db.clear, env, sealed, record)
+}
+
+// makeDirs makes the database's directories. Their names are durable before
+// there is a catalog: an opening that finds one does not look at what is above.
+func (db *DB) makeDirs() error {
+	files, dir := db.opts.fs, filepath.Clean(db.dir)
+	toSync := []string{filepath.Dir(dir)} // also when an earlier creation has made dir
+	for d := filepath.Dir(dir); d != filepath.Dir(d); d = filepath.Dir(d) {
+		if _, err := files.List(d); !errors.Is(err, fs.ErrNotExist) {
+			break // it is there, or that is not for us to know
+		}
+		toSync = append(toSync, filepath.Dir(d))
 	}
-	return files.SyncDir(filepath.Dir(filepath.Clean(db.dir)))
+	for _, d := range []string{dir, filepath.Join(dir, walDir), filepath.Join(dir, runDir)} {
+		if err := files.MkdirAll(d); err != nil {
+			return err
+		}
+	}
+	for _, d := range toSync {
+		if err := files.SyncDir(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open opens an existing database.
