@@ -152,12 +152,10 @@ func (r *crashRun) run(t *testing.T) {
 		t.FailNow()
 	}
 	r.fs.OnCall(nil)
-	last := r.h.check(t, r.db, r.h.acked, r.h.last())
+	r.h.check(t, r.db, r.h.acked, r.h.last())
 	r.checkClones(t)
 	switch r.rng.IntN(6) {
 	case 0:
-		r.h.rebase(last)
-		r.h.durable = 0
 		r.reopen(t)
 	case 1, 2:
 		r.goOnFromCrash(t)

@@ -53,6 +53,7 @@ type DB struct {
 	lastly  *wiped   // what the last wipe wiped
 	ending  *session // is being wiped
 	least   Position // what the next session must not be older than
+	failed  error    // of an earlier session: writes are refused until the next opening
 
 	envMu     sync.Mutex
 	envelopes []*crypt.Envelope

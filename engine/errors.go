@@ -58,9 +58,11 @@ var (
 	// edited. The error names the file. Retrying does not help; a backup does.
 	ErrCorrupt = errors.New("database is damaged")
 
-	// ErrFailed means that a write or sync failed before: reads of committed
-	// data go on, writes are refused until the database is opened again. The
-	// error wraps the cause. Nothing that was acknowledged is lost.
+	// ErrFailed means that a write or sync of the log, a run or the catalog
+	// failed before. Reads of committed data, Verify, Status and Close go on;
+	// writes are refused until the database is opened again. After a failure of
+	// the catalog, so are Rewrap, the recording of the guard's events and an
+	// erasure. The error wraps the cause. Nothing that was acknowledged is lost.
 	ErrFailed = errors.New("database takes no more writes since a write failed")
 
 	// ErrClosed means that the database was closed.

@@ -231,13 +231,13 @@ func (db *DB) newestEnvelope() *crypt.Envelope {
 
 // Rewrap has the KMS wrap the DEK anew with the newest material of the
 // customer's key. The DEK and the data stay as they are.
-// Errors: *KeyError, crypt.ErrNotSupported.
+// Errors: *KeyError, crypt.ErrNotSupported, ErrFailed.
 func (db *DB) Rewrap(ctx context.Context) error {
 	if err := db.check(); err != nil {
 		return err
 	}
 	if err := db.rewrap(ctx, db.newestEnvelope()); err != nil {
-		return db.keyError(err, guard.Record{})
+		return translate(db.keyError(err, guard.Record{}))
 	}
 	return nil
 }
@@ -321,6 +321,7 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 		}
 		s.endBulks(why)
 		s.stop()
+		db.keepFailure(s)
 		err = errors.Join(last(s), db.remember(s))
 		cached := db.cache.Stats().Bytes
 		sw := s.wipe()
@@ -342,6 +343,21 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 	db.lastly = w
 	db.txMu.Unlock()
 	return err
+}
+
+// keepFailure notes why writes are refused, for the session after a pause.
+func (db *DB) keepFailure(s *session) {
+	s.mu.Lock()
+	failed := s.failed
+	s.mu.Unlock()
+	if failed == nil && db.cat.Failed() != nil {
+		failed = translate(db.cat.Failed())
+	}
+	db.txMu.Lock()
+	defer db.txMu.Unlock()
+	if db.failed == nil {
+		db.failed = failed
+	}
 }
 
 // kill ends a transaction from outside, once its operation under way is done.

@@ -200,6 +200,9 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 		whole: make(chan *wholeCompaction), bulks: make(map[*Bulk]struct{}),
 	}
 	s.changed.L = &s.mu
+	db.txMu.Lock()
+	s.failed = db.failed
+	db.txMu.Unlock()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -241,7 +244,8 @@ func (db *DB) walConfig(ring *crypt.KeyRing) wal.Config {
 	}
 }
 
-// openRuns opens every run of the manifest and removes the others.
+// openRuns opens every run of the manifest and removes the others, unless writes
+// have failed.
 func (s *session) openRuns() error {
 	var levels [nLevels][]*run
 	known := make(map[string]bool, len(s.manifest.Runs))
@@ -262,6 +266,9 @@ func (s *session) openRuns() error {
 		levels[m.Level] = append(levels[m.Level], r)
 	}
 	s.version = newVersion(levels)
+	if s.failed != nil {
+		return nil //nolint:nilerr // writes are refused; the manifest on disk may be a later one that names more runs
+	}
 	names, err := s.fs.List(filepath.Join(s.db.dir, runDir))
 	if err != nil {
 		return fmt.Errorf("list runs: %w", err)
@@ -400,7 +407,11 @@ func (s *session) stop() {
 // stopped and no transaction is open.
 func (s *session) finish() error {
 	if s.failed != nil {
-		return nil //nolint:nilerr // every commit since has reported it
+		err := s.log.Close() // a flush may have failed, and the log not: commits that were not synced are in it
+		if s.db.opts.Sync == SyncFull {
+			return nil // what was acknowledged is durable, and every commit since has reported the failure
+		}
+		return err
 	}
 	if s.mem.Bytes() >= finishFlushMin {
 		if err := s.freeze(); err != nil {

@@ -158,7 +158,7 @@ func memFS(tb testing.TB) *memfs.FS {
 	tb.Helper()
 	scratch := tb.TempDir()
 	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() { // bbolt syncs its file: in memory that is fast
-		dir, err := os.MkdirTemp("/dev/shm", "byokdb-test-")
+		dir, err := os.MkdirTemp("/dev/shm", "byokdb-test-") //nolint:usetesting // TempDir cannot choose the place
 		if err == nil {
 			scratch = dir
 			tb.Cleanup(func() {
