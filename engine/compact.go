@@ -29,7 +29,13 @@ func (s *session) compactor() {
 		case <-s.ctx.Done():
 			return
 		case w := <-s.whole:
-			w.done <- s.compactAll(w.ctx)
+			err := s.compactAll(w.ctx)
+			fatal := err != nil && w.ctx.Err() == nil && s.backgroundFault("compaction", err)
+			w.done <- err
+			if fatal {
+				s.refuseCompactions()
+				return
+			}
 			continue
 		case <-s.merges:
 			idle.Reset(idleAfter)
@@ -39,11 +45,28 @@ func (s *session) compactor() {
 		for s.ctx.Err() == nil {
 			more, err := s.compactOnce(isIdle)
 			if err != nil && s.backgroundFault("compaction", err) {
+				s.refuseCompactions()
 				return
 			}
 			if err != nil || !more {
 				break
 			}
+		}
+	}
+}
+
+// refuseCompactions answers those who ask for one, until a session ends that
+// refuses writes.
+func (s *session) refuseCompactions() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case w := <-s.whole:
+			s.mu.Lock()
+			err := s.failed
+			s.mu.Unlock()
+			w.done <- err
 		}
 	}
 }
