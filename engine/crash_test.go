@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/internal/clock"
 	"github.com/byokdb/byokdb/internal/vfs/memfs"
 )
@@ -26,15 +27,15 @@ var (
 // before the last point at which everything was made durable. Then it goes on
 // with what the crash has left.
 func TestCrash(t *testing.T) {
-	seed, sets, until := testSeed(t, *crashSeed), uint64(9), time.Now().Add(*crashFor)
+	seed, sets, until := testSeed(t, *crashSeed), uint64(6), time.Now().Add(*crashFor)
 	if testing.Short() {
-		sets = 3
+		sets = 2
 	}
 	total := 0
 	for i := uint64(0); i < sets || time.Now().Before(until); i++ {
 		ok := t.Run(fmt.Sprint(i), func(t *testing.T) {
 			r := newCrashRun(t, seed+i)
-			for r.round = range 8 {
+			for r.round = range 7 {
 				r.run(t)
 			}
 			r.end(t)
@@ -44,7 +45,7 @@ func TestCrash(t *testing.T) {
 			t.Fatalf("to see it again: -crash.seed %d", seed+i)
 		}
 	}
-	if t.Logf("%d crashes", total); total < int(sets)*8 {
+	if t.Logf("%d crashes", total); total < int(sets)*6 {
 		t.Errorf("%d crashes were checked", total)
 	}
 }
@@ -233,16 +234,38 @@ func (r *crashRun) checkClones(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range clones {
+		again := r.crashInRecovery(c.fs)
 		db, last := r.check(t, c)
-		if r.rng.IntN(2) == 0 { // another crash, in the middle of the recovery or soon after
-			again, err := c.fs.Crash(r.rng, r.names)
-			if err != nil {
-				t.Fatal(err)
-			}
-			db2, _ := r.check(t, crashClone{fs: again, low: last, high: last, during: c.during})
-			r.closeClone(t, db2, again)
+		if fs := again(t); fs != nil { // the first crash has left nothing that is not durable
+			db2, _ := r.check(t, crashClone{fs: fs, low: last, high: last, during: c.during})
+			r.closeClone(t, db2, fs)
 		}
 		r.closeClone(t, db, c.fs)
+	}
+}
+
+// crashInRecovery makes a call while the database is opened crash in a clone,
+// which the function returned gives, nil if there was no such call.
+func (r *crashRun) crashInRecovery(fs *memfs.FS) func(t *testing.T) *memfs.FS {
+	var again *memfs.FS
+	var err error
+	n := int64(r.rng.IntN(25))
+	fs.OnCall(func(c memfs.Call) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if again == nil && c.N > n {
+			again, err = fs.Crash(r.hookRng, r.names)
+		}
+	})
+	return func(t *testing.T) *memfs.FS {
+		t.Helper()
+		fs.OnCall(nil)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return again
 	}
 }
 
@@ -278,6 +301,57 @@ func (r *crashRun) end(t *testing.T) {
 	r.h.check(t, r.db, r.h.acked, r.h.last())
 	if err := r.db.Close(); err != nil {
 		t.Errorf("close: %v", err)
+	}
+}
+
+// TestCrashInErase: a crash in the middle of an erasure leaves everything, or a
+// tombstone; then the next opening ends the erasure.
+func TestCrashInErase(t *testing.T) {
+	rng := rand.New(rand.NewPCG(testSeed(t, *crashSeed), 0))
+	l := newLife(t, nil)
+	db, err := Open(t.Context(), memDir, l.key, l.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		l.load(t, db, i)
+	}
+	var clones []*memfs.FS
+	l.fs.OnCall(func(memfs.Call) {
+		clone, err := l.fs.Crash(rng, memfs.AnyNames)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		clones = append(clones, clone)
+	})
+	if err := db.erase(guard.Record{Message: "denied"}); err != nil {
+		t.Fatal(err)
+	}
+	l.fs.OnCall(nil)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	erased := 0
+	for _, fs := range append(clones, l.fs) {
+		o := *l.opts
+		o.fs = fs
+		db, err := Open(t.Context(), memDir, l.key, &o)
+		if err == nil {
+			l.h.check(t, db, l.h.acked, l.h.acked)
+			l.end(t, db)
+			continue
+		}
+		if !errors.Is(err, ErrErased) {
+			t.Fatalf("after a crash: %v", err)
+		}
+		erased++
+		if files, err := fs.Files(memDir); err != nil || len(files) != 1 {
+			t.Errorf("after an erasure there are %q, %v", files, err)
+		}
+	}
+	if erased == 0 || erased > len(clones) {
+		t.Errorf("%d of %d crashes left an erased database", erased, len(clones))
 	}
 }
 

@@ -68,6 +68,7 @@ func (l *life) live(t *testing.T) {
 		awaitCompaction(db)
 		l.step(t, db, "drop", func(c *change) error { return c.drop("b") })
 		l.step(t, db, "create again", func(c *change) error { return c.put("b", "x", "y") })
+		l.expect(t, "compact", db.Compact(t.Context()), nil)
 		l.expect(t, "verify", db.Verify(t.Context()), nil)
 		l.read(t, db)
 		l.expect(t, "close", db.Close(), nil)
@@ -222,6 +223,7 @@ func TestEveryCallFails(t *testing.T) {
 		{"short write", memfs.Fault{Err: syscall.EIO, Short: true, Always: true}},
 		{"lost sync", memfs.Fault{Err: syscall.EIO, Lose: true, Only: syncs}},
 		{"reads", memfs.Fault{Err: syscall.EIO, Reads: true}},
+		{"reads for ever", memfs.Fault{Err: syscall.EIO, Reads: true, Always: true}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			clean := newLife(t, nil)
@@ -239,7 +241,7 @@ func TestEveryCallFails(t *testing.T) {
 			}
 			every := *faultEvery
 			if every == 0 {
-				if every = n / 20; testing.Short() {
+				if every = n / 8; testing.Short() {
 					every = n / 4
 				}
 			}

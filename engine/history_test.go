@@ -264,10 +264,10 @@ func (c *change) step() error {
 // value returns bytes that S2 cannot make much smaller.
 func (c *change) value() string {
 	size := c.rng.IntN(200)
-	switch c.rng.IntN(40) {
+	switch c.rng.IntN(100) {
 	case 0:
 		size = 300 << 10
-	case 1, 2, 3:
+	case 1, 2, 3, 4, 5, 6:
 		size = c.rng.IntN(20 << 10)
 	}
 	var b strings.Builder
