@@ -209,8 +209,8 @@ func (db *DB) admitFile() error {
 	if err := least.admitManifest(db.dir, onDisk.Manifest); err != nil {
 		return err
 	}
-	if db.cat.Failed() != nil { // the last switch is undecided: this is what it made of the file
-		return nil
+	if db.cat.Failed() != nil {
+		return nil //nolint:nilerr // an update failed and is undecided: this is what it made of the file
 	}
 	return fmt.Errorf("%w: %s: another process wrote it while the database was open here", ErrCorrupt, catalog.FileName)
 }
