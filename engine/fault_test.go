@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,7 @@ func (l *life) live(t *testing.T) {
 		l.step(t, db, "drop", func(c *change) error { return c.drop("b") })
 		l.step(t, db, "create again", func(c *change) error { return c.put("b", "x", "y") })
 		l.expect(t, "compact", db.Compact(t.Context()), nil)
+		l.expect(t, "backup", db.Backup(t.Context(), io.Discard), nil)
 		l.expect(t, "verify", db.Verify(t.Context()), nil)
 		l.read(t, db)
 		l.expect(t, "close", db.Close(), nil)

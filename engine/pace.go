@@ -36,9 +36,12 @@ func (s *session) debt() float64 {
 // the writer's token, so the delay holds up those behind it too.
 func (s *session) pace(size int64) {
 	s.mu.Lock()
-	if d := s.debt(); d > 0 {
+	switch d := s.debt(); {
+	case s.failed != nil: // it is refused, and the debt stays
+		s.owed = 0
+	case d > 0:
 		s.owed += float64(size) * float64(paceByte) * d / (1 - d)
-	} else {
+	default:
 		s.owed = 0
 	}
 	delay := min(time.Duration(s.owed), paceOnce)
