@@ -120,7 +120,7 @@ func TestCrashInCreate(t *testing.T) {
 }
 
 // TestFailureIsSticky: after an update that failed there are no more, whatever
-// became of it; the next opening finds the state before or after it.
+// became of it; the next opening finds the state before or after it: C20.
 func TestFailureIsSticky(t *testing.T) {
 	rng := testRand(t)
 	for _, c := range []struct {
