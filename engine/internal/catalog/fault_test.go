@@ -178,7 +178,7 @@ func TestOwnErrorIsNotSticky(t *testing.T) {
 // TestOpenSettlesMeta: a process met a failed sync of the meta page, so that the
 // disk has the state before, and the system's cache the one after. The next
 // process believes the cache; a crash in its first commit must leave a state
-// that is whole.
+// that is whole: C20.
 func TestOpenSettlesMeta(t *testing.T) {
 	rng := testRand(t)
 	for range 40 {

@@ -12,7 +12,7 @@ import (
 
 // TestLostSync: a sync fails and the disk does not get the frame, but the
 // system's cache shows it to the next process, which begins a segment behind it.
-// After a crash the log must be whole.
+// After a crash the log must be whole: W5, W7.
 func TestLostSync(t *testing.T) {
 	cfg := testConfig(t)
 	f := memfs.New(t.TempDir())
