@@ -133,7 +133,7 @@ func isInside(dir, path string) (bool, error) {
 		return false, err
 	}
 	rel, err := filepath.Rel(a, b)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)), nil //nolint:nilerr // other volumes
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)), nil
 }
 
 // copyChunk is how much is copied at a time, in bytes.

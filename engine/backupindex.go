@@ -86,7 +86,7 @@ type indexFile struct {
 func newIndex(src *backupSource, set uint64) *index {
 	return &index{
 		Format: backupFormat, Version: backupVersion, Database: src.database.String(), Set: set,
-		Generation: src.generation, Position: src.position, Created: time.Now().UTC().Truncate(time.Second),
+		Generation: src.generation, Position: src.position, Created: src.now.UTC().Truncate(time.Second),
 	}
 }
 

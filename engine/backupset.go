@@ -197,10 +197,13 @@ func addSet(
 	if err := d.load(); err != nil {
 		return report, err
 	}
+	if d.bad != nil {
+		return report, fmt.Errorf("set %d is complete; older ones cannot be removed: %w", report.Set, d.bad)
+	}
 	if report.Removed, err = d.prune(o.Keep); err != nil {
 		return report, fmt.Errorf("set %d is complete; remove older ones: %w", report.Set, err)
 	}
-	return report, d.bad
+	return report, nil
 }
 
 // prepare makes the directory a destination of a database's backups, or checks
@@ -475,11 +478,8 @@ func (d *destination) removeSet(n uint64) error {
 }
 
 // prune removes the oldest sets unless keep is 0, and runs that no set lists.
-// While an index cannot be read nothing is removed: it may list any run.
+// All indexes could be read: any of them may list any run.
 func (d *destination) prune(keep int) (removed []uint64, err error) {
-	if d.bad != nil {
-		return nil, nil
-	}
 	for keep > 0 && len(d.sets) > keep {
 		n := d.sets[0]
 		if err := d.removeSet(n); err != nil {

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 	"github.com/byokdb/byokdb/engine/internal/wal"
+	"github.com/byokdb/byokdb/internal/clock"
 	"github.com/byokdb/byokdb/internal/vfs"
 )
 
@@ -22,6 +24,7 @@ type backupSource struct {
 	database   crypt.ID
 	generation uint64
 	position   Position // zero without the key
+	now        time.Time
 	catalog    []byte
 	parts      []*backupPart // segments by number, then runs
 	check      func() error  // that it may still be read
@@ -97,7 +100,7 @@ func (db *DB) pinBackup() (*backupSource, error) {
 		return nil, err
 	}
 	src := &backupSource{
-		database: db.clear.Database, generation: s.manifest.Generation, position: position, catalog: raw,
+		database: db.clear.Database, generation: s.manifest.Generation, position: position, now: db.clock.Now(), catalog: raw,
 	}
 	for _, piece := range pieces {
 		src.parts = append(src.parts, &backupPart{
@@ -209,7 +212,9 @@ func tryBackupSource(files vfs.FS, dir string) (*backupSource, error) {
 	if c.Tombstone != nil {
 		return nil, fmt.Errorf("%s: %w", dir, ErrErased)
 	}
-	src := &backupSource{database: c.Clear.Database, catalog: raw, check: func() error { return nil }}
+	src := &backupSource{
+		database: c.Clear.Database, now: clock.System().Now(), catalog: raw, check: func() error { return nil },
+	}
 	src.release = func() {
 		for _, p := range src.parts {
 			p.close()

@@ -9,8 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
@@ -83,33 +83,38 @@ const (
 //
 // Source: FORMAT.md §8.
 func Restore(ctx context.Context, src, dir string, key crypt.Provider, o *RestoreOptions) (RestoreReport, error) {
-	info, err := os.Stat(src)
-	if err != nil {
-		return RestoreReport{}, err
-	}
-	if !info.IsDir() {
-		f, err := os.Open(src) //nolint:gosec // the caller's path is the point
-		if err != nil {
-			return RestoreReport{}, err
-		}
-		defer func() { _ = f.Close() }() // opened for reading only
-		return RestoreStream(ctx, f, dir, key, o)
-	}
 	r := newRestorer(dir, key, o)
+	names, err := r.fs.List(src)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r.report, err
+	}
+	if err != nil { // not a directory
+		return r.restoreFile(ctx, src)
+	}
 	return r.run(ctx, func() error {
-		has := func(name string) bool {
-			_, err := os.Stat(filepath.Join(src, name))
-			return err == nil
-		}
-		switch {
-		case has(catalog.FileName) && has(backupIndex):
+		switch hasCatalog := slices.Contains(names, catalog.FileName); {
+		case hasCatalog && slices.Contains(names, backupIndex):
 			return r.copyUnpacked(ctx, src)
-		case has(catalog.FileName):
+		case hasCatalog:
 			return r.copyPlain(ctx, src)
 		default:
 			return r.copySet(ctx, src)
 		}
 	})
+}
+
+// restoreFile restores from a stream that lies in a file.
+func (r *restorer) restoreFile(ctx context.Context, name string) (RestoreReport, error) {
+	f, err := r.fs.Open(name)
+	if err != nil {
+		return r.report, err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	size, err := f.Size()
+	if err != nil {
+		return r.report, err
+	}
+	return r.run(ctx, func() error { return r.copyStream(ctx, io.NewSectionReader(f, 0, size)) })
 }
 
 // RestoreStream is Restore from a stream that Backup wrote.
@@ -194,14 +199,40 @@ func (r *restorer) removeTemp() error {
 	if err != nil {
 		return err
 	}
-	ours := false
-	for _, name := range names {
-		ours = ours || name == restoringMarker
-	}
-	if len(names) > 0 && !ours {
+	if len(names) > 0 && !slices.Contains(names, restoringMarker) {
 		return fmt.Errorf("%s: %w: it is in the way, and not what restoring left", r.temp, ErrExist)
 	}
-	return os.RemoveAll(r.temp)
+	for _, dir := range []string{filepath.Join(r.temp, walDir), filepath.Join(r.temp, runDir), r.temp} {
+		if err := r.removeAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAll removes the files of a directory, the marker last, and then it.
+func (r *restorer) removeAll(dir string) error {
+	names, err := r.fs.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	last := filepath.Join(dir, restoringMarker)
+	for _, name := range names {
+		if path := filepath.Join(dir, name); path != last {
+			if err := r.fs.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	if slices.Contains(names, restoringMarker) {
+		if err := r.fs.Remove(last); err != nil {
+			return err
+		}
+	}
+	return r.fs.Remove(dir)
 }
 
 // put copies one file and compares it with what the index says, unless want is
