@@ -81,9 +81,9 @@ func Read(f vfs.File, path string) (*Reading, error) {
 // other, so that all of them but the last are whole once End has seen it, and
 // what is copied up to there is the beginning of a log and has no hole.
 //
-// Where frames of the segment lie behind a place where none begins, there is
-// damage, or what a crash left: only the key can tell. End returns the file's
-// size then, so that the copy holds all there is to judge by.
+// Where a frame of the segment is cut off, or some lie behind a place where none
+// begins, there is damage, or what a crash left: only the key can tell. End
+// returns the file's size then, so that the copy holds all there is to judge by.
 //
 // Source: FORMAT.md §5, W12, W13.
 func (r *Reading) End() (int64, error) {
@@ -124,7 +124,7 @@ func (r *Reading) walk(off int64) (int64, error) {
 	}
 }
 
-// frameBehind reports whether a frame begins anywhere behind an offset.
+// frameBehind reports whether a frame begins at an offset or anywhere behind it.
 func (r *Reading) frameBehind(off int64) (bool, error) {
 	for {
 		b, _, err := r.at(off, readSize)
