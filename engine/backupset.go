@@ -83,6 +83,34 @@ func ListBackups(dest string) ([]BackupSet, error) {
 	return out, d.bad
 }
 
+// StatBackup reads what a set in a destination of backups, the newest when set
+// is 0, or a plain or unpacked copy of a database shows without its key: which
+// key that is, before all. Errors: ErrNotBackup, ErrNotExist, ErrTooNew,
+// ErrCorrupt.
+func StatBackup(src string, set uint64) (*Info, error) {
+	d := &destination{fs: vfs.OS(), dir: src}
+	names, err := d.fs.List(src)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(names, catalog.FileName) {
+		return Stat(src)
+	}
+	if _, err := d.marker(); err != nil {
+		return nil, err
+	}
+	if err := d.load(); err != nil {
+		return nil, err
+	}
+	if set == 0 && len(d.sets) > 0 {
+		set = d.sets[len(d.sets)-1]
+	}
+	if !slices.Contains(d.sets, set) {
+		return nil, fmt.Errorf("%s: set %d: %w", src, set, ErrNotExist)
+	}
+	return Stat(d.set(set))
+}
+
 // marker reads what the directory says it is.
 func (d *destination) marker() (marker, error) {
 	b, err := readWhole(d.fs, filepath.Join(d.dir, backupMarker), markerSizeMax)

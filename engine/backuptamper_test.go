@@ -330,7 +330,7 @@ func unpack(t *testing.T, r io.Reader, dir string) {
 // TestBackupHoldsNoCustomerData looks for names and values in a destination.
 func TestBackupHoldsNoCustomerData(t *testing.T) {
 	key, dir, dest := newFakeKey("k"), filepath.Join(t.TempDir(), "m.byok"), filepath.Join(t.TempDir(), "dest")
-	db := openTest(t, dir, key, smallOptions())
+	db := openTest(t, dir, key, smallRuns())
 	const mark = "MARKER-7b1f"
 	for range 60 {
 		put(t, db, "c-"+mark, "k-"+mark, strings.Repeat(mark, 300))

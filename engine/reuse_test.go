@@ -198,7 +198,7 @@ func (c *collector) run(b []byte) {
 
 // manifest collects the current manifest of a directory. Source: FORMAT.md §3.
 func (c *collector) manifest(dir string) {
-	contents, err := catalog.Read(dir)
+	contents, err := catalog.Read(vfs.OS(), dir)
 	if errors.Is(err, catalog.ErrNotExist) {
 		return // it is being created
 	}
@@ -284,7 +284,7 @@ func noise(random *rand.Rand, n int) string {
 // closed, or as a crash does.
 func (c *collector) live(dir string, key *fakeKey, random *rand.Rand, crash bool) string {
 	c.t.Helper()
-	o := smallOptions()
+	o := smallRuns()
 	o.Sync = SyncOff
 	o.fs = collectingFS{vfs.OS(), c}
 	db, err := Open(c.t.Context(), dir, key, o)

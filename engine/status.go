@@ -52,8 +52,9 @@ type Status struct {
 	Key           KeyStatus   `json:"key"`
 	Failed        string      `json:"failed,omitempty"` // why writes are refused
 	Generation    uint64      `json:"generation"`
-	Commit        uint64      `json:"commit"`         // number of the last commit that readers see
-	Durable       uint64      `json:"durable_commit"` // number of the last one that survives power loss
+	Commit        uint64      `json:"commit"`            // number of the last commit that readers see
+	Durable       uint64      `json:"durable_commit"`    // number of the last one that survives power loss
+	Position      Position    `json:"position,omitzero"` // as DB.Position returns it
 	Collections   int         `json:"collections"`
 	Runs          int         `json:"runs"`
 	RunsPerLevel  []int       `json:"runs_per_level,omitempty"`
@@ -99,6 +100,9 @@ func (db *DB) Status() Status {
 	}
 	if s != nil {
 		s.status(&st)
+		if p, err := s.position(); err == nil {
+			st.Position = p
+		}
 	}
 	return st
 }

@@ -124,19 +124,24 @@ func counted(n int64, one, many string) string {
 func progressLine(rows, bytes, size int64, took time.Duration) string {
 	rate := float64(rows) / max(took.Seconds(), 0.001)
 	line := fmt.Sprintf("%d rows, %s, %.0f rows/s", rows, sizeText(bytes), rate)
+	return progressBar(bytes, size) + line
+}
+
+// progressBar draws how much of size is done, nothing when size is not known.
+func progressBar(done, size int64) string {
 	if size <= 0 {
-		return line
+		return ""
 	}
 	const cells = 24
-	done := int(min(bytes, size) * cells / size)
+	full := int(min(done, size) * cells / size)
 	bar := make([]rune, cells)
 	for i := range bar {
 		bar[i] = '░'
-		if i < done {
+		if i < full {
 			bar[i] = '█'
 		}
 	}
-	return fmt.Sprintf("%s %3d%%  %s", string(bar), min(bytes, size)*100/size, line)
+	return fmt.Sprintf("%s %3d%%  ", string(bar), min(done, size)*100/size)
 }
 
 // sizeText writes a size for a person.

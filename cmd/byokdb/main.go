@@ -72,8 +72,9 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 faults found, 4 key unavailable.`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newInit(), newExec(), newIngest(), newShell(), newStatus(), newKey(),
-		newVerify(), newInspect(), newDevKMS(), newDemo(), newVersion(),
+		newInit(), withMinPosition(newExec()), withMinPosition(newIngest()), withMinPosition(newShell()),
+		withMinPosition(newStatus()), withMinPosition(newKey()), withMinPosition(newVerify()), newInspect(),
+		newBackup(), withMinPosition(newRestore()), newDevKMS(), newDemo(), newVersion(),
 	)
 	return root
 }

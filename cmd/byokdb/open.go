@@ -34,7 +34,7 @@ func openDir(ctx context.Context, dir string) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open key: %w", err)
 	}
-	eng, err := engine.Open(ctx, dir, key, &engine.Options{MustExist: true})
+	eng, err := engine.Open(ctx, dir, key, &engine.Options{MustExist: true, MinPosition: minPositionOf(ctx)})
 	if err != nil {
 		return nil, errors.Join(err, key.Close())
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) {
 //	kms                   start a KMS for development; sets $KMS_ENDPOINT, $KMS_ARN and $KMS_URI
 //	golist FILE           write go list -json std to FILE
 //	damage DIR            flip a bit in the sealed bytes of a run or of the log
+//	position DIR          set $POSITION to the database's position
 //
 // and $DATA holds airports.csv and routes.csv.
 func TestScripts(t *testing.T) {
@@ -47,6 +49,8 @@ func TestScripts(t *testing.T) {
 			"kms":    scriptKMS,
 			"golist": scriptGoList,
 			"damage": scriptDamage,
+
+			"position": scriptPosition,
 		},
 	})
 }
@@ -100,6 +104,19 @@ func scriptGoList(ts *testscript.TestScript, neg bool, args []string) {
 	out, err := exec.Command("go", "list", "-json", "std").Output()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), out, 0o600))
+}
+
+func scriptPosition(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: position DIR")
+	}
+	ts.Check(ts.Exec("byokdb", "status", "--json", args[0]))
+	var r report
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &r))
+	if r.Storage == nil || r.Storage.Position == "" {
+		ts.Fatalf("status shows no position")
+	}
+	ts.Setenv("POSITION", r.Storage.Position)
 }
 
 // scriptDamage flips a bit behind the header of the first run that holds

@@ -49,6 +49,7 @@ type policyReport struct {
 type storageReport struct {
 	Generation    uint64 `json:"generation"`
 	Commit        uint64 `json:"commit"`
+	Position      string `json:"position"` // for --min-position and Options.MinPosition
 	Collections   int    `json:"collections"`
 	Runs          int    `json:"runs"`
 	RunBytes      int64  `json:"run_bytes"`
@@ -130,7 +131,7 @@ func reportOfStatus(s engine.Status) report {
 		},
 		Policy: reportOfPolicy(k.Policy, k.Bound),
 		Storage: &storageReport{
-			Generation: s.Generation, Commit: s.Commit, Collections: s.Collections, Runs: s.Runs,
+			Generation: s.Generation, Commit: s.Commit, Position: s.Position.String(), Collections: s.Collections, Runs: s.Runs,
 			RunBytes: s.RunBytes, LogBytes: s.LogBytes, MemtableBytes: s.MemtableBytes,
 			CacheBytes: s.CacheBytes, CacheBudget: s.CacheBudget, Snapshots: s.Snapshots, Failed: s.Failed,
 		},
@@ -196,7 +197,8 @@ func (r report) write(w io.Writer, asJSON bool) error {
 	if s := r.Storage; s != nil {
 		line("storage", "%d collections, %d runs of %s, log %s", s.Collections, s.Runs, sizeText(s.RunBytes), sizeText(s.LogBytes))
 		line("memory", "cache %s of %s, memtables %s", sizeText(s.CacheBytes), sizeText(s.CacheBudget), sizeText(s.MemtableBytes))
-		line("position", "generation %d, commit %d", s.Generation, s.Commit)
+		line("generation", "%d, commit %d", s.Generation, s.Commit)
+		line("position", "%s", s.Position)
 		if s.Failed != "" {
 			line("failed", "%s", printable(s.Failed))
 		}
