@@ -55,8 +55,8 @@ func backup(cmd *cobra.Command, dir, dest string, o engine.BackupOptions, asJSON
 		if _, onTerminal := terminalFile(out); onTerminal {
 			return usagef("a backup on the terminal helps nobody; send it to a file or a pipe")
 		}
-		end := func() {}
-		o.Progress, end = byteProgress(cmd.ErrOrStderr(), begin)
+		progress, end := byteProgress(cmd.ErrOrStderr(), begin)
+		o.Progress = progress
 		r, err := engine.BackupStream(cmd.Context(), dir, out, &o)
 		end()
 		if err == nil {
@@ -64,8 +64,8 @@ func backup(cmd *cobra.Command, dir, dest string, o engine.BackupOptions, asJSON
 		}
 		return err
 	}
-	end := func() {}
-	o.Progress, end = byteProgress(cmd.ErrOrStderr(), begin)
+	progress, end := byteProgress(cmd.ErrOrStderr(), begin)
+	o.Progress = progress
 	r, err := engine.Backup(cmd.Context(), dir, dest, &o)
 	end()
 	if r.Set == 0 || err != nil && !errors.Is(err, engine.ErrCorrupt) {

@@ -49,8 +49,9 @@ func restore(cmd *cobra.Command, src, dir, uri string, o engine.RestoreOptions, 
 		return fmt.Errorf("open key: %w", err)
 	}
 	defer func() { err = errors.Join(err, key.Close()) }()
-	begin, end := time.Now(), func() {}
-	o.Progress, end = byteProgress(cmd.ErrOrStderr(), begin)
+	begin := time.Now()
+	progress, end := byteProgress(cmd.ErrOrStderr(), begin)
+	o.Progress = progress
 	var r engine.RestoreReport
 	if src == "-" {
 		r, err = engine.RestoreStream(ctx, interruptible(ctx, cmd.InOrStdin()), dir, key, &o)
