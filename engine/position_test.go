@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/byokdb/byokdb/crypt"
 )
@@ -382,50 +384,54 @@ func TestPositionsStayGood(t *testing.T) {
 }
 
 // TestRolledBackWhilePaused puts an older directory in place while the database
-// is paused: it must not come back with it.
+// is paused: it must not come back with it, and says so.
 func TestRolledBackWhilePaused(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		parts []string
 	}{{"nothing", nil}, {"log", []string{"wal"}}, {"all", []string{"catalog.bolt", "wal", "runs"}}} {
 		t.Run(c.name, func(t *testing.T) {
-			key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "p.byok")
-			db := openTest(t, dir, key, &Options{MemtableSize: 64 << 10})
-			put(t, db, "c", "a", "1")
-			h := pastStates{t: t, key: key, old: crashCopy(t, db, dir), new: dir}
-			put(t, db, "c", "a", "2")
-			if len(c.parts) == 3 {
-				many(t)(db)
-				quiet(t, db)
-			}
-			before, err := db.Position()
-			if err != nil {
-				t.Fatal(err)
-			}
-			key.set(crypt.ClassDenied)
-			db.pause()
-			if p, err := db.Position(); err != nil || p != before {
-				t.Errorf("paused: %+v, %v, before %+v", p, err, before)
-			}
-			for _, part := range c.parts {
-				h.replace(part)
-			}
-			key.set(crypt.ClassNone)
-			err = db.resume(t.Context())
-			if c.parts == nil {
+			synctest.Test(t, func(t *testing.T) {
+				key := newFakeKey("k")
+				db := bubble(t, key, Policy{}, Options{MemtableSize: 64 << 10})
+				put(t, db, "c", "a", "1")
+				h := pastStates{t: t, key: key, old: crashCopy(t, db, db.dir), new: db.dir}
+				put(t, db, "c", "a", "2")
+				if len(c.parts) == 3 {
+					many(t)(db)
+					quiet(t, db)
+				}
+				before, err := db.Position()
 				if err != nil {
 					t.Fatal(err)
 				}
-				mustGet(t, db, "c", "a", "2")
-				return
-			}
-			checkStale(t, err, ErrStale)
-			if err := db.View(func(*Tx) error { return nil }); !errors.Is(err, ErrKeyUnavailable) {
-				t.Errorf("View: %v", err)
-			}
-			if err := db.Verify(t.Context()); !errors.Is(err, ErrKeyUnavailable) {
-				t.Errorf("Verify: %v", err)
-			}
+				key.set(crypt.ClassDenied)
+				time.Sleep(5 * time.Hour)
+				synctest.Wait()
+				if st := db.Status(); st.Key.State != Paused {
+					t.Fatalf("not paused: %+v", st.Key)
+				}
+				if p, err := db.Position(); err != nil || p.Frame != before.Frame || p.Tag != before.Tag || p.Commit != before.Commit {
+					t.Errorf("paused: %+v, %v, before %+v", p, err, before)
+				}
+				for _, part := range c.parts {
+					h.replace(part)
+				}
+				key.set(crypt.ClassNone)
+				err = db.ProbeKey(t.Context())
+				if c.parts == nil {
+					if err != nil {
+						t.Fatal(err)
+					}
+					mustGet(t, db, "c", "a", "2")
+					return
+				}
+				checkStale(t, err, ErrStale)
+				err = db.View(func(*Tx) error { return nil })
+				if !errors.Is(err, ErrKeyUnavailable) || !errors.Is(err, ErrStale) {
+					t.Errorf("View: %v", err)
+				}
+			})
 		})
 	}
 }
