@@ -18,7 +18,7 @@ func (osFS) Create(path string) (File, error) {
 }
 
 func (osFS) Open(path string) (File, error) {
-	return wrapFile(os.Open(path)) //nolint:gosec // the caller's path is the point
+	return wrapFile(openRead(path))
 }
 
 func (osFS) OpenWrite(path string) (File, error) {
