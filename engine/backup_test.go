@@ -198,7 +198,7 @@ func TestBackupBesideWriters(t *testing.T) {
 		}},
 		{"plain", func() string { return dir }}, // restored while it is written
 	}
-	rounds := 3
+	rounds := longer(3, 40)
 	if testing.Short() {
 		rounds = 1
 	}
@@ -445,7 +445,7 @@ func TestInterruptedBackup(t *testing.T) {
 		if n > 0 && len(d.sets) == 0 {
 			t.Fatalf("call %d: no set is left", n)
 		}
-		if !testing.Short() || n%5 == 0 {
+		if n%int64(longer(5, 1)) == 0 {
 			for _, set := range d.sets {
 				into := filepath.Join(t.TempDir(), "r")
 				if _, err := Restore(t.Context(), dest, into, key, &RestoreOptions{Set: set}); err != nil {
@@ -557,11 +557,20 @@ func TestPauseEndsABackup(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- db.Backup(context.Background(), g) }()
 	<-g.reached
+	runs := db.session.version.all()
 	key.set(crypt.ClassDenied)
 	if err := db.ProbeKey(t.Context()); err == nil || db.check() == nil {
 		t.Fatalf("the key still answers: %v", err)
 	}
 	db.pause()
+	for _, r := range runs { // while the backup still waits
+		if n := r.refs.Load(); n != 0 {
+			t.Errorf("run %d has %d references after the pause, and its key", r.meta.ID, n)
+		}
+	}
+	if len(runs) == 0 {
+		t.Error("no runs")
+	}
 	close(g.let)
 	if err := <-result; !errors.Is(err, ErrKeyUnavailable) {
 		t.Errorf("got %v", err)

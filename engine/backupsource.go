@@ -288,8 +288,14 @@ func (p *backupPart) look() (err error) {
 		}
 	}()
 	if !p.isRun {
-		if p.reading, err = wal.Read(p.file, p.path); err != nil {
+		p.reading, err = wal.Read(p.file, p.path)
+		switch {
+		case errors.Is(err, wal.ErrCorrupt): // perhaps it is being used again: then its name is gone soon
+			return fmt.Errorf("%w: %w", errUnsteady, err)
+		case err != nil:
 			return err
+		case p.reading.Header.Segment != p.id:
+			return fmt.Errorf("%w: %w: %s is segment %d", errUnsteady, ErrCorrupt, p.path, p.reading.Header.Segment)
 		}
 		p.size, err = p.reading.End()
 		return err

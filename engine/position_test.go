@@ -347,7 +347,7 @@ func TestPositionsStayGood(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := uint64(0)
-		for i := range 1 + random.IntN(60) {
+		for i := range 1 + random.IntN(30) {
 			put(t, db, "c", fmt.Sprint(random.IntN(40)), strings.Repeat("x", 1+random.IntN(9000)))
 			p, err := db.Position()
 			if err != nil || p.Commit <= last {

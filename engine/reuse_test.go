@@ -291,9 +291,9 @@ func (c *collector) live(dir string, key *fakeKey, random *rand.Rand, crash bool
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for range 300 {
+	for range 250 {
 		size := 1 + random.IntN(2000)
-		if random.IntN(50) == 0 {
+		if random.IntN(150) == 0 {
 			size = 300_000 // pages of their own
 		}
 		put(c.t, db, fmt.Sprint(random.IntN(3)), fmt.Sprint(random.IntN(500)), noise(random, size))
@@ -413,7 +413,7 @@ func TestNothingIsSealedTwice(t *testing.T) {
 	defer c.mu.Unlock()
 	total := len(c.nonces)
 	t.Logf("%d nonces under %d keys in %d lives: %v", total, len(c.keys), len(lives), c.kinds)
-	if total < 3000 || c.kinds["frame"] < 2000 || c.kinds["page"] < 1000 || c.kinds["manifest"] < 20 ||
+	if total < 2500 || c.kinds["frame"] < 2000 || c.kinds["page"] < 500 || c.kinds["manifest"] < 20 ||
 		c.kinds["unfinished run"] > 20 || len(lives) != 4 {
 		t.Error("too little was collected to show anything")
 	}
