@@ -192,7 +192,7 @@ func (v *view) sources(lo, hi []byte) []source {
 
 // openSession unwraps nothing: ring holds the DEKs already, and belongs to the
 // session from here on, also when an error is returned. It opens the manifest
-// and the runs, removes files that no manifest names, and replays the log.
+// and the runs, replays the log, and removes files that no manifest names.
 func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	s = &session{
 		db: db, fs: db.opts.fs, ring: ring, owner: db.cache.NewOwner(),
@@ -234,6 +234,9 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	if err != nil {
 		return s, fmt.Errorf("recover from the log: %w", err)
 	}
+	if err := s.removeUnnamed(); err != nil {
+		return s, err
+	}
 	s.visible, s.durable, s.logBytes = s.applied, s.applied, s.log.Size()
 	return s, nil
 }
@@ -244,11 +247,9 @@ func (db *DB) walConfig(ring *crypt.KeyRing) wal.Config {
 	}
 }
 
-// openRuns opens every run of the manifest and removes the others, unless writes
-// have failed.
+// openRuns opens every run of the manifest.
 func (s *session) openRuns() error {
 	var levels [nLevels][]*run
-	known := make(map[string]bool, len(s.manifest.Runs))
 	var opened []*run
 	for _, m := range s.manifest.Runs {
 		if int(m.Level) >= nLevels {
@@ -262,12 +263,22 @@ func (s *session) openRuns() error {
 			return err
 		}
 		opened = append(opened, r)
-		known[runName(m.ID)] = true
 		levels[m.Level] = append(levels[m.Level], r)
 	}
 	s.version = newVersion(levels)
+	return nil
+}
+
+// removeUnnamed removes the runs that no manifest names: a crash left them. It
+// comes last, when everything that the manifest names was found sound: under an
+// older manifest, which the log does not fit, newer runs would be lost.
+func (s *session) removeUnnamed() error {
 	if s.failed != nil {
 		return nil //nolint:nilerr // writes are refused; the manifest on disk may be a later one that names more runs
+	}
+	known := make(map[string]bool, len(s.manifest.Runs))
+	for _, m := range s.manifest.Runs {
+		known[runName(m.ID)] = true
 	}
 	names, err := s.fs.List(filepath.Join(s.db.dir, runDir))
 	if err != nil {
@@ -277,7 +288,7 @@ func (s *session) openRuns() error {
 		if known[name] || filepath.Ext(name) != ".run" {
 			continue
 		}
-		if err := s.fs.Remove(filepath.Join(s.db.dir, runDir, name)); err != nil { // left by a crash
+		if err := s.fs.Remove(filepath.Join(s.db.dir, runDir, name)); err != nil {
 			return fmt.Errorf("remove unfinished run: %w", err)
 		}
 	}

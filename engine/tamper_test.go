@@ -138,3 +138,40 @@ func TestMissingAndForeignFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalKeepsRuns: an older catalog among newer files is refused, and costs
+// none of them: with the right catalog back everything is there.
+func TestRefusalKeepsRuns(t *testing.T) {
+	dir, key := sound(t)
+	path := filepath.Join(dir, "catalog.bolt")
+	older, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), dir, key, &Options{MemtableSize: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		put(t, db, "c", string(rune('A'+i)), strings.Repeat("w", 3000))
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	newer, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := openAndVerify(t, dir, key); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("an older catalog: %v", err)
+	}
+	if err := os.WriteFile(path, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := openAndVerify(t, dir, key); err != nil {
+		t.Fatalf("the right catalog is back: %v", err)
+	}
+}
