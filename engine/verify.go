@@ -42,7 +42,7 @@ const verifyFaultsMax = 1000
 // bytes.
 type Fault struct {
 	Part string // "catalog", "key", "manifest", "run", "log" or "records"
-	Err  error  // names the file and the place; ErrCorrupt, or what the system said of it
+	Err  error  // names the file and the place; ErrCorrupt, ErrStale, or what the system said of it
 }
 
 // Error says what is wrong.
@@ -57,6 +57,7 @@ func (f Fault) MarshalText() ([]byte, error) { return []byte(f.Error()), nil }
 // What a verification does not check.
 const (
 	notNewest  = "whether this is the newest state: a whole directory that was put back to an older one is genuine"
+	notNewer   = "whether there was a newer state than Options.MinPosition"
 	notEnd     = "whether commits are missing at the end of the log: after a crash their absence looks like a torn write"
 	notSQL     = "SQL indexes against their tables"
 	notWhole   = "what lies behind a fault: see each"

@@ -23,7 +23,8 @@ import (
 // whole list of what is wrong with it. Other processes may verify beside it, and
 // cannot open the database meanwhile. Without a manifest that opens, runs and
 // segments are verified one by one; without a key, which may be nil, only what
-// is in the clear is checked. What it did not check, the report says.
+// is in the clear is checked. A state older than o.MinPosition is a fault that
+// is ErrStale. What it did not check, the report says.
 //
 // The error is the report's faults, joined, or why there was nothing to verify:
 // ErrNotExist, ErrNotDatabase, ErrInUse, ErrTooNew, ErrWrongKey, ErrErased,
@@ -42,10 +43,13 @@ type dirVerification struct {
 
 func newDirVerification(ctx context.Context, dir string, key crypt.Provider, o *Options) *dirVerification {
 	db := &DB{dir: dir, key: key, opts: o.withDefaults()}
-	db.log, db.clock = db.opts.Logger, db.opts.clock
+	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition
 	d := &dirVerification{}
 	d.verification = verification{ctx: ctx, db: db, lease: func() error { return nil }}
 	d.report.NotChecked = []string{notNewest, notSQL}
+	if !db.least.IsZero() {
+		d.report.NotChecked[0] = notNewer
+	}
 	d.report.Faults, d.report.Notes = []Fault{}, []string{}
 	return d
 }
@@ -104,6 +108,9 @@ func (d *dirVerification) identify(c *catalog.Salvaged) {
 		d.db.clear.Database, d.db.clear.KeyID = c.Envelopes[0].Database, c.Envelopes[0].KeyID
 	}
 	d.report.Database = d.db.clear.Database
+	if err := d.db.least.admitDatabase(d.db.dir, d.db.clear.Database); err != nil {
+		d.fault("catalog", err)
+	}
 	if d.db.policy.UnmarshalBinary(c.Clear.Policy) != nil { // a fault, noted
 		d.db.policy = Policy{}.WithDefaults()
 	}
@@ -168,6 +175,9 @@ func (d *dirVerification) end() {
 // sealedParts verifies what the key opens.
 func (d *dirVerification) sealedParts(c *catalog.Salvaged) error {
 	if c.Manifest != nil {
+		if err := d.db.least.admitManifest(d.db.dir, c.Manifest); errors.Is(err, ErrStale) {
+			d.fault("manifest", err)
+		}
 		m, err := catalog.OpenManifest(d.s.ring, d.db.clear.Database, c.Manifest)
 		switch {
 		case errors.Is(err, catalog.ErrTooNew):
@@ -275,7 +285,11 @@ func (d *dirVerification) orphanLog() error {
 // the manifest's runs do not hold.
 func (d *dirVerification) readLog(floor wal.Floor, into *tip) error {
 	check := newLogCheck(&d.verification, d.m, into)
-	st, err := wal.VerifyEach(d.ctx, d.db.walConfig(d.s.ring), floor, check.visitor())
+	config := d.db.walConfig(d.s.ring)
+	if into != nil {
+		config.Least = d.db.least.mark()
+	}
+	st, err := wal.VerifyEach(d.ctx, config, floor, check.visitor())
 	if errors.Is(err, fs.ErrNotExist) {
 		d.fault("log", fmt.Errorf("%w: the log is missing: %w", ErrCorrupt, err))
 		return nil
@@ -286,6 +300,9 @@ func (d *dirVerification) readLog(floor wal.Floor, into *tip) error {
 	d.log(st, check)
 	if d.report.Commit = check.last; into != nil {
 		d.report.Commit = max(check.last, d.m.Commit)
+		if err := d.db.least.admitCommit(d.db.dir, d.report.Commit); err != nil {
+			d.fault("log", err)
+		}
 	}
 	if !st.Closed {
 		d.report.NotChecked = append(d.report.NotChecked, notEnd)

@@ -114,6 +114,9 @@ func (v *verifier) run(floor Floor, until *limit) (Stats, error) {
 	if first, _ := floor.start(); want == first && floor != (Floor{}) {
 		return v.st, v.missing(want, want+1)
 	}
+	if err := v.note(v.cfg.reaches(v.chain, v.cfg.path(v.last), v.lastEnd)); err != nil {
+		return v.st, err
+	}
 	v.st.LastFrame, v.st.LastTag = v.chain.frame, v.chain.tag
 	return v.st, nil
 }
@@ -199,7 +202,7 @@ func (v *verifier) frames(off int64, newest bool, until *limit, budget *int64) (
 	var end int64
 	v.chain, end, err = v.r.replayFrom(v.ctx, off, v.chain, count)
 	v.lastEnd = end
-	if err != nil { // a frame that opens and is out of its place: nothing behind it means anything
+	if err != nil { // a frame that opens and is out of its place, or a fork of Config.Least: nothing behind it means anything
 		v.broken = true
 		return 0, v.note(err)
 	}
