@@ -33,6 +33,7 @@ const (
 	outcomeTwin     = outcome("with `MinPosition` refused at opening: `ErrStale`; without, it is read as the **other database** that it is")
 	outcomeVerify   = outcome("every row is read right; `Verify` says `ErrCorrupt`")
 	outcomeRead     = outcome("`ErrCorrupt` when its rows are read; all others are read right")
+	outcomeErased   = outcome("refused at opening: `ErrErased`; **everything is destroyed**, as after a denial over the whole deadline")
 	outcomeRefused  = "refused at opening: " // and the error
 
 	// outcomeFound is that of a case that was verified and not opened.
@@ -198,9 +199,13 @@ func (m *matrix) open1(what string, base, change image, key crypt.Provider, row 
 		if name == "" {
 			m.t.Errorf("%s: opening says %v", what, err)
 		}
-		if name != "ErrErased" { // which destroys, and says so
-			m.untouched(what, dir, after)
+		if name == "ErrErased" {
+			if rest := readImage(m.t, dir); len(rest) != 1 {
+				m.t.Errorf("%s: erased, and %d files are left", what, len(rest))
+			}
+			return outcomeErased
 		}
+		m.untouched(what, dir, after)
 		return outcomeRefused + outcome("`"+name+"`")
 	}
 	out := m.readTampered(what, db, row)

@@ -32,7 +32,7 @@ func sound(t *testing.T) (dir string, key *fakeKey) {
 // openAndVerify opens a copy whose file was changed, and reads all of it.
 func openAndVerify(t *testing.T, dir string, key crypt.Provider) error {
 	t.Helper()
-	db, err := Open(t.Context(), dir, key, &Options{MustExist: true})
+	db, err := Open(t.Context(), dir, key, &Options{MustExist: true, scrub: noScrub})
 	if err != nil {
 		return err
 	}
