@@ -34,6 +34,8 @@ const (
 type Inspection struct {
 	Catalog *CatalogInfo `json:"catalog,omitempty"` // nil when none can be read
 	Files   []FileInfo   `json:"files"`
+
+	NotChecked []string `json:"not_checked"`
 }
 
 // CatalogInfo is what a catalog shows.
@@ -94,6 +96,9 @@ type FrameInfo struct {
 	Size   int64  `json:"size"` // of the sealed content, in bytes
 }
 
+// notSealed is what an inspection does not check.
+const notSealed = "everything that is sealed, and whether what is in the clear is genuine: see verify"
+
 // Faults returns the faults of all files.
 func (i *Inspection) Faults() []Fault {
 	var out []Fault
@@ -111,7 +116,7 @@ func (i *Inspection) Faults() []Fault {
 // Errors: ErrNotExist when there is nothing at path; ErrNotDatabase when the
 // directory holds nothing of a database; ctx's; the file system's.
 func Inspect(ctx context.Context, path string) (*Inspection, error) {
-	in := &inspector{ctx: ctx, fs: vfs.OS(), out: &Inspection{Files: []FileInfo{}}}
+	in := &inspector{ctx: ctx, fs: vfs.OS(), out: &Inspection{Files: []FileInfo{}, NotChecked: []string{notSealed}}}
 	names, err := in.fs.List(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -93,6 +93,9 @@ func printInspection(w io.Writer, in *engine.Inspection) error {
 		}
 	}
 	printFaults(w, in.Faults())
+	for _, n := range in.NotChecked {
+		fmt.Fprintf(w, "not checked: %s\n", n)
+	}
 	return nil
 }
 
