@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -217,6 +218,16 @@ func (m *matrix) foreignRecords() {
 	seq := func(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
 	try("journal", "the last entry removed", "journal", seq(uint64(len(entries))), nil)
 	try("journal", "an entry before others removed", "journal", seq(1), nil)
+	m.try("catalog", "journal", "an entry edited, all hashes made anew", m.sound, withCatalog(m.t, m.sound,
+		func(_ func(string, string) []byte, put func(string, string, []byte)) {
+			hash := make([]byte, sha256.Size)
+			for i, e := range entries {
+				data := bytes.Replace(e.Data, []byte("denied"), []byte("none"), 1)
+				sum := sha256.Sum256(slices.Concat([]byte("byokdb journal v1"), []byte(seq(uint64(i+1))), hash, data))
+				hash = sum[:]
+				put("journal", seq(uint64(i+1)), slices.Concat(hash, data))
+			}
+		}))
 	m.try("catalog", "journal", "all of it removed", m.sound, withCatalog(m.t, m.sound,
 		func(_ func(string, string) []byte, put func(string, string, []byte)) {
 			for i := range entries {
@@ -534,6 +545,7 @@ func (m *matrix) otherFiles() {
 func (m *matrix) directory() {
 	m.try("directory", "whole", "an older state of the whole", m.sound, m.sound.of(m.older))
 	m.try("directory", "whole", attackOther, m.sound, m.sound.of(m.twin))
+	m.try("directory", "whole", attackFork, m.sound, m.sound.of(m.fork))
 	noCatalog := image{catalog.FileName: m.older[catalog.FileName]}
 	m.try("directory", "whole", "an older catalog, runs and log as they are", m.sound, noCatalog)
 	withLog := m.sound.of(m.older)

@@ -157,6 +157,8 @@ type exhibit struct {
 
 	position   Position // of the newest state
 	twinDigest digest
+	forkDigest digest
+	olderModel model // what older holds
 }
 
 // The exhibit's collections: rows of the first are in the first run, those of
@@ -183,9 +185,9 @@ func newExhibit(t *testing.T) *exhibit {
 
 	fork := filepath.Join(t.TempDir(), "fork.byok")
 	x.older.put(t, fork)
-	other := &exhibit{tb: t, key: x.key, rand: x.rand, model: model{}, past: map[digest]bool{}}
+	other := &exhibit{tb: t, key: x.key, rand: x.rand, model: x.olderModel, past: map[digest]bool{}}
 	other.second(fork)
-	x.fork = readImage(t, fork)
+	x.fork, x.forkDigest = readImage(t, fork), other.model.digest()
 	if x.sound.paths(t, "runs/*")[1] != x.fork.paths(t, "runs/*")[1] || bytes.Equal(x.sound["runs/00000002.run"], x.fork["runs/00000002.run"]) {
 		t.Fatalf("the fork has no second run of its own: %v, %v", x.sound.paths(t, "runs/*"), x.fork.paths(t, "runs/*"))
 	}
@@ -289,7 +291,10 @@ func (x *exhibit) live(dir string) image {
 		x.tb.Fatal(err)
 	}
 	x.close(db)
-	x.older = readImage(x.tb, dir)
+	x.older, x.olderModel = readImage(x.tb, dir), model{}
+	for name, rows := range x.model {
+		x.olderModel[name] = maps.Clone(rows)
+	}
 	x.second(dir)
 	for range 2 {
 		db = x.open(dir)

@@ -33,12 +33,18 @@ const (
 	outcomeTwin     = outcome("with `MinPosition` refused at opening: `ErrStale`; without, it is read as the **other database** that it is")
 	outcomeVerify   = outcome("every row is read right; `Verify` says `ErrCorrupt`")
 	outcomeRead     = outcome("`ErrCorrupt` when its rows are read; all others are read right")
+	outcomeFork     = outcome("with `MinPosition` refused at opening: `ErrStale`; without, the **fork** is read")
 	outcomeErased   = outcome("refused at opening: `ErrErased`; **everything is destroyed**, as after a denial over the whole deadline")
 	outcomeRefused  = "refused at opening: " // and the error
 
 	// outcomeFound is that of a case that was verified and not opened.
 	outcomeFound = outcome("found")
 )
+
+// genuine reports whether everything that is there is genuine.
+func (o outcome) genuine() bool {
+	return slices.Contains([]outcome{outcomeHarmless, outcomeOlder, outcomeTwin, outcomeFork}, o)
+}
 
 // matrix is the table of attacks and outcomes.
 type matrix struct {
@@ -107,7 +113,7 @@ func (m *matrix) tryKey(file, part, attack string, base, change image, key crypt
 		row.nOpened++
 		m.opens++
 		opened := m.open1(what, base, change, key, row)
-		if (opened == outcomeHarmless || opened == outcomeOlder || opened == outcomeTwin) != (err == nil) {
+		if opened.genuine() != (err == nil) {
 			m.t.Errorf("%s: %s, but VerifyDir says %v", what, opened, err)
 		}
 		if err == nil && opened != out {
@@ -172,6 +178,8 @@ func (m *matrix) state(what string, d digest) outcome {
 		return outcomeOlder
 	case d == m.twinDigest:
 		return outcomeTwin
+	case d == m.forkDigest:
+		return outcomeFork
 	}
 	m.t.Errorf("%s: contents that never were, unnoticed", what)
 	return "undetected"
@@ -212,7 +220,7 @@ func (m *matrix) open1(what string, base, change image, key crypt.Provider, row 
 	if err := db.Close(); err != nil {
 		m.t.Errorf("%s: close: %v", what, err)
 	}
-	if out == outcomeHarmless || out == outcomeOlder || out == outcomeTwin {
+	if out.genuine() {
 		m.checkPosition(what, dir, after, key, out)
 	}
 	return out
@@ -273,7 +281,7 @@ func (m *matrix) checkPosition(what, dir string, files image, key crypt.Provider
 	}
 	files.put(m.t, dir)
 	db, err := openTampered(m.t.Context(), dir, key, m.position)
-	if stale := want == outcomeOlder || want == outcomeTwin; stale != errors.Is(err, ErrStale) {
+	if stale := want != outcomeHarmless; stale != errors.Is(err, ErrStale) {
 		m.t.Errorf("%s: %s, and with MinPosition: %v", what, want, err)
 	}
 	if err == nil {
@@ -429,7 +437,9 @@ func (m *matrix) compare(path string) {
 		}
 		for file := range strings.SplitSeq(cells[0], "; ") {
 			for part := range strings.SplitSeq(cells[1], "; ") {
-				published[file+" | "+part+" | "+cells[2]] = strings.TrimSuffix(cells[3], " |\n")
+				for attack := range strings.SplitSeq(cells[2], "; ") {
+					published[file+" | "+part+" | "+attack] = strings.TrimSuffix(cells[3], " |\n")
+				}
 			}
 		}
 	}
@@ -451,23 +461,10 @@ func (m *matrix) compare(path string) {
 	}
 }
 
-// render returns the table. Parts of a file that fare alike share a line, and so
-// do files of which all parts do.
+// render returns the table. Attacks on a part of a file that fare alike share a
+// line, then parts, then files.
 func (m *matrix) render() string {
-	lines := [][4]string{}
-	add := func(line [4]string, join int) {
-		for i, have := range lines {
-			same := true
-			for c := range line {
-				same = same && (c == join || have[c] == line[c])
-			}
-			if same {
-				lines[i][join] += "; " + line[join]
-				return
-			}
-		}
-		lines = append(lines, line)
-	}
+	lines := make([][4]string, 0, len(m.rows))
 	for _, r := range m.rows {
 		var cells []string
 		for _, out := range slices.Sorted(maps.Keys(r.outcomes)) {
@@ -475,12 +472,10 @@ func (m *matrix) render() string {
 				cells = append(cells, string(out))
 			}
 		}
-		add([4]string{r.file, r.part, r.attack, strings.Join(cells, " **or** ")}, 1)
+		lines = append(lines, [4]string{r.file, r.part, r.attack, strings.Join(cells, " **or** ")})
 	}
-	byPart := lines
-	lines = nil
-	for _, line := range byPart {
-		add(line, 0)
+	for _, column := range []int{2, 1, 0} {
+		lines = joined(lines, column)
 	}
 	var b strings.Builder
 	b.WriteString("| file | part | attack | what follows |\n| --- | --- | --- | --- |\n")
@@ -488,4 +483,22 @@ func (m *matrix) render() string {
 		b.WriteString("| " + strings.Join(line[:], " | ") + " |\n")
 	}
 	return b.String()
+}
+
+// joined makes one line of those that differ in one column alone.
+func joined(lines [][4]string, column int) [][4]string {
+	var out [][4]string
+	at := map[[4]string]int{}
+	for _, line := range lines {
+		rest := line
+		rest[column] = ""
+		i, ok := at[rest]
+		if !ok {
+			at[rest] = len(out)
+			out = append(out, line)
+			continue
+		}
+		out[i][column] += "; " + line[column]
+	}
+	return out
 }
