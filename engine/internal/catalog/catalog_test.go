@@ -393,5 +393,8 @@ func FuzzScan(f *testing.F) {
 		if _, err := readBytes(b); err != nil && !isTyped(err) {
 			t.Errorf("not a typed error: %v", err)
 		}
+		if _, err := agreed(b); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -170,6 +170,9 @@ func elements(p []byte, fn func(flags uint32, child uint64, key, value []byte, a
 	if flags != flagBranch && flags != flagLeaf || pageHeaderSize+count*elementSize > len(p) {
 		return faulty("page type %#x with %d elements", flags, count)
 	}
+	if count == 0 && (flags == flagBranch || len(bytes.Trim(p[pageHeaderSize:], "\x00")) > 0) {
+		return faulty("an empty page that holds something") // bbolt clears pages: its elements were counted away
+	}
 	var last []byte
 	next := uint64(pageHeaderSize) + uint64(count)*elementSize // bbolt leaves no gaps, so that a wrong count shows
 	for i := range count {
