@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -257,10 +256,9 @@ func (s *state) applyBatch(ops []byte) error {
 			if id <= s.lastID || len(text) < 1 || len(text) > 1024 {
 				return damaged("new collection")
 			}
-			maps.DeleteFunc(s.names, func(_ uint32, name string) bool { return name == string(text) }) // taken over
 			s.names[id], s.lastID = string(text), id
 		case 4:
-			if len(text) > 0 || id == 0 || id > s.lastID {
+			if len(text) > 0 || s.names[id] == "" {
 				return damaged("dropped collection")
 			}
 			delete(s.names, id)
@@ -270,6 +268,16 @@ func (s *state) applyBatch(ops []byte) error {
 		if in.short {
 			return damaged("a batch is cut short")
 		}
+		if code <= 2 && s.names[id] == "" {
+			return damaged("a record of collection %d, which does not exist", id)
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range s.names {
+		if seen[name] {
+			return damaged("two collections have one name")
+		}
+		seen[name] = true
 	}
 	return nil
 }

@@ -477,9 +477,13 @@ func batchVectors() []vector {
 		payload("w17-dropped-id", "W17", isDamaged, batch(next, op(3, 3, "dropped before", nil))),
 		payload("w17-name-empty", "W17", isDamaged, batch(next, op(3, 7, "", nil))),
 		payload("w17-name-long", "W17", isDamaged, batch(next, op(3, 7, string(make([]byte, 1025)), nil))),
-		payload("w17-name-used", "W17", sound, batch(next, op(3, 7, "one", nil))),
+		payload("w17-name-used", "W17", isDamaged, batch(next, op(3, 7, "one", nil))),
 		payload("w17-drop-unknown", "W17", isDamaged, batch(next, op(4, 9, "", nil))),
 		payload("w16-drop-with-name", "W16", isDamaged, batch(next, op(4, 6, "three", nil))),
+		payload("w17-name-taken-over", "W17", sound, batch(next, op(3, 7, "one", nil), op(1, 7, "k", nil), op(4, 1, "", nil))),
+		payload("w17-record-of-nothing", "W17", isDamaged, batch(next, op(1, 9, "k", nil))),
+		payload("w17-record-of-dropped", "W17", isDamaged, batch(next, op(4, 6, "", nil)), batch(next+1, op(2, 6, "k", nil))),
+		payload("w17-drop-twice", "W17", isDamaged, batch(next, op(4, 6, "", nil), op(4, 6, "", nil))),
 		payload("w17-drop", "W17", sound, batch(next, op(4, 1, "", nil))),
 	}
 }
