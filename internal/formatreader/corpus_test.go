@@ -2,6 +2,8 @@ package formatreader
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -177,7 +179,33 @@ func targets(t *testing.T) []target {
 		{"crypt/guard", "FuzzPolicy", one(part("policy", "policy")...)},
 		{"crypt/localkey", "FuzzParseKeyFile", one(keyFile(), keyFile()[:73], flip(30)(keyFile()), set(24, '2')(keyFile()), append(keyFile(), 0))},
 	}
+	list = append(list, backupTargets()...)
 	return append(append(list, sqlTargets(t)...), textTargets(t)...)
+}
+
+// backupTargets are positions, and the marker and index of a backup.
+func backupTargets() []target {
+	body := slices.Concat(fixedID[:], be64(9), floorTag[:], be64(8), floorTag[:], be64(9))
+	position := "byokpos1." + base64.RawURLEncoding.EncodeToString(withChecksum(bytes.Clone(body)))
+	marker := fmt.Sprintf(`{"format":"byokdb backup","version":1,"database":"%x"}`+"\n", fixedID)
+	index := func(edit func(string) string) []byte {
+		raw := edit(fmt.Sprintf(`{"format":"byokdb backup","version":1,"database":"%x","set":1,"generation":9,"position":%q,"created":"2026-11-23T12:00:00Z",`+
+			`"files":[{"name":"catalog.bolt","size":32768,"sha256":"%x"},{"name":"wal/00000002.wal","size":5632,"sha256":"%x"},`+
+			`{"name":"runs/00000001.run","size":2600,"sha256":"%x","pool":"00000001-%x.run"}]}`,
+			fixedID, position, fixedKEK, fixedDEK, fixedDEK, floorTag))
+		return fmt.Appendf(nil, `{"index":%s,"sha256":"%x"}`+"\n", raw, sha256.Sum256([]byte(raw)))
+	}
+	change := func(from, to string) func(string) string {
+		return func(s string) string { return strings.Replace(s, from, to, 1) }
+	}
+	return []target{
+		{"engine", "FuzzPosition", one([]byte(position), []byte(position[:60]), []byte("byokpos2"+position[8:]), []byte(nil),
+			[]byte("byokpos1."+base64.RawURLEncoding.EncodeToString(body)))},
+		{"engine", "FuzzBackupIndex", one(
+			[]byte(marker), []byte(strings.Replace(marker, "1", "2", 1)), []byte(strings.TrimSpace(marker)),
+			index(strings.TrimSpace), index(change(`"version":1`, `"version":2`)), index(change("wal/", "../")), index(change(".run\"", "/x\"")),
+			index(change("32768", "-1")), index(change("catalog.bolt", "catalog.tmp")), index(change("}]", "},null]")))},
+	}
 }
 
 // scanSeeds patch a page's number, type, count, overflow, and its first element.

@@ -313,7 +313,7 @@ func selectTable(db *engine.DB) error {
 	return errors.Join(err, sqldb.Close())
 }
 
-var ruleNumber = regexp.MustCompile(`(?m)^- \*\*([CRWS][0-9]+)\*\* `)
+var ruleNumber = regexp.MustCompile(`(?m)^- \*\*([A-Z][0-9]+)\*\* `)
 
 // TestEveryRuleIsTested looks for a vector, or for a test that names the rule,
 // for each numbered rule of FORMAT.md.
@@ -330,7 +330,7 @@ func TestEveryRuleIsTested(t *testing.T) {
 	for _, v := range vectors() {
 		covered[v.rule] = true
 	}
-	cited := regexp.MustCompile(`\b[CRWS][0-9]+\b`)
+	cited := regexp.MustCompile(`\b[A-Z][0-9]+\b`)
 	err = fs.WalkDir(os.DirFS("../.."), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "internal/formatreader/vector") {
 			return err
