@@ -60,8 +60,14 @@ func TestMarkerIsInNoBackup(t *testing.T) {
 	}
 	w.check(t, base, "backed up")
 	for i, restore := range []func(to string) error{
-		func(to string) error { _, err := RestoreStream(t.Context(), &stream, to, key, &RestoreOptions{fs: w}); return err },
-		func(to string) error { _, err := Restore(t.Context(), dest, to, key, &RestoreOptions{fs: w}); return err },
+		func(to string) error {
+			_, err := RestoreStream(t.Context(), &stream, to, key, &RestoreOptions{fs: w})
+			return err
+		},
+		func(to string) error {
+			_, err := Restore(t.Context(), dest, to, key, &RestoreOptions{fs: w})
+			return err
+		},
 	} {
 		to := filepath.Join(base, fmt.Sprintf("restored%d.byok", i))
 		if err := restore(to); err != nil {

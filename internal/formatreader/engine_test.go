@@ -57,6 +57,15 @@ func TestListsWhatTheEngineLists(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(t, crashed, key, want)
+			db = openEngine(t, crashed, key, &o)
+			update(t, db, "streamed", func(c *engine.Collection) error {
+				return c.PutReader([]byte("k"), 1<<20, bytes.NewReader(bytes.Repeat([]byte("0123456789abcdef"), 1<<16)))
+			})
+			want = listEngine(t, db)
+			if err := errors.Join(db.Compact(t.Context()), db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			check(t, crashed, key, want)
 		})
 	}
 }
