@@ -19,7 +19,7 @@ import (
 //	o NS      the database was opened, in NS nanoseconds
 //	c         it is about to be closed
 //	f         a commit failed, and writes are refused since
-//	x         an opening failed with the disk's error
+//	x         an opening or a closing failed with the disk's error
 //	v         what is committed was read and compared after the failure
 type Reporter struct {
 	mu sync.Mutex
@@ -49,7 +49,7 @@ type Report struct {
 	Late     []Commit        // acknowledged while the disk was failing, see [Plan.Check]
 	Opened   []time.Duration // how long each opening took
 	Closed   int             // orderly ends that were begun
-	Failed   int             // times that writes, or an opening, were refused
+	Failed   int             // times that writes were refused, or opening or closing failed
 	Verified int             // of the former, how often the contents were compared
 }
 

@@ -120,7 +120,11 @@ func (cfg Config) live(ctx context.Context, key crypt.Provider, r *Reporter, h u
 	if err := r.line("c"); err != nil {
 		return false, errors.Join(err, db.Close())
 	}
-	return true, db.Close()
+	err = db.Close()
+	if cfg.OutlastFailure && (errors.Is(err, engine.ErrFailed) || fault(err)) {
+		return false, r.line("x")
+	}
+	return true, err
 }
 
 // lifeLength chooses the commits of a life: hardly any, some, or many.
