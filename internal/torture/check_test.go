@@ -11,6 +11,10 @@ import (
 	"github.com/byokdb/byokdb/engine"
 )
 
+// nWritten is how many commits a test makes: each of two writers is in its
+// second epoch then.
+const nWritten = 750
+
 // written makes a database of several epochs and returns it, open, with what
 // its writers reported.
 func written(t *testing.T) (Config, *engine.DB, *Report) {
@@ -18,7 +22,7 @@ func written(t *testing.T) (Config, *engine.DB, *Report) {
 	base := t.TempDir()
 	cfg := Config{
 		Dir: filepath.Join(base, "t.byok"), Key: "local:" + filepath.Join(base, "dev.key"),
-		Plan: Plan{Seed: 7, Writers: 2}, Sync: engine.SyncOff, Lives: 3, Commits: 400,
+		Plan: Plan{Seed: 7, Writers: 2}, Sync: engine.SyncOff, Lives: 3, Commits: nWritten / 3,
 	}
 	var out bytes.Buffer
 	if err := Write(t.Context(), cfg, NewReporter(&out)); err != nil {
@@ -28,8 +32,8 @@ func written(t *testing.T) (Config, *engine.DB, *Report) {
 	if err := report.Read(&out); err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Opened) != 3 || report.Closed != 3 || len(report.Acked) != 1200 || len(report.Begun) != 1200 {
-		t.Fatalf("the report is not of 3 lives with 400 commits: %d, %d, %d, %d",
+	if len(report.Opened) != 3 || report.Closed != 3 || len(report.Acked) != nWritten || len(report.Begun) != nWritten {
+		t.Fatalf("the report is not of 3 lives with 250 commits: %d, %d, %d, %d",
 			len(report.Opened), report.Closed, len(report.Acked), len(report.Begun))
 	}
 	return cfg, open(t, cfg), report
@@ -41,7 +45,7 @@ func TestCheckAcceptsWhatWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Head != 1200 || o.Acked != 1200 || o.Lost+o.Kept+o.Dropped != 0 || o.Records < 2*2*nSlots/2 {
+	if o.Head != nWritten || o.Acked != nWritten || o.Lost+o.Kept+o.Dropped != 0 || o.Records < 2*2*nSlots/2 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -79,17 +83,17 @@ func TestCheckFindsEachFault(t *testing.T) {
 		"the order begins too late":    in(orderName, remove),
 		"a writer's number is missing": in(writerName, remove),
 		"the last commit is missing": in(orderName, func(c *engine.Collection) error {
-			return c.Delete(orderKey(1200))
+			return c.Delete(orderKey(nWritten))
 		}),
 		"a commit in the middle is missing": in(orderName, func(c *engine.Collection) error {
-			return c.Delete(orderKey(600))
+			return c.Delete(orderKey(300))
 		}),
 		"two commits changed places": in(orderName, func(c *engine.Collection) error {
-			a, err := c.Get(orderKey(600))
+			a, err := c.Get(orderKey(300))
 			if err != nil {
 				return err
 			}
-			for n := uint64(601); ; n++ {
+			for n := uint64(301); ; n++ {
 				b, err := c.Get(orderKey(n))
 				if err != nil {
 					return err
@@ -97,7 +101,7 @@ func TestCheckFindsEachFault(t *testing.T) {
 				if !bytes.Equal(a[4:5], b[4:5]) {
 					continue
 				}
-				return errors.Join(c.Put(orderKey(600), b), c.Put(orderKey(n), a))
+				return errors.Join(c.Put(orderKey(300), b), c.Put(orderKey(n), a))
 			}
 		}),
 		"a record is of an older transaction": in(newest, func(c *engine.Collection) error {
@@ -165,29 +169,29 @@ func TestCheckComparesReports(t *testing.T) {
 		o      Outcome
 	}{
 		{"acknowledged behind the end", func(r *Report) {
-			r.Acked = append(r.Acked, Commit{N: 1201, Writer: 0, Seq: last.Seq + 1})
-		}, ErrLost, Outcome{Acked: 1201, Lost: 1}},
+			r.Acked = append(r.Acked, Commit{N: nWritten + 1, Writer: 0, Seq: last.Seq + 1})
+		}, ErrLost, Outcome{Acked: nWritten + 1, Lost: 1}},
 		{"acknowledged and another is in its place", func(r *Report) {
 			r.Acked[5].Writer ^= 1
-		}, ErrLost, Outcome{Acked: 1200, Lost: 1, Kept: 1}},
+		}, ErrLost, Outcome{Acked: nWritten, Lost: 1, Kept: 1}},
 		{"there and never begun", func(r *Report) {
-			last := func(c Commit) bool { return c.N == 1200 } // acknowledgements may change places
+			last := func(c Commit) bool { return c.N == nWritten } // acknowledgements may change places
 			r.Begun, r.Acked = slices.DeleteFunc(r.Begun, last), slices.DeleteFunc(r.Acked, last)
-		}, ErrWrong, Outcome{Acked: 1199}},
+		}, ErrWrong, Outcome{Acked: nWritten - 1}},
 		{"there, begun and not acknowledged", func(r *Report) {
-			r.Acked = r.Acked[:1198]
-		}, nil, Outcome{Acked: 1198, Kept: 2}},
+			r.Acked = r.Acked[:nWritten-2]
+		}, nil, Outcome{Acked: nWritten - 2, Kept: 2}},
 		{"begun and not there", func(r *Report) {
-			r.Begun = append(r.Begun, Commit{N: 1201, Writer: 1, Seq: 1}, Commit{N: 1202, Writer: 1, Seq: 2})
-		}, nil, Outcome{Acked: 1200, Dropped: 2}},
+			r.Begun = append(r.Begun, Commit{N: nWritten + 1, Writer: 1, Seq: 1}, Commit{N: nWritten + 2, Writer: 1, Seq: 2})
+		}, nil, Outcome{Acked: nWritten, Dropped: 2}},
 		{"lost at the cut, in one group", func(r *Report) {
-			r.Late = append(r.Late, Commit{N: 1201, Writer: 1, Seq: last.Seq + 1}, Commit{N: 1202, Writer: 0, Seq: last.Seq + 1})
-		}, nil, Outcome{Acked: 1200, LostLate: 2}},
+			r.Late = append(r.Late, Commit{N: nWritten + 1, Writer: 1, Seq: last.Seq + 1}, Commit{N: nWritten + 2, Writer: 0, Seq: last.Seq + 1})
+		}, nil, Outcome{Acked: nWritten, LostLate: 2}},
 		{"lost at the cut, more than a group", func(r *Report) {
 			for n := range uint64(3) {
-				r.Late = append(r.Late, Commit{N: 1201 + n, Writer: 1, Seq: last.Seq + 1 + n})
+				r.Late = append(r.Late, Commit{N: nWritten + 1 + n, Writer: 1, Seq: last.Seq + 1 + n})
 			}
-		}, ErrLost, Outcome{Acked: 1200, LostLate: 3}},
+		}, ErrLost, Outcome{Acked: nWritten, LostLate: 3}},
 		{"nothing since the last check", func(r *Report) { *r = Report{} }, nil, Outcome{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
