@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -275,5 +276,57 @@ func TestCompactEnds(t *testing.T) {
 	}
 	if err := db.Compact(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestGarbageIsExact makes runs whose leaves hold one record each, with gaps in
+// the ids of collections between them: a gap without records is no garbage,
+// however large the leaves beside it are.
+func TestGarbageIsExact(t *testing.T) {
+	db := openTest(t, filepath.Join(t.TempDir(), "c.byok"), newFakeKey("k"), &Options{PageSize: 4 << 10})
+	for i := range 6 {
+		put(t, db, fmt.Sprint(i), "k", "v")
+	}
+	db.session.stop()
+	s, key := db.session, make([]byte, KeySizeMax-1)
+	rand.Read(key)
+	w := &runWriter{s: s, ctx: t.Context(), level: 5}
+	for _, id := range []uint32{1, 2, 5} {
+		for _, end := range []string{"a", "b"} {
+			if err := w.add(slices.Concat(collectionPrefix(id), []byte(end), key), false, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	runs, err := w.finish()
+	if err != nil || len(runs) != 1 {
+		t.Fatal(runs, err)
+	}
+	r := runs[0]
+	defer w.abort()
+	for i, c := range []struct {
+		live     []uint32
+		from, to float64 // share of the run that is garbage
+	}{
+		{[]uint32{1, 2, 5}, 0, 0},
+		{[]uint32{1, 2, 3, 4, 5, 6}, 0, 0},
+		{[]uint32{1, 2}, 0.2, 0.5},
+		{[]uint32{1, 5}, 0.2, 0.5},
+		{[]uint32{2, 5, 6}, 0.2, 0.5},
+		{[]uint32{5}, 0.5, 0.8},
+		{[]uint32{6}, 0.9, 1},
+		{nil, 0.9, 1},
+	} {
+		m := &catalog.Manifest{NextCollection: uint32(7 + i)} // another era each time
+		for _, id := range c.live {
+			m.Collections = append(m.Collections, catalog.CollectionMeta{ID: id, Name: fmt.Sprint(id)})
+		}
+		n, err := r.garbage(newLive(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if share := float64(n) / float64(r.meta.Size); share < c.from || share > c.to {
+			t.Errorf("live %v: %d bytes of %d are garbage, want %.1f to %.1f of it", c.live, n, r.meta.Size, c.from, c.to)
+		}
 	}
 }

@@ -125,32 +125,21 @@ func (l *live) gaps(first, last uint32, fn func(from, to uint32) error) error {
 	return nil
 }
 
-// garbage returns about how many bytes of a run belong to dropped collections.
-// It reads inner pages at most; once for each run and set of collections.
+// garbage returns about how many bytes of a run belong to dropped collections:
+// 0 only if there are none, and never 0 if there are any, so that a run that was
+// rewritten for them is not rewritten again. It reads a leaf for each gap between
+// the ids of live collections, once for each run and set of collections.
 func (r *run) garbage(l *live) (int64, error) {
-	first, _ := splitKey(r.meta.First)
-	last, _ := splitKey(r.meta.Last)
 	if r.garbageEra.Load() == l.era+1 {
 		return r.garbageSize.Load(), nil
 	}
+	first, _ := splitKey(r.meta.First)
+	last, _ := splitKey(r.meta.Last)
 	var n int64
 	err := l.gaps(first, last, func(from, to uint32) error {
-		if from <= first && to >= last {
-			n = r.meta.Size
-			return nil
-		}
-		begin, err := r.OffsetOf(collectionPrefix(from))
-		if err != nil {
-			return err
-		}
-		end := r.meta.Size
-		if to < last {
-			if end, err = r.OffsetOf(collectionPrefix(to + 1)); err != nil {
-				return err
-			}
-		}
-		n += max(0, end-begin)
-		return nil
+		size, err := r.sizeOf(from, to, last)
+		n += size
+		return err
 	})
 	if err != nil {
 		return 0, translate(err)
@@ -158,4 +147,32 @@ func (r *run) garbage(l *live) (int64, error) {
 	r.garbageSize.Store(n)
 	r.garbageEra.Store(l.era + 1)
 	return n, nil
+}
+
+// sizeOf returns about how many bytes of the run belong to collections from to
+// to; last is the run's last one.
+func (r *run) sizeOf(from, to, last uint32) (n int64, err error) {
+	it := r.NewIter()
+	defer func() {
+		if cerr := it.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if !it.SeekGE(collectionPrefix(from)) {
+		return 0, it.Err()
+	}
+	if id, _ := splitKey(it.Key()); id > to {
+		return 0, nil
+	}
+	begin, err := r.OffsetOf(it.Key())
+	if err != nil {
+		return 0, err
+	}
+	end := r.meta.Size
+	if to < last {
+		if end, err = r.OffsetOf(collectionPrefix(to + 1)); err != nil {
+			return 0, err
+		}
+	}
+	return max(end-begin, 1), nil
 }
