@@ -166,7 +166,7 @@ func checkPrefix(t *testing.T, db *DB, before []int64) {
 	}
 }
 
-// TestBackupBesideWriters makes backups of each kind while writers commit,
+// TestBackupBesideWriters (B1, B2) makes backups of each kind while writers commit,
 // flush, compact and drop.
 func TestBackupBesideWriters(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "w.byok")
@@ -248,6 +248,7 @@ func settle(t *testing.T, dir string, key crypt.Provider) {
 	}
 }
 
+// TestIncrementalBackup copies a run to the pool once (B3).
 func TestIncrementalBackup(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "i.byok")
 	dest := filepath.Join(t.TempDir(), "dest")
@@ -307,6 +308,7 @@ func TestIncrementalBackup(t *testing.T) {
 	}
 }
 
+// TestKeepSets removes sets, and runs that no set lists any more (B5).
 func TestKeepSets(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "k.byok")
 	dest := filepath.Join(t.TempDir(), "dest")
@@ -408,7 +410,7 @@ func (f failingFile) Sync() error {
 	return f.File.Sync()
 }
 
-// TestInterruptedBackup ends a backup at every call that changes something. The
+// TestInterruptedBackup (B4, B5) ends a backup at every call that changes something. The
 // sets that were finished stay, and the next backup succeeds.
 func TestInterruptedBackup(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "i.byok")
@@ -459,7 +461,7 @@ func TestInterruptedBackup(t *testing.T) {
 	}
 }
 
-// TestInterruptedRestore ends a restoring at every call that changes something:
+// TestInterruptedRestore (B9) ends a restoring at every call that changes something:
 // there is no database under the name, and the next one succeeds.
 func TestInterruptedRestore(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "i.byok")

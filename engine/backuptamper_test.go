@@ -58,7 +58,7 @@ func restoreError(t *testing.T, dest string, key crypt.Provider) error {
 	return nil
 }
 
-// TestDamagedBackup flips bits all over every file of a destination, and cuts
+// TestDamagedBackup (B7, B8) flips bits all over every file of a destination, and cuts
 // and removes each.
 func TestDamagedBackup(t *testing.T) {
 	_, dest, key := soundBackup(t)
@@ -121,7 +121,7 @@ func TestDamagedBackup(t *testing.T) {
 	}
 }
 
-// TestDamagedStream flips bytes of a stream, and cuts it at places near every
+// TestDamagedStream (B7, B8) flips bytes of a stream, and cuts it at places near every
 // entry's beginning and end. What is found whole must be whole.
 func TestDamagedStream(t *testing.T) {
 	dir, _, key := soundBackup(t)
@@ -166,7 +166,7 @@ func TestDamagedStream(t *testing.T) {
 	}
 }
 
-// TestRestoreRefuses lists what restoring says of arguments that do not fit.
+// TestRestoreRefuses (B6) lists what restoring says of arguments that do not fit.
 func TestRestoreRefuses(t *testing.T) {
 	dir, dest, key := soundBackup(t)
 	_, other, otherKey := soundBackup(t)
@@ -214,7 +214,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// TestBackupRefuses lists what a backup says of destinations that do not fit.
+// TestBackupRefuses (B6) lists what a backup says of destinations that do not fit.
 func TestBackupRefuses(t *testing.T) {
 	dir, dest, _ := soundBackup(t)
 	otherDir, other, _ := soundBackup(t)

@@ -201,7 +201,7 @@ func newest(t *testing.T, dir string) string {
 	return names[len(names)-1]
 }
 
-// TestMinPosition is the table of what is found out with a position: way of
+// TestMinPosition (P2, P3) is the table of what is found out with a position: way of
 // going on × tampering → error.
 func TestMinPosition(t *testing.T) {
 	tampers := []struct {
@@ -332,7 +332,7 @@ func TestOtherDatabaseIsStale(t *testing.T) {
 	}
 }
 
-// TestPositionsStayGood takes positions all along a life of flushes,
+// TestPositionsStayGood (P1) takes positions all along a life of flushes,
 // compactions, closings and crashes, and opens with each at the end.
 func TestPositionsStayGood(t *testing.T) {
 	seed := rand.Uint64()
