@@ -201,7 +201,7 @@ func backupTargets() []target {
 	return []target{
 		{"engine", "FuzzPosition", one([]byte(position), []byte(position[:60]), []byte("byokpos2"+position[8:]), []byte(nil),
 			[]byte("byokpos1."+base64.RawURLEncoding.EncodeToString(body)))},
-		{"engine", "FuzzBackupIndex", one(
+		{"engine", "FuzzIndex", one(
 			[]byte(marker), []byte(strings.Replace(marker, "1", "2", 1)), []byte(strings.TrimSpace(marker)),
 			index(strings.TrimSpace), index(change(`"version":1`, `"version":2`)), index(change("wal/", "../")), index(change(".run\"", "/x\"")),
 			index(change("32768", "-1")), index(change("catalog.bolt", "catalog.tmp")), index(change("}]", "},null]")))},
