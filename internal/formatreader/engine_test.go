@@ -1,10 +1,12 @@
 package formatreader
 
 import (
+	"archive/tar"
 	"bytes"
 	stdsql "database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -43,11 +45,11 @@ func TestListsWhatTheEngineLists(t *testing.T) {
 			if o.MemtableSize < 1<<20 && deep == 0 {
 				t.Errorf("nothing was compacted: runs per level %v", levels)
 			}
-			crashed := copyOpen(t, dir)
+			crashed, backup := copyOpen(t, dir), unpacked(t, db)
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			for _, d := range []string{dir, crashed} {
+			for _, d := range []string{dir, crashed, backup} {
 				check(t, d, key, want)
 			}
 			db = openEngine(t, crashed, key, &o)
@@ -67,6 +69,30 @@ func TestListsWhatTheEngineLists(t *testing.T) {
 			}
 			check(t, crashed, key, want)
 		})
+	}
+}
+
+// unpacked takes a backup and unpacks it: what comes out is a database (§8).
+func unpacked(t *testing.T, db *engine.DB) string {
+	t.Helper()
+	var stream bytes.Buffer
+	if err := db.Backup(t.Context(), &stream); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "unpacked.byok")
+	for r := tar.NewReader(&stream); ; {
+		entry, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return dir
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, filepath.FromSlash(entry.Name)), b)
 	}
 }
 
