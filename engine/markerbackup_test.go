@@ -23,7 +23,11 @@ func TestMarkerIsInNoBackup(t *testing.T) {
 	base := t.TempDir()
 	dir, key := filepath.Join(base, "m.byok"), newFakeKey("k")
 	db := openTest(t, dir, key, &Options{MemtableSize: 64 << 10, PageSize: 4096, fs: w})
-	for round := range 6 {
+	nRounds := 6
+	if testing.Short() {
+		nRounds = 2
+	}
+	for round := range nRounds {
 		writeMarkers(t, db, rnd, round)
 	}
 	const size = 3 << 20
