@@ -73,6 +73,7 @@ type crashRun struct {
 type crashClone struct {
 	fs        *memfs.FS
 	low, high uint64
+	least     Position
 	during    memfs.Call
 }
 
@@ -92,15 +93,15 @@ func newCrashRun(t *testing.T, seed uint64) *crashRun {
 	t.Logf("seed %d: memtable %d, pages %d, cache %d, sync %d, segments %d, writers %d, names %d", seed,
 		r.opts.MemtableSize, r.opts.PageSize, r.opts.CacheSize, r.opts.Sync, r.opts.segmentSize, r.nWriters, r.names)
 	r.arm(fs, 2) // in the middle of the creation
-	r.db = r.open(t, fs)
+	r.db = r.open(t, fs, Position{})
 	r.checkClones(t)
 	return r
 }
 
-func (r *crashRun) open(t *testing.T, fs *memfs.FS) *DB {
+func (r *crashRun) open(t *testing.T, fs *memfs.FS, least Position) *DB {
 	t.Helper()
 	o := *r.opts
-	o.fs = fs
+	o.fs, o.MinPosition = fs, least
 	db, err := Open(t.Context(), memDir, r.key, &o)
 	if err != nil {
 		t.Fatalf("round %d: open: %v", r.round, err)
@@ -119,13 +120,13 @@ func (r *crashRun) arm(fs *memfs.FS, n int) {
 		}
 		n--
 		next = c.N + 1 + int64(r.hookRng.IntN(80))
-		low := r.h.promised(r.opts.Sync)
+		low, least := r.h.promised(r.opts.Sync), r.h.position()
 		clone, err := fs.Crash(r.hookRng, r.names)
 		if err != nil {
 			r.hookErr = err
 			return
 		}
-		r.clones = append(r.clones, crashClone{fs: clone, low: low, high: r.h.last(), during: c})
+		r.clones = append(r.clones, crashClone{fs: clone, low: low, high: r.h.last(), least: least, during: c})
 	})
 }
 
@@ -155,7 +156,7 @@ func (r *crashRun) run(t *testing.T) {
 	r.fs.OnCall(nil)
 	r.h.check(t, r.db, r.h.acked, r.h.last())
 	r.checkClones(t)
-	switch r.rng.IntN(6) {
+	switch r.rng.IntN(7) {
 	case 0:
 		r.reopen(t)
 	case 1, 2:
@@ -165,6 +166,8 @@ func (r *crashRun) run(t *testing.T) {
 			t.Fatalf("round %d: %v", r.round, err)
 		}
 		r.h.settle() // it syncs the log, to read it
+	case 4:
+		r.bulk(t)
 	}
 }
 
@@ -189,6 +192,18 @@ func (r *crashRun) keyGoesAndComes(t *testing.T) {
 	}
 }
 
+// bulk loads in bulk, with crashes in it.
+func (r *crashRun) bulk(t *testing.T) {
+	t.Helper()
+	r.arm(r.fs, 3)
+	if err := r.h.bulk(t.Context(), r.db, r.rng); err != nil {
+		t.Fatalf("round %d: bulk load: %v", r.round, err)
+	}
+	r.fs.OnCall(nil)
+	r.h.check(t, r.db, r.h.acked, r.h.last())
+	r.checkClones(t)
+}
+
 // reopen closes and opens, with crashes in both.
 func (r *crashRun) reopen(t *testing.T) {
 	t.Helper()
@@ -197,7 +212,7 @@ func (r *crashRun) reopen(t *testing.T) {
 		t.Fatalf("round %d: close: %v", r.round, err)
 	}
 	r.h.settle()
-	r.db = r.open(t, r.fs)
+	r.db = r.open(t, r.fs, r.h.position())
 	r.fs.OnCall(nil)
 	r.h.check(t, r.db, r.h.acked, r.h.last())
 	r.checkClones(t)
@@ -207,7 +222,7 @@ func (r *crashRun) reopen(t *testing.T) {
 // would make of it.
 func (r *crashRun) goOnFromCrash(t *testing.T) {
 	t.Helper()
-	c := crashClone{low: r.h.promised(r.opts.Sync), high: r.h.last()}
+	c := crashClone{low: r.h.promised(r.opts.Sync), high: r.h.last(), least: r.h.position()}
 	var err error
 	if c.fs, err = r.fs.Crash(r.rng, r.names); err != nil {
 		t.Fatal(err)
@@ -237,7 +252,7 @@ func (r *crashRun) checkClones(t *testing.T) {
 		again := r.crashInRecovery(c.fs)
 		db, last := r.check(t, c)
 		if fs := again(t); fs != nil { // the first crash has left nothing that is not durable
-			db2, _ := r.check(t, crashClone{fs: fs, low: last, high: last, during: c.during})
+			db2, _ := r.check(t, crashClone{fs: fs, low: last, high: last, least: c.least, during: c.during})
 			r.closeClone(t, db2, fs)
 		}
 		r.closeClone(t, db, c.fs)
@@ -284,7 +299,7 @@ func (r *crashRun) check(t *testing.T, c crashClone) (db *DB, last uint64) {
 			t.Logf("round %d: the crash was before %s of %s", r.round, c.during.Op, c.during.Path)
 		}
 	}()
-	db = r.open(t, c.fs)
+	db = r.open(t, c.fs, c.least)
 	last = r.h.check(t, db, c.low, c.high)
 	if err := db.Verify(t.Context()); err != nil {
 		t.Fatalf("verify after a crash: %v", err)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,6 +54,7 @@ type history struct {
 	ops     [][]historyOp // of the commits behind
 	acked   uint64        // every commit up to this one was acknowledged
 	durable uint64        // whatever the mode, these survive power loss
+	reached Position      // what no crash may go behind
 }
 
 func newHistory() *history { return &history{base: contents{}} }
@@ -76,6 +78,24 @@ func (h *history) last() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.first + uint64(len(h.ops))
+}
+
+// reach notes the position of a database. Readers of an ended one have none.
+func (h *history) reach(db *DB) error {
+	p, err := db.Position()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil && (p.Commit > h.reached.Commit || p.Commit == h.reached.Commit && p.Generation >= h.reached.Generation) {
+		h.reached = p
+	}
+	return err
+}
+
+// position returns what reach has noted.
+func (h *history) position() Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reached
 }
 
 // promised returns the last commit that a crash must not lose.
@@ -232,8 +252,47 @@ func (h *history) update(db *DB, fn func(c *change) error, rng *rand.Rand) error
 		return nil
 	case err == nil:
 		h.ack(number)
+		return h.reach(db)
 	}
 	return err
+}
+
+// bulk loads some records at once, and notes it. Nobody else may be writing.
+func (h *history) bulk(ctx context.Context, db *DB, rng *rand.Rand) error {
+	tx, err := db.Begin(true)
+	if err != nil {
+		return err
+	}
+	number := tx.view.commit + 1 // also behind a commit that failed and is undecided
+	if err := tx.Rollback(); err != nil {
+		return err
+	}
+	b, err := db.NewBulk(ctx, "meta")
+	if err != nil {
+		return err
+	}
+	c := &change{rng: rng}
+	if h.at(number - 1)["meta"] == nil {
+		c.ops = append(c.ops, historyOp{kind: opCreate, name: "meta"})
+	}
+	add := func(key, value string) error {
+		c.ops = append(c.ops, historyOp{kind: opPut, name: "meta", key: key, value: value})
+		return b.Add([]byte(key), []byte(value))
+	}
+	for i := range 1 + rng.IntN(50) {
+		err = errors.Join(err, add(fmt.Sprintf("bulk-%03d", i), c.value()))
+	}
+	if err = errors.Join(err, add(numberKey, strconv.FormatUint(number, 10))); err != nil {
+		b.Abort()
+		return err
+	}
+	h.record(number, c.ops)
+	if _, err := b.Commit(); err != nil {
+		return err
+	}
+	h.ack(number)
+	h.settle() // it is durable whatever the mode, and so is all before it
+	return h.reach(db)
 }
 
 func (c *change) step() error {
@@ -292,6 +351,9 @@ func (c *change) put(name, key, value string) error {
 		return err
 	}
 	c.ops = append(c.ops, historyOp{kind: opPut, name: name, key: key, value: value})
+	if len(value)%2 == 1 {
+		return col.PutReader([]byte(key), int64(len(value)), strings.NewReader(value))
+	}
 	return col.Put([]byte(key), []byte(value))
 }
 

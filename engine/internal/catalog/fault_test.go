@@ -181,7 +181,7 @@ func TestOwnErrorIsNotSticky(t *testing.T) {
 // that is whole: C20.
 func TestOpenSettlesMeta(t *testing.T) {
 	rng := testRand(t)
-	for range 40 {
+	for range 12 {
 		f, c := memCatalog(t)
 		for i := range 5 {
 			mustDo(t, c.PutManifest(bytes.Repeat([]byte{byte(i)}, 1+rng.IntN(20000))))
