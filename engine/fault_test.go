@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/internal/vfs/memfs"
 )
 
@@ -363,5 +364,60 @@ func TestFailureOutlivesPause(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 		l.after(t, rand.New(rand.NewPCG(testSeed(t, *faultSeed), 0)))
+	}
+}
+
+// TestEraseFails: an erasure in which a call fails has changed nothing, or left a
+// tombstone; then the next opening ends it.
+func TestEraseFails(t *testing.T) {
+	rng := rand.New(rand.NewPCG(testSeed(t, *faultSeed), 0))
+	every := int64(2)
+	if testing.Short() {
+		every = 6
+	}
+	erased, whole := 0, 0
+	for _, way := range []memfs.Fault{{Err: syscall.EIO}, {Err: syscall.EIO, Always: true}, {Err: syscall.EIO, Lose: true, Short: true}} {
+		way.Only = func(op memfs.Op, _ string) bool { return op.Writes() && op != memfs.OpCloseWrite } // of the log: nothing depends on it
+		for way.After = 0; ; way.After += 1 + rng.Int64N(2*every) {
+			l := newLife(t, syscall.EIO)
+			db, err := Open(t.Context(), memDir, l.key, l.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				l.load(t, db, i)
+			}
+			l.fs.SetFault(&way)
+			l.expect(t, "erase", db.erase(guard.Record{Message: "denied"}), nil)
+			if l.fs.Faults() > 0 && l.failed == "" {
+				t.Errorf("call %d failed, and the erasure says that it did not", way.After)
+			}
+			l.expect(t, "close", db.Close(), nil)
+			n := l.fs.Faults()
+			l.fs.SetFault(nil)
+			db, err = Open(t.Context(), memDir, l.key, l.opts)
+			switch {
+			case err == nil:
+				whole++
+				l.h.check(t, db, l.h.acked, l.h.acked)
+				l.end(t, db)
+			case errors.Is(err, ErrErased):
+				erased++
+				if files, err := l.fs.Files(memDir); err != nil || len(files) != 1 {
+					t.Errorf("after an erasure there are %q, %v", files, err)
+				}
+			default:
+				t.Fatalf("opened after call %d of an erasure failed: %v", way.After, err)
+			}
+			if err := l.fs.Discard(); err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				break
+			}
+		}
+	}
+	if erased < 6 || whole < 3 { // the first call fails before anything was changed
+		t.Errorf("%d were erased, %d whole", erased, whole)
 	}
 }
