@@ -380,11 +380,15 @@ func (f *FS) Used() int64 {
 
 // DropCaches makes the system's cache forget what it thinks is written: data
 // that a failed sync has lost read as they are on disk from now on. Dirty pages
-// and the files of OSFile stay.
-func (f *FS) DropCaches() {
+// stay. Files of OSFile must not be open.
+func (f *FS) DropCaches() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var errs []error
 	f.walk(f.root, func(n *node) {
+		if n.native != nil && !n.native.dirty {
+			errs = append(errs, os.WriteFile(n.native.path, n.native.disk, 0o600))
+		}
 		for i := range n.pages {
 			if !n.dirty[i] {
 				n.pages[i] = pageAt(n.disk, i)
@@ -392,6 +396,7 @@ func (f *FS) DropCaches() {
 			}
 		}
 	})
+	return errors.Join(errs...)
 }
 
 // walk calls fn for every file below a directory.

@@ -436,7 +436,7 @@ func TestLostSync(t *testing.T) {
 	if err := h.Sync(); !errors.Is(err, boom) {
 		t.Fatal(err)
 	}
-	f.DropCaches()
+	mustDo(t, f.DropCaches())
 	if got := mustRead(t, f, "/x"); got[:2] != "bd" {
 		t.Errorf("with a dropped cache %q", got[:2])
 	}

@@ -130,6 +130,10 @@ func TestBoltFaults(t *testing.T) {
 		if got := boltGet(t, mustCrash(t, f, testRand(t), Ordered), "/bolt"); got != c.want {
 			t.Errorf("%+v: after a crash the file has %d", c.fault, got)
 		}
+		mustDo(t, f.DropCaches())
+		if got := boltGet(t, f, "/bolt"); got != c.want {
+			t.Errorf("%+v: with a dropped cache the file has %d", c.fault, got)
+		}
 	}
 }
 
