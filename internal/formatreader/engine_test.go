@@ -110,7 +110,17 @@ func check(t *testing.T, dir, key string, want map[string][]Record) {
 // load writes, changes, deletes and drops, in many small transactions.
 func load(t *testing.T, db *engine.DB, rnd *rand.Rand) {
 	t.Helper()
+	var loads []*engine.Bulk
 	for round := range 40 {
+		if round == 10 {
+			loads = append(loads, beginBulk(t, db, "b"), beginBulk(t, db, "loaded"))
+		}
+		if round >= 30 && len(loads) > 0 { // over what was flushed meanwhile
+			if _, err := loads[0].Commit(); err != nil {
+				t.Fatal(err)
+			}
+			loads = loads[1:]
+		}
 		name := string(rune('a' + round%4))
 		update(t, db, name, func(c *engine.Collection) error {
 			for range 100 {
@@ -160,6 +170,19 @@ func load(t *testing.T, db *engine.DB, rnd *rand.Rand) {
 	if err := db.Update(func(tx *engine.Tx) error { return tx.DropCollection("dropped at last") }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// beginBulk begins a bulk load over some of the keys of load.
+func beginBulk(t *testing.T, db *engine.DB, collection string) *engine.Bulk {
+	t.Helper()
+	b, err := db.NewBulk(t.Context(), collection)
+	for i := 0; i < 2000 && err == nil; i += 3 {
+		err = b.Add(fmt.Appendf(nil, "key %06d", i), []byte("bulk"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // TestReadsSQL writes rows of every storage class and compares what the two

@@ -82,14 +82,10 @@ func Open(dir, keyFile string) (*Database, error) {
 	}
 	m := c.manifest
 	st := &state{names: maps.Clone(m.names), records: map[string][]byte{}, lastID: m.nextCollection - 1, commit: m.commit}
-	// Later sources win: the deepest level first, level 0 in the order of run numbers, the log last.
+	// Later sources win: the deepest level first, level 0 from the end of the list, the log last.
 	order := slices.Clone(m.runs)
-	slices.SortFunc(order, func(a, b Run) int {
-		if a.Level != b.Level {
-			return int(b.Level) - int(a.Level)
-		}
-		return int(a.Number) - int(b.Number)
-	})
+	slices.Reverse(order)
+	slices.SortStableFunc(order, func(a, b Run) int { return int(b.Level) - int(a.Level) })
 	for _, r := range order {
 		data, err := os.ReadFile(filepath.Join(dir, "runs", fmt.Sprintf("%08d.run", r.Number))) //nolint:gosec // the caller's path is the point
 		if errors.Is(err, os.ErrNotExist) {
