@@ -183,7 +183,7 @@ func (c *Cursor) Value() []byte {
 		return nil
 	}
 	defer c.c.tx.leave()
-	if it := c.m.large(); it != nil {
+	if it := c.m.large(); it != nil && it.Size() > keepMax {
 		return c.largeValue(it)
 	}
 	v, ok := c.value()
@@ -220,7 +220,7 @@ func (c *Cursor) ValueReader() (*ValueReader, error) {
 	}
 	tx := c.c.tx
 	defer tx.leave()
-	if it := c.m.large(); it != nil {
+	if it := c.m.large(); it != nil && it.Size() > keepMax {
 		return tx.newReader(nil, it.ValueReader()), nil
 	}
 	v, ok := c.value()

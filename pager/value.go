@@ -131,9 +131,9 @@ func (v *ValueReader) Close() error {
 	return v.own.free()
 }
 
-// Open looks a key up like Get, and returns a large value as a reader that the
-// caller closes before the run. Any other value is appended to dst, and the
-// reader is nil then.
+// Open looks a key up like Get, and returns a value of more than 64 KiB as a
+// reader that the caller closes before the run. Any other is appended to dst, and
+// the reader is nil then.
 func (r *Run) Open(dst, key []byte) (v *ValueReader, value []byte, kind EntryKind, found bool, err error) {
 	p, flags, stored, found, err := r.find(key)
 	if !found || err != nil {
@@ -141,10 +141,15 @@ func (r *Run) Open(dst, key []byte) (v *ValueReader, value []byte, kind EntryKin
 	}
 	defer p.release()
 	kind = EntryKind(flags & entryKindMask)
-	if flags&entryLarge == 0 {
+	switch {
+	case flags&entryLarge == 0:
 		return nil, append(dst, stored...), kind, true, nil
+	case largeSize(stored) <= valueCachedMax:
+		value, err = r.appendLarge(dst, stored)
+		return nil, value, kind, err == nil, err
+	default:
+		return r.newValueReader(stored), dst, kind, true, nil
 	}
-	return r.newValueReader(stored), dst, kind, true, nil
 }
 
 // scan is what an iterator has that reads past the cache: memory for one node
