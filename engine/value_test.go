@@ -440,7 +440,7 @@ func TestEncoded(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	var g group
 	var want []string
-	for n := range 40 {
+	for n := range 150 {
 		b := beginBatch(nil, uint64(n+1))
 		for i := range 1 + rnd.IntN(5) {
 			key := fmt.Appendf(nil, "key %d", i)
