@@ -253,13 +253,17 @@ func (b *Bulk) install(added []*run) error {
 	}
 	s := b.s
 	s.mu.Lock()
-	dir, commit := s.dir, s.applied+1
-	id, exists := dir.ids[b.name]
-	for _, r := range added {
-		r.meta.Level = s.version.levelFor(r.meta.First, r.meta.Last)
-	}
+	dir, commit, v := s.dir, s.applied+1, s.version.ref()
 	s.mu.Unlock()
-	switch {
+	defer v.unref()
+	for _, r := range added {
+		level, err := v.levelFor(r.meta.First, r.meta.Last)
+		if err != nil {
+			return err
+		}
+		r.meta.Level = uint8(level)
+	}
+	switch id, exists := dir.ids[b.name]; {
 	case b.create && exists:
 		return fmt.Errorf("%w: %q", ErrCollectionExists, b.name)
 	case b.create:
@@ -282,14 +286,31 @@ func (b *Bulk) install(added []*run) error {
 }
 
 // levelFor returns the lowest level at which a run can be placed whose records
-// are newer than all others: neither there nor above is anything in its way.
-func (v *version) levelFor(first, last []byte) uint8 {
+// are newer than all others: neither there nor above is any record of its range,
+// and there no run reaches over it. Above, runs may: one that was flushed often
+// reaches over whole collections of which it holds nothing.
+func (v *version) levelFor(first, last []byte) (int, error) {
+	level := 0
 	for l := range v.levels {
-		if len(v.overlapping(l, first, last)) > 0 {
-			return uint8(max(l-1, 0))
+		over := v.overlapping(l, first, last)
+		for _, r := range over {
+			holds, err := r.holds(first, last)
+			if holds || err != nil {
+				return level, err
+			}
+		}
+		if len(over) == 0 {
+			level = l
 		}
 	}
-	return lastLevel
+	return level, nil
+}
+
+// holds reports whether a run has an entry within [first, last].
+func (r *run) holds(first, last []byte) (bool, error) {
+	it := r.NewIter()
+	holds := it.SeekGE(first) && bytes.Compare(it.Key(), last) <= 0
+	return holds, it.Close()
 }
 
 // Abort ends the load and removes what it wrote. After the end it does nothing.

@@ -184,15 +184,25 @@ func TestBulkPrecedence(t *testing.T) {
 	for _, x := range []struct {
 		level int
 		keys  []string
-	}{{lastLevel - 1, []string{"a0", "b0"}}, {lastLevel, []string{"x", "y"}}, {lastLevel - 2, []string{"a1", "z"}}, {lastLevel, []string{"zz"}}} {
+	}{
+		{lastLevel - 1, []string{"a0", "b0"}},
+		{lastLevel, []string{"x", "y"}},
+		{lastLevel - 2, []string{"a1", "z"}}, // over y
+		{lastLevel, []string{"zz"}},
+		{lastLevel, []string{"g", "h"}}, // below a1 and z, which reach over it
+		{lastLevel - 1, []string{"ea", "ga"}},
+		{lastLevel - 3, []string{"a1"}},
+		{lastLevel - 4, []string{"a1", "a2"}},
+		{lastLevel - 5, []string{"a1", "a2"}},
+		{0, []string{"a2", "z"}},
+		{lastLevel, []string{"m", "n"}}, // below runs of every level
+	} {
 		first := append(collectionPrefix(1), x.keys[0]...)
-		db.session.mu.Lock()
-		level := db.session.version.levelFor(first, append(collectionPrefix(1), x.keys[1%len(x.keys)]...))
-		db.session.mu.Unlock()
-		if int(level) != x.level {
-			t.Errorf("%v go to level %d, want %d", x.keys, level, x.level)
+		level, err := db.session.version.levelFor(first, append(collectionPrefix(1), x.keys[1%len(x.keys)]...))
+		if level != x.level || err != nil {
+			t.Errorf("%v go to level %d, want %d; %v", x.keys, level, x.level, err)
 		}
-		plant(t, db, 1, level, x.keys...)
+		plant(t, db, 1, uint8(level), x.keys...)
 	}
 }
 
