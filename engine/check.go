@@ -319,8 +319,10 @@ func (w *recordWalk) forth(seed maphash.Seed) (sum uint64, n int64, err error) {
 	var last []byte
 	defer func() { clear(last[:cap(last)]) }()
 	for cur.Next() {
-		if n%checkEvery == 0 && w.v.goOn() != nil {
-			return sum, n, w.v.goOn()
+		if n%checkEvery == 0 {
+			if err := w.v.goOn(); err != nil {
+				return sum, n, err
+			}
 		}
 		key, value := cur.UnsafeKey(), cur.UnsafeValue()
 		if value == nil {
@@ -354,8 +356,10 @@ func (w *recordWalk) back(seed maphash.Seed) (sum uint64, n int64, err error) {
 	cur := w.cursor()
 	defer func() { err = errors.Join(err, cur.Close()) }()
 	for cur.Prev() {
-		if n%checkEvery == 0 && w.v.goOn() != nil {
-			return sum, n, w.v.goOn()
+		if n%checkEvery == 0 {
+			if err := w.v.goOn(); err != nil {
+				return sum, n, err
+			}
 		}
 		sum += maphash.Bytes(seed, cur.UnsafeKey())
 		n++

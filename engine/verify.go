@@ -286,9 +286,20 @@ func (v *verification) collection(w *recordWalk) error {
 	n, err := w.run()
 	v.report.Collections++
 	v.report.Records += n
-	if err != nil && v.goOn() == nil {
-		v.fault("records", err)
-		return nil
+	if err == nil || ends(err) {
+		return err
 	}
-	return err
+	v.fault("records", err)
+	return nil
+}
+
+// ends reports whether an error of reading says nothing of what was read: the
+// key is away, the transaction or the context has ended.
+func ends(err error) bool {
+	for _, target := range []error{ErrKeyUnavailable, ErrClosed, ErrTxClosed, ErrErased, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
 }

@@ -447,3 +447,36 @@ func TestInspectDirectory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestVerifyWithoutTheKey: that the key goes away in the middle of a
+// verification is its error, and no fault of the database.
+func TestVerifyWithoutTheKey(t *testing.T) {
+	x := newExhibit(t)
+	dir := filepath.Join(t.TempDir(), "w.byok")
+	x.sound.put(t, dir)
+	db := x.open(dir)
+	tx, err := db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, away := 0, false
+	v := &verification{ctx: t.Context(), db: db, lease: db.check, visit: func(string, []byte, []byte) {
+		if n++; n != 10 {
+			return
+		}
+		x.key.set(crypt.ClassDenied)
+		away = db.ProbeKey(t.Context()) != nil
+	}}
+	report, err := v.done(v.collectionsOf(tx))
+	if !away || !errors.Is(err, ErrKeyUnavailable) || len(report.Faults) > 0 {
+		t.Errorf("away %t: %v, faults %v", away, err, report.Faults)
+	}
+	x.key.set(crypt.ClassNone)
+	if err := db.ProbeKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	x.close(db)
+}
