@@ -83,10 +83,13 @@ func (m *matrix) catalogFile() {
 			}))
 		}
 	}
-	for attack, other := range map[string]image{attackForeign: m.twin, attackReplay: m.older} {
-		for i := range min(n, len(other[name])/boltPage) {
-			m.try(file, "pages", attack, m.sound, m.sound.edit(name, func(b []byte) []byte {
-				copy(b[i*boltPage:][:boltPage], other[name][i*boltPage:])
+	for _, c := range []struct {
+		attack string
+		other  []byte
+	}{{attackForeign, m.twin[name]}, {attackReplay, m.older[name]}} {
+		for i := range min(n, len(c.other)/boltPage) {
+			m.try(file, "pages", c.attack, m.sound, m.sound.edit(name, func(b []byte) []byte {
+				copy(b[i*boltPage:][:boltPage], c.other[i*boltPage:])
 				return b
 			}))
 		}
