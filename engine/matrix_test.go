@@ -443,7 +443,7 @@ func (m *matrix) compare(path string) {
 			}
 		}
 	}
-	if len(published) != len(m.rows)+2 { // and the head
+	if len(published) != len(m.rows)+2 && !testing.Short() { // and the head
 		m.t.Errorf("the table has %d rows, %d were tried", len(published)-2, len(m.rows))
 	}
 	for _, r := range m.rows {
