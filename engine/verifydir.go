@@ -300,8 +300,8 @@ func (d *dirVerification) readLog(floor wal.Floor, into *tip) error {
 	d.log(st, check)
 	if d.report.Commit = check.last; into != nil {
 		d.report.Commit = max(check.last, d.m.Commit)
-		if err := d.db.least.admitCommit(d.db.dir, d.report.Commit); err != nil {
-			d.fault("log", err)
+		if err := d.db.least.admitCommit(d.db.dir, d.report.Commit); err != nil && !errors.Is(errors.Join(d.errs...), ErrStale) {
+			d.fault("log", err) // else it would say the same again
 		}
 	}
 	if !st.Closed {

@@ -50,7 +50,7 @@ func verify(ctx context.Context, w io.Writer, dir, uri string, asJSON bool) (err
 	if key != nil {
 		defer func() { err = errors.Join(err, key.Close()) }()
 	}
-	found, err := engine.VerifyDir(ctx, dir, key, nil)
+	found, err := engine.VerifyDir(ctx, dir, key, &engine.Options{MinPosition: minPositionOf(ctx)})
 	if err != nil && len(found.Faults) == 0 {
 		return err // not a fault of the files
 	}
