@@ -207,7 +207,13 @@ func (m *matrix) foreignRecords() {
 	erased := m.sound.record(m.t, "byokdb", "guard")
 	erased[1] = byte(Erased)
 	try("guard record", "state made *erased*", "byokdb", "guard", erased)
-	try("guard record", "garbage", "byokdb", "guard", []byte("garbage"))
+	try("guard record", "garbage", "byokdb", "guard", []byte("\x01garbage"))
+	newer := m.sound.record(m.t, "byokdb", "guard")
+	newer[0]++
+	try("guard record", "of a newer version", "byokdb", "guard", newer)
+	clear := m.sound.record(m.t, "byokdb", "clear")
+	clear[34] ^= 1
+	try("clear record: development flag", "the other one of the two", "byokdb", "clear", clear)
 	try("tombstone", "planted", "byokdb", "tombstone", make([]byte, 16))
 	try("record of unknown name", attackExtra, "byokdb", "more", []byte("value"))
 	wrapped := m.sound.record(m.t, "envelopes", env)
