@@ -480,3 +480,25 @@ func TestVerifyWithoutTheKey(t *testing.T) {
 	}
 	x.close(db)
 }
+
+// TestVerifyDirMinPosition: a verification refuses what an opening refuses.
+func TestVerifyDirMinPosition(t *testing.T) {
+	x := newExhibit(t)
+	for name, c := range map[string]struct {
+		im    image
+		stale bool
+	}{
+		"the newest": {x.sound, false}, "not closed": {x.crashed, false},
+		"older": {x.older, true}, "a fork": {x.fork, true}, "another database": {x.twin, true},
+	} {
+		dir := filepath.Join(t.TempDir(), "p.byok")
+		c.im.put(t, dir)
+		report, err := VerifyDir(t.Context(), dir, x.key, &Options{MinPosition: x.position})
+		if errors.Is(err, ErrStale) != c.stale || (len(report.Faults) > 0) != c.stale || !slices.Contains(report.NotChecked, notNewer) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if report, err = VerifyDir(t.Context(), dir, x.key, nil); err != nil || !slices.Contains(report.NotChecked, notNewest) {
+			t.Errorf("%s, without a position: %v", name, err)
+		}
+	}
+}
