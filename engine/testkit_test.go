@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -146,11 +147,18 @@ func crashCopy(tb testing.TB, db *DB, dir string) string {
 	tb.Helper()
 	db.session.manifestMu.Lock()
 	defer db.session.manifestMu.Unlock()
-	to := filepath.Join(tb.TempDir(), "copy.byok")
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		to := filepath.Join(tb.TempDir(), "copy.byok")
+		err := os.CopyFS(to, os.DirFS(dir))
+		if err == nil {
+			return to
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // a run that was replaced went while it was copied
+			tb.Fatal(err)
+		}
 	}
-	return to
+	tb.Fatal("runs go faster than they are copied")
+	return ""
 }
 
 // memFS returns a file system in memory with a durable directory /data.
