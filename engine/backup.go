@@ -91,6 +91,9 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 // ErrTooNew; ErrCorrupt when an earlier set's index is damaged: then the new one
 // is complete, and nothing was removed.
 func (db *DB) BackupTo(ctx context.Context, dest string, o *BackupOptions) (BackupReport, error) {
+	if err := refuseInside(db.dir, dest); err != nil {
+		return BackupReport{}, err
+	}
 	return addSet(ctx, dest, o.withDefaults(), func(context.Context) (*backupSource, error) { return db.pinBackup() })
 }
 
@@ -100,8 +103,8 @@ func (db *DB) BackupTo(ctx context.Context, dest string, o *BackupOptions) (Back
 // sound, only restoring it shows.
 func Backup(ctx context.Context, dir, dest string, o *BackupOptions) (BackupReport, error) {
 	out := o.withDefaults()
-	if inside, err := isInside(dir, dest); err != nil || inside {
-		return BackupReport{}, errors.Join(err, fmt.Errorf("%s: %w: it lies in the database's own directory", dest, ErrNotBackup))
+	if err := refuseInside(dir, dest); err != nil {
+		return BackupReport{}, err
 	}
 	return addSet(ctx, dest, out, func(ctx context.Context) (*backupSource, error) {
 		return openBackupSource(ctx, out.fs, dir)
@@ -122,18 +125,22 @@ func BackupStream(ctx context.Context, dir string, w io.Writer, o *BackupOptions
 	return report, translate(err)
 }
 
-// isInside reports whether path is dir or below it.
-func isInside(dir, path string) (bool, error) {
+// refuseInside refuses a destination that is a database's directory or lies
+// below it.
+func refuseInside(dir, dest string) error {
 	a, err := filepath.Abs(dir)
 	if err != nil {
-		return false, err
+		return err
 	}
-	b, err := filepath.Abs(path)
+	b, err := filepath.Abs(dest)
 	if err != nil {
-		return false, err
+		return err
 	}
 	rel, err := filepath.Rel(a, b)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)), nil
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return nil //nolint:nilerr // another volume
+	}
+	return fmt.Errorf("%s: %w: it lies in the database's own directory", dest, ErrNotBackup)
 }
 
 // copyChunk is how much is copied at a time, in bytes.

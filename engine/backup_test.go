@@ -198,11 +198,7 @@ func TestBackupBesideWriters(t *testing.T) {
 		}},
 		{"plain", func() string { return dir }}, // restored while it is written
 	}
-	rounds := longer(3, 40)
-	if testing.Short() {
-		rounds = 1
-	}
-	for range rounds {
+	for range longer(2, 40) {
 		for _, k := range kinds {
 			var before []int64
 			for i := range w.acked {
@@ -252,8 +248,11 @@ func settle(t *testing.T, dir string, key crypt.Provider) {
 func TestIncrementalBackup(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "i.byok")
 	dest := filepath.Join(t.TempDir(), "dest")
-	db := openTest(t, dir, key, &Options{MemtableSize: 1 << 20})
-	fillRuns(t, db, 800)
+	db := openTest(t, dir, key, &Options{MemtableSize: 256 << 10})
+	fillRuns(t, db, 200)
+	if _, err := db.BackupTo(t.Context(), filepath.Join(dir, "below"), nil); !errors.Is(err, ErrNotBackup) {
+		t.Errorf("below the database: %v", err)
+	}
 	first, err := db.BackupTo(t.Context(), dest, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +283,7 @@ func TestIncrementalBackup(t *testing.T) {
 	if report.Set != 2 || report.Database.String() != sets[0].Database {
 		t.Errorf("%+v", report)
 	}
-	mustGet(t, old, "c", "000799", strings.Repeat("9", 3000))
+	mustGet(t, old, "c", "000199", strings.Repeat("9", 3000))
 	if err := old.View(func(tx *Tx) error {
 		c, err := tx.Collection("c")
 		if err != nil {
@@ -312,12 +311,12 @@ func TestIncrementalBackup(t *testing.T) {
 func TestKeepSets(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "k.byok")
 	dest := filepath.Join(t.TempDir(), "dest")
-	for n := range 5 {
+	for n := range 4 {
 		db, err := Open(t.Context(), dir, key, smallRuns())
 		if err != nil {
 			t.Fatal(err)
 		}
-		fillRuns(t, db, 100)
+		fillRuns(t, db, 50)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +327,7 @@ func TestKeepSets(t *testing.T) {
 		}
 	}
 	sets, err := ListBackups(dest)
-	if err != nil || len(sets) != 2 || sets[0].Set != 4 {
+	if err != nil || len(sets) != 2 || sets[0].Set != 3 {
 		t.Fatalf("%+v, %v", sets, err)
 	}
 	d := &destination{fs: vfs.OS(), dir: dest}

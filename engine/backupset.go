@@ -243,9 +243,11 @@ func (d *destination) prepare(id crypt.ID) (unlock func() error, err error) {
 	}
 	for _, name := range names {
 		switch name {
-		case backupMarker, backupMarker + tempEnd, lockName, runDir, setDir:
+		case backupMarker + tempEnd, lockName, runDir, setDir: // an interrupted first backup leaves these
 		default:
-			return nil, fmt.Errorf("%s: %w: the directory holds other files", d.dir, ErrNotBackup)
+			if !slices.Contains(names, backupMarker) {
+				return nil, fmt.Errorf("%s: %w: the directory holds other files", d.dir, ErrNotBackup)
+			}
 		}
 	}
 	for _, dir := range []string{d.dir, filepath.Join(d.dir, runDir), filepath.Join(d.dir, setDir)} {

@@ -341,7 +341,7 @@ func TestPositionsStayGood(t *testing.T) {
 	key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "g.byok")
 	o := &Options{MemtableSize: 64 << 10}
 	var positions []Position
-	for range 12 {
+	for range longer(10, 100) {
 		db, err := Open(t.Context(), dir, key, o)
 		if err != nil {
 			t.Fatal(err)

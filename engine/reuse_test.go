@@ -366,6 +366,9 @@ func TestCollectorNotices(t *testing.T) {
 // every key that was ever used: none may come twice, and no two things may be
 // sealed at one place under one key.
 func TestNothingIsSealedTwice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes about 10 s")
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 2))
