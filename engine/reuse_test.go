@@ -81,12 +81,12 @@ func (c *collector) open(key [32]byte, sealed []byte, offset uint64, content byt
 	if err != nil {
 		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil || len(sealed) < 28 {
-		return nil, errors.Join(err, errors.New("no sealed bytes"))
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
 	}
 	aad := append(binary.BigEndian.AppendUint64(nil, offset), content)
-	return aead.Open(nil, sealed[:12], sealed[12:], aad)
+	return aead.Open(nil, nil, sealed, aad)
 }
 
 // saw notes a sealed thing and returns it opened, nil after a failure of the
@@ -97,6 +97,12 @@ func (c *collector) saw(kind string, key [32]byte, sealed []byte, offset uint64,
 		c.t.Errorf("%s at %d does not open: %v", kind, offset, err)
 		return nil
 	}
+	c.note(kind, key, sealed, offset, content)
+	return plain
+}
+
+// note compares a sealed thing with all that was seen.
+func (c *collector) note(kind string, key [32]byte, sealed []byte, offset uint64, content byte) {
 	sum := sha256.Sum256(sealed)
 	s, p := sealing{key, [12]byte(sealed)}, sealedPlace{key, offset, content}
 	if had, ok := c.nonces[s]; ok && had != sum {
@@ -109,7 +115,6 @@ func (c *collector) saw(kind string, key [32]byte, sealed []byte, offset uint64,
 		c.kinds[kind]++
 	}
 	c.nonces[s], c.places[p] = sum, sum
-	return plain
 }
 
 // segment collects the frames of a segment. Source: FORMAT.md §5.
@@ -330,33 +335,26 @@ func TestCollectorNotices(t *testing.T) {
 	nFailed := 0
 	c.fail = func(string, ...any) { nFailed++ }
 	key := c.fileKey(2, []byte("salt"), []byte("header"))
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seal := func(nonce byte, text string, offset byte) []byte {
-		n := append(make([]byte, 11), nonce)
-		return aead.Seal(n, n, []byte(text), []byte{0, 0, 0, 0, 0, 0, 0, offset, 1})
-	}
 	for _, step := range []struct {
-		sealed []byte
+		nonce  byte
+		text   string
 		offset uint64
 		want   int
 	}{
-		{seal(1, "a", 1), 1, 0},
-		{seal(1, "a", 1), 1, 0}, // a copy
-		{seal(2, "b", 2), 2, 0},
-		{seal(2, "c", 3), 3, 1}, // a nonce again
-		{seal(4, "d", 2), 2, 2}, // a place again
+		{1, "a", 1, 0},
+		{1, "a", 1, 0}, // a copy
+		{2, "b", 2, 0},
+		{2, "c", 3, 1}, // a nonce again
+		{4, "d", 2, 2}, // a place again
 	} {
-		c.saw("thing", key, step.sealed, step.offset, 1)
+		sealed := append(append(make([]byte, 11), step.nonce), step.text...)
+		c.note("thing", key, sealed, step.offset, 1)
 		if nFailed != step.want {
 			t.Errorf("place %d: %d failures, want %d", step.offset, nFailed, step.want)
 		}
+	}
+	if c.keys[key] = "another header"; c.fileKey(2, []byte("salt"), []byte("header")) != key || nFailed != 3 {
+		t.Error("two files with one key were not noticed")
 	}
 }
 
