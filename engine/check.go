@@ -26,7 +26,7 @@ func (v *verification) contents(c *catalog.Salvaged) {
 	if c.HasClear {
 		var p Policy
 		if err := p.UnmarshalBinary(c.Clear.Policy); err != nil {
-			v.fault("catalog", fmt.Errorf("%w: %w", ErrCorrupt, err))
+			v.fault("catalog", refusal(err))
 		}
 	}
 	var last uint64
@@ -47,7 +47,7 @@ func (v *verification) contents(c *catalog.Salvaged) {
 	var r guard.Record
 	switch err := r.UnmarshalBinary(c.Guard); {
 	case err != nil:
-		v.fault("catalog", fmt.Errorf("%w: %w", ErrCorrupt, err))
+		v.fault("catalog", refusal(err))
 	case r.State == guard.Erased && c.Tombstone == nil:
 		v.fault("catalog", fmt.Errorf("%w: the guard's record says erased, and there is no tombstone", ErrCorrupt))
 	case r.Sequence > last && len(c.Faults) == 0:

@@ -381,7 +381,8 @@ func TestNothingIsSealedTwice(t *testing.T) {
 		t.Fatalf("%d DEKs", len(key.deks))
 	}
 	var dek [crypt.KeySize]byte
-	for _, dek = range key.deks {
+	for _, b := range key.deks {
+		dek = [crypt.KeySize]byte(b)
 	}
 	c := newCollector(t, dek[:])
 	copyOf := func(dir string) string {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -19,13 +20,13 @@ type fakeKey struct {
 	id string
 
 	mu    sync.Mutex
-	err   error // what every call returns
-	deks  map[string][crypt.KeySize]byte
+	err   error             // what every call returns
+	deks  map[string][]byte // on the heap alone: a search of memory must not find copies on stacks
 	calls int
 }
 
 func newFakeKey(id string) *fakeKey {
-	return &fakeKey{id: id, deks: make(map[string][crypt.KeySize]byte)}
+	return &fakeKey{id: id, deks: make(map[string][]byte)}
 }
 
 func (k *fakeKey) KeyID() string     { return k.id }
@@ -66,7 +67,7 @@ func (k *fakeKey) Generate(_ context.Context, c crypt.Context) (*crypt.Secret, c
 	}
 	w := crypt.Wrapped{Bytes: append([]byte("wrapped:"), c.Canonical()...)}
 	err = dek.Use(func(b []byte) error {
-		k.deks[string(w.Bytes)] = [crypt.KeySize]byte(b)
+		k.deks[string(w.Bytes)] = bytes.Clone(b)
 		return nil
 	})
 	return dek, w, crypt.Receipt{RequestID: "req-0"}, err
@@ -82,7 +83,7 @@ func (k *fakeKey) Unwrap(_ context.Context, w crypt.Wrapped, _ crypt.Context) (*
 	if !ok {
 		return nil, crypt.Receipt{}, &crypt.ProviderError{Class: crypt.ClassTampered, Op: "unwrap", KeyID: k.id, Err: errors.New("unknown ciphertext")}
 	}
-	dek, err := crypt.NewSecret(b[:])
+	dek, err := crypt.NewSecret(bytes.Clone(b)) // which it wipes
 	return dek, crypt.Receipt{RequestID: "req-2"}, err
 }
 
