@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/byokdb/byokdb/engine/internal/wal"
 )
 
 // frozenMax is how many full memtables may wait for their flush before a
@@ -186,11 +188,17 @@ func (s *session) freeze() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.freezeAt(floor)
+	kick(s.flushes)
+	return nil
+}
+
+// freezeAt moves the memtable to those that wait, where the log goes on behind
+// it at floor. s.mu is held, or nobody else has the session yet.
+func (s *session) freezeAt(floor wal.Floor) {
 	s.mem.floor, s.mem.dir, s.mem.last = floor, s.dir, s.applied
 	s.frozen = append(s.frozen, s.mem)
 	s.mem = newTable()
-	kick(s.flushes)
-	return nil
 }
 
 // syncer makes commits durable every SyncPeriod.

@@ -228,6 +228,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	logConfig := db.walConfig(ring)
 	logConfig.Least = least.mark()
 	logConfig.Admit = func() error { return least.admitCommit(db.dir, s.applied) }
+	logConfig.Begin = s.beginSegment
 	s.log, err = wal.Open(logConfig, s.manifest.Floor, func(_ uint64, payload []byte) error {
 		return s.replay(payload)
 	})
@@ -323,6 +324,14 @@ func (s *session) closeRun(r *run) {
 	}
 }
 
+// beginSegment freezes the memtable where a new segment of the log begins, as it
+// was before the crash: so recovery has memtables of the usual size, too.
+func (s *session) beginSegment(floor wal.Floor) {
+	if s.failed == nil && s.mem.Bytes() >= s.db.opts.MemtableSize {
+		s.freezeAt(floor)
+	}
+}
+
 // replay applies one frame of the log to the memtable.
 func (s *session) replay(payload []byte) error {
 	return batches(payload, func(commit uint64, ops []byte) error {
@@ -373,9 +382,7 @@ func (s *session) start() {
 		s.workers.Go(s.syncer)
 	}
 	kick(s.merges)
-	if s.mem.Bytes() >= s.db.opts.MemtableSize {
-		kick(s.flushes)
-	}
+	kick(s.flushes) // what recovery has frozen
 }
 
 // kick wakes a worker that has not been woken yet.

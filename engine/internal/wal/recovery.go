@@ -194,6 +194,9 @@ func recoverLog(
 			r.size = until.end
 		}
 		before := rec.chain.frame
+		if cfg.Begin != nil {
+			cfg.Begin(Floor{Segment: number, Frame: before + 1, Tag: rec.chain.tag})
+		}
 		end := int64(0)
 		if rec.chain, end, err = r.replay(ctx, rec.chain, count); err != nil {
 			return st, rec, err

@@ -51,6 +51,10 @@ type Config struct {
 	// MiB when 0. A frame that is larger gets a segment that is.
 	SegmentSize int64
 
+	// Begin is called at the beginning of every segment that Open reads, with its
+	// floor, before its frames are replayed. May be nil.
+	Begin func(Floor)
+
 	// MaxRecycled is how many released segments are kept to be used again, 1
 	// when 0, none when negative.
 	MaxRecycled int
