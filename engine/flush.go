@@ -114,10 +114,8 @@ func (s *session) change(gone, added []*run, next func(v *version) *version, edi
 		sealed, err = m.Seal(s.ring, s.db.clear.Database)
 	}
 	if err != nil {
-		if !errors.Is(err, catalog.ErrFailed) { // else it is undecided: the disk may have the new manifest, which names them
-			for _, r := range added {
-				s.obsolete(r)
-			}
+		for _, r := range added {
+			s.obsolete(r)
 		}
 		v.unref() // closes, and removes what is obsolete
 		return fmt.Errorf("switch to a new manifest: %w", err)

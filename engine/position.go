@@ -111,9 +111,9 @@ func (db *DB) Position() (Position, error) {
 	return s.position()
 }
 
-// position returns what is durable now, or was when the session ended. Each part is read after the one that it
-// must not be ahead of: a commit is in a frame, and flushed before the manifest
-// says so.
+// position returns what is durable now, or was when the session ended. Each part
+// is read after the one that it must not be ahead of: a commit is in a frame, and
+// flushed before the manifest says so.
 func (s *session) position() (Position, error) {
 	s.mu.Lock()
 	p := Position{Database: s.db.clear.Database, Commit: s.durable}
