@@ -56,6 +56,7 @@ type Builder struct {
 
 	off     uint64 // where the next page begins
 	written uint64 // bytes of the file that are written
+	started uint64 // bytes of those that the system was asked to bring to the disk
 	out     []byte // sealed bytes behind written
 
 	levels []*nodeWriter // leaves first
@@ -376,6 +377,24 @@ func (b *Builder) write() error {
 	}
 	b.written += uint64(len(b.out))
 	b.out = b.out[:0]
+	return b.startWriteback()
+}
+
+// writebackSize is how much is written before the system is asked to bring it to
+// the disk, in bytes.
+const writebackSize = 1 << 20
+
+// startWriteback keeps the sync at the end short.
+func (b *Builder) startWriteback() error {
+	f, ok := b.file.(vfs.WritebackStarter)
+	n := b.written - b.started
+	if !ok || n < writebackSize {
+		return nil
+	}
+	if err := f.StartWriteback(int64(b.started), int64(n)); err != nil {
+		return &PageError{Path: b.cfg.Path, Offset: int64(b.started), Op: "write back", Err: err}
+	}
+	b.started = b.written
 	return nil
 }
 

@@ -37,3 +37,17 @@ func pathError(op string, f *os.File, err error) error {
 }
 
 func syncDir(dir string) error { return syncDirUnix(dir) }
+
+// StartWriteback is sync_file_range with SYNC_FILE_RANGE_WRITE.
+func (o osFile) StartWriteback(off, n int64) error {
+	for {
+		err := unix.SyncFileRange(int(o.f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ESPIPE), errors.Is(err, unix.EINVAL):
+			return nil // no such file system: it was a hint
+		default:
+			return pathError("sync_file_range", o.f, err)
+		}
+	}
+}

@@ -52,6 +52,14 @@ type FS interface {
 	Update(path string, change func() error) error
 }
 
+// WritebackStarter is a File that can be asked to write a part of it to the disk
+// soon, without waiting: a hint, which makes nothing durable. A large file that is
+// written without it is all dirty at its sync, and every other sync on the disk
+// waits behind that.
+type WritebackStarter interface {
+	StartWriteback(off, n int64) error
+}
+
 // File is an open file. ReadAt and WriteAt are safe for concurrent use.
 type File interface {
 	io.ReaderAt
