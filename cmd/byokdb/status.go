@@ -58,6 +58,8 @@ type storageReport struct {
 	CacheBytes    int64  `json:"cache_bytes"`
 	CacheBudget   int64  `json:"cache_budget"`
 	Snapshots     int    `json:"snapshots"`
+	PinnedBytes   int64  `json:"pinned_bytes"`
+	DurableCommit uint64 `json:"durable_commit"`
 	Failed        string `json:"failed,omitempty"`
 }
 
@@ -134,6 +136,7 @@ func reportOfStatus(s engine.Status) report {
 			Generation: s.Generation, Commit: s.Commit, Position: s.Position.String(), Collections: s.Collections, Runs: s.Runs,
 			RunBytes: s.RunBytes, LogBytes: s.LogBytes, MemtableBytes: s.MemtableBytes,
 			CacheBytes: s.CacheBytes, CacheBudget: s.CacheBudget, Snapshots: s.Snapshots, Failed: s.Failed,
+			PinnedBytes: s.PinnedBytes, DurableCommit: s.Durable,
 		},
 	}
 	if k.Class != crypt.ClassNone {
@@ -199,6 +202,9 @@ func (r report) write(w io.Writer, asJSON bool) error {
 		line("memory", "cache %s of %s, memtables %s", sizeText(s.CacheBytes), sizeText(s.CacheBudget), sizeText(s.MemtableBytes))
 		line("generation", "%d, commit %d", s.Generation, s.Commit)
 		line("position", "%s", s.Position)
+		if s.PinnedBytes > 0 {
+			line("pinned", "%s of replaced runs that %d snapshots still read", sizeText(s.PinnedBytes), s.Snapshots)
+		}
 		if s.Failed != "" {
 			line("failed", "%s", printable(s.Failed))
 		}
