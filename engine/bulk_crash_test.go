@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/byokdb/byokdb/internal/vfs/memfs"
@@ -84,8 +85,13 @@ func TestBulkCrash(t *testing.T) {
 		fs     *memfs.FS
 		during memfs.Call
 	}
-	var clones []clone
+	var (
+		mu     sync.Mutex // the load and the background work call at the same time
+		clones []clone
+	)
 	s.fs.OnCall(func(c memfs.Call) {
+		mu.Lock()
+		defer mu.Unlock()
 		f, err := s.fs.Crash(rng, memfs.Names(rng.IntN(2)))
 		if err != nil {
 			t.Error(err)
@@ -97,7 +103,10 @@ func TestBulkCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.fs.OnCall(nil)
+	mu.Lock() // a call may still be under way
 	after, err := s.fs.Crash(rng, 0)
+	taken := clones
+	mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +114,7 @@ func TestBulkCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]int{}
-	for _, c := range clones {
+	for _, c := range taken {
 		state := s.reopened(t, c.fs)
 		if seen[state]++; state == "neither" {
 			t.Errorf("a crash in %s of %s leaves %s", c.during.Op, c.during.Path, state)
