@@ -76,7 +76,8 @@ func (p *Position) UnmarshalText(text []byte) error {
 	encoded, ok := strings.CutPrefix(string(text), positionPrefix)
 	b, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	n := positionSize - 4
-	if !ok || err != nil || len(b) != positionSize ||
+	broken := strings.ContainsAny(encoded, "\r\n") // the decoder skips line breaks
+	if !ok || err != nil || broken || len(b) != positionSize ||
 		crc32.Checksum(b[:n], castagnoli) != binary.BigEndian.Uint32(b[n:]) {
 		return errors.New("a position is a token that begins with " + positionPrefix + "; this one is cut or mistyped")
 	}
