@@ -256,19 +256,6 @@ func (m *merge) value() ([]byte, error) { return m.sources[m.cur].Value() }
 func (m *merge) large() *pager.Iter     { return m.sources[m.cur].large() }
 func (m *merge) tombstone() bool        { return m.sources[m.cur].tombstone() }
 
-// addCurrent adds the entry on which a merge stands. Of a large value in a run
-// one chunk at a time is held.
-func (w *runWriter) addCurrent(m *merge) error {
-	if it := m.large(); it != nil {
-		return w.addFrom(m.key(), int64(it.Size()), it.Stream())
-	}
-	value, err := m.value()
-	if err != nil {
-		return err
-	}
-	return w.add(m.key(), m.tombstone(), value)
-}
-
 func (m *merge) close() error {
 	err := m.err
 	for _, s := range m.sources {
