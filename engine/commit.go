@@ -68,9 +68,7 @@ func (s *session) apply(batch *encoded) (uint64, error) {
 	number := s.applied + 1
 	invariant(batch.commit() == number, "a batch is numbered by its writer")
 	if err := batch.apply((*tip)(s)); err != nil {
-		s.failed = fmt.Errorf("%w: apply: %w", ErrFailed, err) // no memory: the tip is half a commit
-		s.changed.Broadcast()
-		return 0, s.failed
+		return 0, s.failLocked(fmt.Errorf("apply: %w", err)) // no memory: the tip is half a commit
 	}
 	s.applied = number
 	s.pending = s.pending.add(batch)
@@ -135,10 +133,7 @@ func (s *session) lead(sync bool) {
 	s.spare = group
 	s.leading = false
 	if err != nil {
-		if s.failed == nil {
-			s.failed = fmt.Errorf("%w: %w", ErrFailed, err)
-			s.db.log.Error("writes are refused from now on", "err", s.failed)
-		}
+		_ = s.failLocked(err) // whoever waits reports it
 	} else {
 		s.unref(s.published)
 		s.published, s.preserved = s.preserved, nil

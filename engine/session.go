@@ -455,6 +455,11 @@ const finishFlushMin = 1 << 20
 func (s *session) fail(cause error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.failLocked(cause)
+}
+
+// failLocked is fail with s.mu held.
+func (s *session) failLocked(cause error) error {
 	if s.failed == nil {
 		if s.failed = cause; !errors.Is(cause, ErrFailed) {
 			s.failed = fmt.Errorf("%w: %w", ErrFailed, cause)
