@@ -27,6 +27,10 @@ type Provider interface {
 	// Check asks whether the key exists and is of a kind that can serve here.
 	Check(ctx context.Context) error
 
+	// Material returns the id of the KEK's newest material, with which Rewrap
+	// would wrap; empty where the KMS does not say.
+	Material(ctx context.Context) (id string, err error)
+
 	// Generate makes a new random DEK and returns it unwrapped and wrapped.
 	Generate(ctx context.Context, c Context) (*Secret, Wrapped, Receipt, error)
 

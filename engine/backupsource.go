@@ -164,6 +164,7 @@ func (s *session) unpin(pin *backupPin) {
 	if v != nil {
 		v.unref()
 		s.log.Unpin()
+		kick(s.reseals)
 	}
 }
 

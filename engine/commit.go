@@ -174,18 +174,25 @@ func (s *session) makeRoom() error {
 // freeze moves the memtable to those that wait for their flush. The caller
 // holds the writer's token.
 func (s *session) freeze() error {
+	_, err := s.freezeMem()
+	return err
+}
+
+// freezeMem is freeze that returns the table.
+func (s *session) freezeMem() (*table, error) {
 	if err := s.writeGroup(true); err != nil { // a run never holds what the log does not
-		return err
+		return nil, err
 	}
 	floor, err := s.log.Rotate()
 	if err != nil {
-		return s.fail(fmt.Errorf("begin log segment: %w", err))
+		return nil, s.fail(fmt.Errorf("begin log segment: %w", err))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	t := s.mem
 	s.freezeAt(floor)
 	kick(s.flushes)
-	return nil
+	return t, nil
 }
 
 // freezeAt moves the memtable to those that wait, where the log goes on behind

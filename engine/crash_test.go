@@ -156,7 +156,7 @@ func (r *crashRun) run(t *testing.T) {
 	r.fs.OnCall(nil)
 	r.h.check(t, r.db, r.h.acked, r.h.last())
 	r.checkClones(t)
-	switch r.rng.IntN(7) {
+	switch r.rng.IntN(8) {
 	case 0:
 		r.reopen(t)
 	case 1, 2:
@@ -168,7 +168,23 @@ func (r *crashRun) run(t *testing.T) {
 		r.h.settle() // it syncs the log, to read it
 	case 4:
 		r.bulk(t)
+	case 5:
+		r.rotate(t)
 	}
+}
+
+// rotate makes a new data key, with crashes in that and in what follows.
+func (r *crashRun) rotate(t *testing.T) {
+	t.Helper()
+	r.arm(r.fs, 4)
+	if err := r.db.RotateKey(t.Context()); err != nil && !errors.Is(err, ErrRotating) {
+		t.Fatalf("round %d: rotate: %v", r.round, err)
+	}
+	if r.rng.IntN(2) == 0 {
+		awaitRotation(t, r.db)
+		r.fs.OnCall(nil)
+	}
+	r.checkClones(t)
 }
 
 // keyGoesAndComes takes the key away beside the writers, and sometimes wipes the

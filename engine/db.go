@@ -43,7 +43,10 @@ type DB struct {
 	ownCache bool
 
 	writer  chan struct{} // holds the writer's token
+	keyOps  chan struct{} // holds the right to change which DEKs there are
 	closing chan struct{} // closed by Close
+	life    context.Context
+	endLife context.CancelFunc // by Close: ends calls at the KMS
 	nViews  atomic.Int64
 
 	txMu    sync.Mutex
@@ -56,7 +59,10 @@ type DB struct {
 	failed  error    // of an earlier session: writes are refused until the next opening
 
 	envMu     sync.Mutex
-	envelopes []*crypt.Envelope
+	envelopes []*crypt.Envelope // by epoch; the slice is replaced, never changed
+
+	rotationHeld  atomic.Bool   // by PauseRotation
+	materialAsked time.Duration // clock.Monotonic; maintainKeys alone uses it
 
 	spareMu    sync.Mutex
 	spareTable *memtable.Table // of the last writable transaction, wiped
@@ -77,9 +83,13 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 	}
 	db := &DB{
 		dir: dir, opts: o.withDefaults(), key: key,
-		writer: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
+		writer: make(chan struct{}, 1), keyOps: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
 	}
+	db.life, db.endLife = context.WithCancel(context.Background())
 	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition
+	if every := db.opts.RotateEvery; every != 0 && every < rotateEveryMin {
+		return nil, fmt.Errorf("open database: Options.RotateEvery is %v; it is 0 or at least %v", every, rotateEveryMin)
+	}
 	exists, err := db.exists()
 	switch {
 	case err != nil:
@@ -144,21 +154,14 @@ func (db *DB) create(ctx context.Context) error {
 	if err := db.key.Check(ctx); err != nil {
 		return db.keyError(err, guard.Record{})
 	}
-	c := crypt.Context{Database: id, Purpose: crypt.PurposeData, Epoch: 1}
-	dek, wrapped, _, err := db.key.Generate(ctx, c)
+	dek, env, _, err := db.generate(ctx, crypt.Context{Database: id, Purpose: crypt.PurposeData, Epoch: 1})
 	if err != nil {
 		return db.keyError(err, guard.Record{})
-	}
-	now := db.clock.Now()
-	env, err := crypt.NewEnvelope(c, db.key.KeyID(), wrapped, dek, now)
-	if err != nil {
-		dek.Wipe()
-		return err
 	}
 	ring := crypt.NewKeyRing()
 	ring.Add(1, dek)
 	defer ring.Wipe()
-	return db.write(ring, env, policy, now)
+	return db.write(ring, env, policy, db.clock.Now())
 }
 
 // write puts a new database on disk.
@@ -267,6 +270,12 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if n := len(contents.Retired); n > 0 { // a crash came in between
+		if err := db.cat.RetireEnvelopes(contents.Retired[n-1] + 1); err != nil {
+			s.wipe()
+			return fmt.Errorf("destroy old data keys: %w", err)
+		}
+	}
 	db.session = s
 	db.guard, err = guard.Start(db.guardConfig(), record, sent)
 	if err != nil {
@@ -326,6 +335,7 @@ func (db *DB) Close() error {
 	default:
 	}
 	close(db.closing)
+	db.endLife()
 	db.txMu.Unlock()
 
 	err := db.endSession(ErrClosed, func(s *session) error {
@@ -334,7 +344,8 @@ func (db *DB) Close() error {
 		}
 		return s.finish()
 	})
-	db.guard.Close() // a pause or return under way ends first
+	db.guard.Close()        // a pause or return under way ends first
+	db.keyOps <- struct{}{} // and so does a rotation, and none begins any more
 	if rerr := db.release(); err == nil {
 		err = rerr
 	}

@@ -65,6 +65,10 @@ var (
 	// erasure. The error wraps the cause. Nothing that was acknowledged is lost.
 	ErrFailed = errors.New("database takes no more writes since a write failed")
 
+	// ErrRotating means that too many rotations of the data key are under way.
+	// Retry when one has ended: DB.AwaitRotation.
+	ErrRotating = errors.New("too many rotations of the data key have not ended")
+
 	// ErrClosed means that the database was closed.
 	ErrClosed = errors.New("database is closed")
 

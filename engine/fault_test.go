@@ -71,6 +71,8 @@ func (l *life) live(t *testing.T) {
 		l.step(t, db, "drop", func(c *change) error { return c.drop("b") })
 		l.step(t, db, "create again", func(c *change) error { return c.put("b", "x", "y") })
 		l.expect(t, "bulk load", l.h.bulk(t.Context(), db, l.rng), nil)
+		l.expect(t, "rotate", db.RotateKey(t.Context()), nil)
+		l.expect(t, "await the rotation", db.AwaitRotation(t.Context()), nil)
 		l.expect(t, "compact", db.Compact(t.Context()), nil)
 		l.expect(t, "backup", db.Backup(t.Context(), io.Discard), nil)
 		l.expect(t, "verify", db.Verify(t.Context()), nil)

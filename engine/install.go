@@ -54,6 +54,7 @@ func (s *session) change(gone, added []*run, next func(v *version) *version, edi
 	s.dropStaleViews()
 	s.mu.Unlock()
 	old.unref()
+	kick(s.reseals)
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -57,6 +56,12 @@ func (db *DB) currentEnvelopes() []*crypt.Envelope {
 	db.envMu.Lock()
 	defer db.envMu.Unlock()
 	return db.envelopes
+}
+
+func (db *DB) setEnvelopes(envelopes []*crypt.Envelope) {
+	db.envMu.Lock()
+	defer db.envMu.Unlock()
+	db.envelopes = envelopes
 }
 
 // compareSealed compares the clear records with their sealed copies.
@@ -139,7 +144,7 @@ func (db *DB) guardConfig() guard.Config {
 	return guard.Config{
 		Policy: db.policy, KeyID: db.clear.KeyID, Clock: db.clock, Logger: db.log,
 		Probe: db.probe, Pause: db.pause, Resume: db.resume, Erase: db.erase,
-		Save: db.saveRecord, OnEvent: db.onEvent, Good: db.noteMaterial,
+		Save: db.saveRecord, OnEvent: db.onEvent, Good: db.maintainKeys,
 	}
 }
 
@@ -163,6 +168,7 @@ func (db *DB) onEvent(e Event) {
 		if e.To == guard.Active {
 			kick(s.flushes)
 			kick(s.merges)
+			kick(s.reseals)
 		}
 	}
 	db.txMu.Unlock()
@@ -210,63 +216,9 @@ func (db *DB) Journal() ([]Event, error) {
 	return out, nil
 }
 
-// noteMaterial rewraps the envelope when the KMS reports that the KEK has new
-// material.
-func (db *DB) noteMaterial(receipt crypt.Receipt) {
-	env := db.newestEnvelope()
-	if receipt.MaterialID == "" || env.Wrapped.MaterialID == "" || receipt.MaterialID == env.Wrapped.MaterialID {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), db.policy.ProbeTimeout)
-	defer cancel()
-	if err := db.rewrap(ctx, env); err != nil { // the old envelope goes on working
-		db.log.Warn("rewrap after new key material", "err", err)
-	}
-}
-
 func (db *DB) newestEnvelope() *crypt.Envelope {
 	envelopes := db.currentEnvelopes()
 	return envelopes[len(envelopes)-1]
-}
-
-// Rewrap has the KMS wrap the DEK anew with the newest material of the
-// customer's key. The DEK and the data stay as they are.
-// Errors: *KeyError, crypt.ErrNotSupported, ErrFailed.
-func (db *DB) Rewrap(ctx context.Context) error {
-	if err := db.check(); err != nil {
-		return err
-	}
-	if err := db.rewrap(ctx, db.newestEnvelope()); err != nil {
-		return translate(db.keyError(err, guard.Record{}))
-	}
-	return nil
-}
-
-// rewrap replaces an envelope once the new one was seen to unwrap.
-func (db *DB) rewrap(ctx context.Context, env *crypt.Envelope) error {
-	wrapped, _, err := db.key.Rewrap(ctx, env.Wrapped, env.Context())
-	if err != nil {
-		return err
-	}
-	next := *env
-	next.Wrapped = wrapped
-	dek, _, err := db.unwrap(ctx, &next)
-	if err != nil {
-		return fmt.Errorf("the rewrapped key does not unwrap: %w", err)
-	}
-	dek.Wipe()
-	if err := db.cat.PutEnvelope(&next); err != nil {
-		return err
-	}
-	db.envMu.Lock()
-	defer db.envMu.Unlock()
-	db.envelopes = slices.Clone(db.envelopes)
-	for i, e := range db.envelopes {
-		if e.Epoch == next.Epoch {
-			db.envelopes[i] = &next
-		}
-	}
-	return nil
 }
 
 // wiped says what a wipe found and wiped.
@@ -371,6 +323,10 @@ func (tx *Tx) kill(why error) {
 
 // resume brings a paused database back: the guard calls it when the key answers.
 func (db *DB) resume(ctx context.Context) error {
+	if err := db.acquireKeys(ctx); err != nil { // no DEK comes or goes between unwrapping and the session
+		return err
+	}
+	defer db.releaseKeys()
 	if err := db.admitFile(); err != nil {
 		return translate(err)
 	}

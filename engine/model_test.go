@@ -151,6 +151,7 @@ func (m *modelRun) live(n int) {
 		{4, m.keyAway},
 		{1, m.keyAwayForHours},
 		{3, m.verify},
+		{3, m.rotate},
 	}
 	total := 0
 	for _, s := range steps {
@@ -489,6 +490,16 @@ func (m *modelRun) refused(tx *Tx) {
 		if !errors.Is(err, ErrKeyUnavailable) {
 			m.t.Fatalf("operation %d without the key: %v", i, err)
 		}
+	}
+}
+
+func (m *modelRun) rotate() {
+	m.say("rotate")
+	if err := m.db.RotateKey(m.t.Context()); !errors.Is(err, ErrRotating) {
+		m.must(err)
+	}
+	if len(m.held) == 0 && m.rng.IntN(2) == 0 { // snapshots keep files, and so the older key
+		awaitRotation(m.t, m.db)
 	}
 }
 

@@ -115,6 +115,11 @@ type Options struct {
 	// PageSize is the logical size of pages in new runs: 4 to 64 KiB, 16 KiB if 0.
 	PageSize int
 
+	// RotateEvery makes a new data key by itself when the newest is so old, as
+	// RotateKey does. At least an hour, since each rotation writes the whole
+	// database anew; 0 leaves it to RotateKey.
+	RotateEvery time.Duration
+
 	// Sync chooses when commits are durable.
 	Sync SyncMode
 
@@ -130,6 +135,9 @@ type Options struct {
 	segmentSize int64        // tests: small log segments; 0 = the log's default
 	scrub       func() error // tests that open and close a thousand times: less than a scrub of the whole heap
 }
+
+// rotateEveryMin is the least of Options.RotateEvery.
+const rotateEveryMin = time.Hour
 
 // withDefaults returns a copy with every zero field set.
 func (o *Options) withDefaults() Options {

@@ -266,6 +266,7 @@ func (s *session) releaseSpan(was *span) {
 	defer s.mu.Unlock()
 	s.claims = slices.DeleteFunc(s.claims, func(c *span) bool { return c == was })
 	s.changed.Broadcast()
+	kick(s.reseals)
 }
 
 func keyRange(runs []*run) (first, last []byte) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 	"github.com/byokdb/byokdb/pager"
 )
@@ -20,6 +21,7 @@ type runWriter struct {
 	ctx   context.Context
 	level uint8
 	b     *pager.Builder
+	epoch crypt.Epoch // of the run that is being written
 	id    uint64
 	path  string
 	n     int // entries since the last look at the key
@@ -102,10 +104,14 @@ func (w *runWriter) begin() (err error) {
 	w.s.nextRun++
 	w.s.mu.Unlock()
 	w.path = runPath(w.s.db.dir, w.id)
+	w.epoch = w.s.epochs.begin(w.s.ring)
 	w.b, err = pager.NewBuilder(pager.BuilderConfig{
 		FS: w.s.fs, Path: w.path, Ring: w.s.ring, Database: w.s.db.clear.Database,
-		RunID: w.id, PageSize: w.s.db.opts.PageSize,
+		Epoch: w.epoch, RunID: w.id, PageSize: w.s.db.opts.PageSize,
 	})
+	if err != nil {
+		w.s.epochs.add(w.epoch, -1, 0)
+	}
 	return err
 }
 
@@ -116,13 +122,23 @@ func (w *runWriter) end() error {
 		return err // abort lets the builder go, its key and what it wrote
 	}
 	w.b = nil
-	r, err := w.s.openRun(metaOf(info, w.level))
+	r, err := w.s.openRun(metaOf(info, w.level)) // counts the file too
 	if err != nil {
-		_ = w.s.fs.Remove(w.path) // removed at the next opening otherwise
+		w.gone(w.s.fs.Remove(w.path))
 		return err
 	}
+	w.gone(nil)
 	w.done = append(w.done, r)
 	return nil
+}
+
+// gone takes the file that was being written off the count, unless it could not
+// be removed: the next opening does that.
+func (w *runWriter) gone(err error) {
+	if err == nil {
+		w.s.epochs.add(w.epoch, -1, 0)
+		kick(w.s.reseals)
+	}
 }
 
 // finish returns the runs, whose names are durable.
@@ -144,7 +160,7 @@ func (w *runWriter) finish() ([]*run, error) {
 // abort removes everything that was written.
 func (w *runWriter) abort() {
 	if w.b != nil {
-		_ = w.b.Abort() // removed at the next opening otherwise
+		w.gone(w.b.Abort())
 		w.b = nil
 	}
 	for _, r := range w.done {

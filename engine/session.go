@@ -51,12 +51,14 @@ type session struct {
 	bulks     map[*Bulk]struct{}
 	logBytes  int64   // of the log, as of the last group
 	claims    []*span // parts of the tree where compactions are at work
+	resealing bool    // a rotation is under way
 	owed      float64 // nanoseconds of delay that writers have not paid yet
 	nDelays   int64   // of writers, by pace
 	delayed   time.Duration
 	pins      map[*backupPin]struct{}
 
 	pinned atomic.Int64 // bytes of replaced runs that snapshots still read
+	epochs epochCount   // of run files
 
 	// manifestMu serializes changes of the manifest. It is held across the
 	// catalog's commit.
@@ -68,6 +70,7 @@ type session struct {
 	flushes chan struct{} // capacity 1: there is something to flush
 	merges  chan struct{} // capacity 1: there may be something to compact
 	whole   chan *wholeCompaction
+	reseals chan struct{} // capacity 1: the resealer may be able to go on
 	workers sync.WaitGroup
 }
 
@@ -197,7 +200,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	s = &session{
 		db: db, fs: db.opts.fs, ring: ring, owner: db.cache.NewOwner(),
 		flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
-		whole: make(chan *wholeCompaction), bulks: make(map[*Bulk]struct{}),
+		whole: make(chan *wholeCompaction), reseals: make(chan struct{}, 1), bulks: make(map[*Bulk]struct{}),
 	}
 	s.changed.L = &s.mu
 	db.txMu.Lock()
@@ -307,6 +310,7 @@ func (s *session) openRun(m catalog.RunMeta) (*run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open run: %w", err)
 	}
+	s.epochs.add(m.Epoch, 1, m.Size)
 	return &run{Run: p, meta: m, path: path, onGone: s.closeRun}, nil
 }
 
@@ -319,9 +323,12 @@ func (s *session) closeRun(r *run) {
 		return
 	}
 	defer s.pinned.Add(-r.meta.Size)
-	if err := s.fs.Remove(r.path); err != nil { // removed at the next opening then
+	if err := s.fs.Remove(r.path); err != nil { // removed at the next opening then, and a rotation ends there
 		s.db.log.Warn("remove run", "path", r.path, "err", err)
+		return
 	}
+	s.epochs.add(r.meta.Epoch, -1, -r.meta.Size)
+	kick(s.reseals)
 }
 
 // beginSegment freezes the memtable where a new segment of the log begins, as it
@@ -383,6 +390,9 @@ func (s *session) start() {
 	}
 	kick(s.merges)
 	kick(s.flushes) // what recovery has frozen
+	if len(s.db.currentEnvelopes()) > 1 {
+		s.startReseal()
+	}
 }
 
 // kick wakes a worker that has not been woken yet.
@@ -450,6 +460,13 @@ func (s *session) finish() error {
 // finishFlushMin is the size in bytes of a memtable that Close flushes: smaller
 // ones are replayed in less than 10 ms.
 const finishFlushMin = 1 << 20
+
+// failure returns why writes are refused, nil while they are not.
+func (s *session) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
 
 // fail makes the session refuse writes from now on.
 func (s *session) fail(cause error) error {

@@ -45,33 +45,34 @@ type WipeReport struct {
 
 // Status is what a database says of itself at one moment. Sizes are in bytes.
 type Status struct {
-	Dir           string        `json:"dir"`
-	Database      crypt.ID      `json:"database"`
-	FormatVersion int           `json:"format_version"`
-	Created       time.Time     `json:"created"`
-	Key           KeyStatus     `json:"key"`
-	Failed        string        `json:"failed,omitempty"` // why writes are refused
-	Generation    uint64        `json:"generation"`
-	Commit        uint64        `json:"commit"`            // number of the last commit that readers see
-	Durable       uint64        `json:"durable_commit"`    // number of the last one that survives power loss
-	Position      Position      `json:"position,omitzero"` // as DB.Position returns it
-	Collections   int           `json:"collections"`
-	Runs          int           `json:"runs"`
-	RunsPerLevel  []int         `json:"runs_per_level,omitempty"`
-	RunBytes      int64         `json:"run_bytes"`
-	PinnedBytes   int64         `json:"pinned_bytes"` // of replaced runs that open snapshots still read
-	LogBytes      int64         `json:"log_bytes"`
-	Flushing      int           `json:"flushing"`   // full memtables that wait for their flush
-	Compacting    int           `json:"compacting"` // compactions under way
-	Delays        int64         `json:"delays"`     // how often writers were slowed, so that the tree keeps up
-	Delayed       time.Duration `json:"delayed_ns"` // for how long in all
-	MemtableBytes int64         `json:"memtable_bytes"`
-	CacheBytes    int64         `json:"cache_bytes"`
-	CacheBudget   int64         `json:"cache_budget"`
-	CacheHits     uint64        `json:"cache_hits"`
-	CacheMisses   uint64        `json:"cache_misses"`
-	Snapshots     int           `json:"snapshots"` // held by transactions
-	LastWipe      *WipeReport   `json:"last_wipe,omitempty"`
+	Dir           string         `json:"dir"`
+	Database      crypt.ID       `json:"database"`
+	FormatVersion int            `json:"format_version"`
+	Created       time.Time      `json:"created"`
+	Key           KeyStatus      `json:"key"`
+	Failed        string         `json:"failed,omitempty"` // why writes are refused
+	Generation    uint64         `json:"generation"`
+	Commit        uint64         `json:"commit"`            // number of the last commit that readers see
+	Durable       uint64         `json:"durable_commit"`    // number of the last one that survives power loss
+	Position      Position       `json:"position,omitzero"` // as DB.Position returns it
+	Collections   int            `json:"collections"`
+	Runs          int            `json:"runs"`
+	RunsPerLevel  []int          `json:"runs_per_level,omitempty"`
+	RunBytes      int64          `json:"run_bytes"`
+	PinnedBytes   int64          `json:"pinned_bytes"` // of replaced runs that open snapshots still read
+	LogBytes      int64          `json:"log_bytes"`
+	Flushing      int            `json:"flushing"`   // full memtables that wait for their flush
+	Compacting    int            `json:"compacting"` // compactions under way
+	Delays        int64          `json:"delays"`     // how often writers were slowed, so that the tree keeps up
+	Delayed       time.Duration  `json:"delayed_ns"` // for how long in all
+	MemtableBytes int64          `json:"memtable_bytes"`
+	CacheBytes    int64          `json:"cache_bytes"`
+	CacheBudget   int64          `json:"cache_budget"`
+	CacheHits     uint64         `json:"cache_hits"`
+	CacheMisses   uint64         `json:"cache_misses"`
+	Snapshots     int            `json:"snapshots"` // held by transactions
+	Rotation      RotationStatus `json:"rotation"`
+	LastWipe      *WipeReport    `json:"last_wipe,omitempty"`
 }
 
 // Status never fails and never waits for the KMS, whatever the state of the key.
@@ -92,6 +93,7 @@ func (db *DB) Status() Status {
 	db.txMu.Lock()
 	s, w := db.session, db.lastly
 	db.txMu.Unlock()
+	st.Rotation = db.rotation(s)
 	if w != nil {
 		st.LastWipe = &WipeReport{
 			At: w.At, Transactions: w.Transactions, Runs: w.Runs, MemtableBytes: w.MemtableBytes,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -23,6 +24,10 @@ type fakeKey struct {
 	err   error             // what every call returns
 	deks  map[string][]byte // on the heap alone: a search of memory must not find copies on stacks
 	calls int
+
+	material  string // the newest; it wraps from now on
+	canRewrap bool
+	nWrapped  int
 }
 
 func newFakeKey(id string) *fakeKey {
@@ -55,6 +60,12 @@ func (k *fakeKey) Check(context.Context) error {
 	return k.begin()
 }
 
+func (k *fakeKey) Material(context.Context) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.material, k.begin()
+}
+
 func (k *fakeKey) Generate(_ context.Context, c crypt.Context) (*crypt.Secret, crypt.Wrapped, crypt.Receipt, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,7 +76,7 @@ func (k *fakeKey) Generate(_ context.Context, c crypt.Context) (*crypt.Secret, c
 	if err != nil {
 		return nil, crypt.Wrapped{}, crypt.Receipt{}, err
 	}
-	w := crypt.Wrapped{Bytes: append([]byte("wrapped:"), c.Canonical()...)}
+	w := k.wrap(c)
 	err = dek.Use(func(b []byte) error {
 		k.deks[string(w.Bytes)] = bytes.Clone(b)
 		return nil
@@ -87,8 +98,25 @@ func (k *fakeKey) Unwrap(_ context.Context, w crypt.Wrapped, _ crypt.Context) (*
 	return dek, crypt.Receipt{RequestID: "req-2"}, err
 }
 
-func (k *fakeKey) Rewrap(context.Context, crypt.Wrapped, crypt.Context) (crypt.Wrapped, crypt.Receipt, error) {
-	return crypt.Wrapped{}, crypt.Receipt{}, crypt.ErrNotSupported
+// wrap returns a new ciphertext; no two are alike.
+func (k *fakeKey) wrap(c crypt.Context) crypt.Wrapped {
+	k.nWrapped++
+	b := append([]byte("wrapped:"), c.Canonical()...)
+	return crypt.Wrapped{Bytes: fmt.Appendf(b, "#%d", k.nWrapped), MaterialID: k.material}
+}
+
+func (k *fakeKey) Rewrap(_ context.Context, w crypt.Wrapped, c crypt.Context) (crypt.Wrapped, crypt.Receipt, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.canRewrap {
+		return crypt.Wrapped{}, crypt.Receipt{}, crypt.ErrNotSupported
+	}
+	if err := k.begin(); err != nil {
+		return crypt.Wrapped{}, crypt.Receipt{}, err
+	}
+	next := k.wrap(c)
+	k.deks[string(next.Bytes)] = k.deks[string(w.Bytes)]
+	return next, crypt.Receipt{RequestID: "req-3", MaterialID: k.material}, nil
 }
 
 // openTest opens a database that is verified and closed at the end of the test.

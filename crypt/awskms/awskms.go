@@ -110,6 +110,22 @@ func (p *Provider) Check(ctx context.Context) error {
 	}
 }
 
+// Material asks which material the key has now.
+func (p *Provider) Material(ctx context.Context) (string, error) {
+	out, err := p.clients.client().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &p.target.keyARN})
+	if err != nil {
+		return "", p.sort(ctx, opCheck, err)
+	}
+	a := answer{op: opCheck, metadata: out.ResultMetadata}
+	if out.KeyMetadata == nil {
+		return "", p.empty(a)
+	}
+	if err := p.sameKey(a, out.KeyMetadata.Arn); err != nil {
+		return "", err
+	}
+	return p.material(out.KeyMetadata.CurrentKeyMaterialId), nil
+}
+
 // word keeps what a KMS calls something to the letters that such words have.
 func word[T ~string](v T) string {
 	for _, r := range v {

@@ -75,17 +75,29 @@ type Config struct {
 	Good func(crypt.Receipt)
 }
 
-// Event is a change of state, or of the failure class within a state. From is
-// To then.
+// Event is a change of state, or of the failure class within a state, or what
+// was done with the data keys. From is To in the latter two.
 type Event struct {
-	Sequence  uint64      `json:"sequence"` // grows by 1, across restarts too if records are saved
-	Time      time.Time   `json:"time"`     // wall clock
+	Sequence  uint64      `json:"sequence"`       // grows by 1, across restarts too if records are saved
+	Kind      EventKind   `json:"kind,omitempty"` // empty: a change of state or class
+	Time      time.Time   `json:"time"`           // wall clock
 	From      State       `json:"from"`
 	To        State       `json:"to"`
 	Class     crypt.Class `json:"class"`
 	Message   string      `json:"message"`
 	RequestID string      `json:"request_id"` // of the provider's call that caused it
 }
+
+// EventKind says what was done with the data keys. The words are on disk, in the
+// journal.
+type EventKind string
+
+// The kinds of events that are no change of state.
+const (
+	RotationBegan EventKind = "rotation began" // a new DEK seals all new files
+	RotationEnded EventKind = "rotation ended" // nothing is sealed under older DEKs; their envelopes are destroyed
+	Rewrapped     EventKind = "rewrapped"      // the same DEKs, wrapped anew by the KEK
+)
 
 // Status is a guard at one moment. Times are the wall clock's, zero when they
 // do not apply.
@@ -255,6 +267,18 @@ func (g *Guard) ProbeNow(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("probe the key: %w", ctx.Err())
 	}
+}
+
+// Note reports what was done with the data keys, in the order of the other
+// events. requestID is that of the provider's call, or empty.
+func (g *Guard) Note(kind EventKind, message, requestID string) {
+	g.locked(func() {
+		g.event(g.m.state)
+		e := &g.m.events[len(g.m.events)-1]
+		e.Kind, e.Class = kind, crypt.ClassNone
+		e.Message, e.RequestID = cut(message, messageSizeMax), cut(requestID, requestIDSizeMax)
+	})
+	g.poke()
 }
 
 // poke makes the loop look again.

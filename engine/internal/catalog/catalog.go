@@ -8,7 +8,6 @@
 package catalog
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -51,7 +50,8 @@ type Catalog struct {
 	path     string
 	contents Contents
 
-	updating sync.Mutex // held across a commit
+	updating sync.Mutex   // held across a commit
+	copying  sync.RWMutex // held, for reading, while a state that may be an older one is copied
 
 	mu       sync.Mutex
 	manifest []byte // the current one, sealed
@@ -62,6 +62,7 @@ type Catalog struct {
 type Contents struct {
 	Clear     Clear
 	Envelopes []*crypt.Envelope // by epoch; none once erased
+	Retired   []crypt.Epoch     // of envelopes whose destruction was begun and did not end
 	Guard     []byte            // guard.Record's encoding
 	Manifest  []byte            // sealed; none once erased
 	Tombstone *Tombstone        // nil unless erased
@@ -237,6 +238,10 @@ func (c *Contents) take(r *record, found map[string]bool) error {
 			return fmt.Errorf("unknown record %q: %w", r.key, ErrCorrupt)
 		}
 	case bucketEnvelopes:
+		if len(v) == 0 && len(r.key) == epochKeySize {
+			c.Retired = append(c.Retired, crypt.Epoch(binary.BigEndian.Uint32([]byte(r.key))))
+			return nil
+		}
 		env := &crypt.Envelope{}
 		if err := env.UnmarshalBinary(v); errors.Is(err, crypt.ErrTooNew) {
 			return fmt.Errorf("%w: %w", ErrTooNew, err)
@@ -414,6 +419,8 @@ func putEnvelope(tx *bbolt.Tx, env *crypt.Envelope) error {
 	return put(tx, bucketEnvelopes, string(epochKey(env.Epoch)), b)
 }
 
+const epochKeySize = 4
+
 func epochKey(e crypt.Epoch) []byte { return binary.BigEndian.AppendUint32(nil, uint32(e)) }
 
 // PutManifest makes a sealed manifest the current one, durably.
@@ -477,38 +484,4 @@ func (c *Catalog) Erase(t Tombstone) error {
 		_, err := tx.CreateBucket([]byte(bucketEnvelopes))
 		return err
 	})
-}
-
-// Overwrite fills the free pages of an erased catalog with random bytes, so
-// that no old version of an envelope is left in the file. The catalog must be
-// closed.
-func Overwrite(files vfs.FS, dir string) error {
-	path := filepath.Join(dir, FileName)
-	b, err := readFile(files, path)
-	if err != nil {
-		return err
-	}
-	s, err := scanFile(b)
-	if err != nil {
-		return err
-	}
-	f, err := files.OpenWrite(path)
-	if err != nil {
-		return err
-	}
-	noise := make([]byte, s.pageSize)
-	for id := uint64(2); id < uint64(len(b)/s.pageSize) && err == nil; id++ {
-		if s.seen[id] {
-			continue
-		}
-		rand.Read(noise) // never fails: crypto/rand ends the program instead
-		_, err = f.WriteAt(noise, int64(id)*int64(s.pageSize))
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }

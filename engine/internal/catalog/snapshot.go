@@ -14,8 +14,10 @@ import (
 )
 
 // Snapshot returns a copy of the whole file at one moment, which Parse accepts.
-// Writers do not wait for it.
+// Writers do not wait for it, but for RetireEnvelopes.
 func (c *Catalog) Snapshot() ([]byte, error) {
+	c.copying.RLock()
+	defer c.copying.RUnlock()
 	var b bytes.Buffer
 	err := c.db.View(func(tx *bbolt.Tx) error {
 		_, err := tx.WriteTo(&b)

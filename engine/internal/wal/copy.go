@@ -29,9 +29,9 @@ func (l *Log) Pin(floor Floor) ([]Piece, error) {
 	l.nPins++
 	first, _ := floor.start()
 	var out []Piece
-	for number, used := range l.older {
+	for number, s := range l.older {
 		if number >= first {
-			out = append(out, Piece{Segment: number, Path: l.cfg.path(number), Size: used})
+			out = append(out, Piece{Segment: number, Path: l.cfg.path(number), Size: s.used})
 		}
 	}
 	out = append(out, Piece{Segment: l.cur.number, Path: l.cur.path, Size: l.cur.end})

@@ -40,7 +40,7 @@ type recovered struct {
 	chain    position
 	last     uint64           // number of the newest segment, 0 when there is none
 	nFrames  uint64           // in the newest segment
-	segments map[uint64]int64 // used bytes by number
+	segments map[uint64]ended // by number
 }
 
 // Open reads the log from a floor, hands every payload to replay in order, and
@@ -163,7 +163,7 @@ func Verify(ctx context.Context, cfg Config, floor Floor) (Stats, error) {
 func recoverLog(
 	ctx context.Context, cfg Config, floor Floor, until *limit, fn func(uint64, []byte) error,
 ) (st Stats, rec recovered, err error) {
-	rec.segments = make(map[uint64]int64)
+	rec.segments = make(map[uint64]ended)
 	if err := floor.Validate(); err != nil {
 		return st, rec, err
 	}
@@ -187,7 +187,7 @@ func recoverLog(
 		if err := r.open(number); err != nil {
 			return st, rec, err
 		}
-		if err := r.follows(rec.chain, cfg.path(rec.last), rec.segments[rec.last]); err != nil {
+		if err := r.follows(rec.chain, cfg.path(rec.last), rec.segments[rec.last].used); err != nil {
 			return st, rec, err
 		}
 		if until != nil && number == until.segment {
@@ -207,9 +207,9 @@ func recoverLog(
 		st.Segments++
 		st.Closed = r.ended
 		rec.last, rec.nFrames = number, rec.chain.frame-before
-		rec.segments[number] = end
+		rec.segments[number] = ended{path: r.path, epoch: r.head.epoch, used: end}
 	}
-	if err := cfg.reaches(rec.chain, cfg.path(max(first, rec.last)), rec.segments[rec.last]); err != nil {
+	if err := cfg.reaches(rec.chain, cfg.path(max(first, rec.last)), rec.segments[rec.last].used); err != nil {
 		return st, rec, err
 	}
 	st.LastFrame, st.LastTag = rec.chain.frame, rec.chain.tag

@@ -74,6 +74,13 @@ type segment struct {
 	retired bool // closed when the last of them ends
 }
 
+// ended is what is kept of a segment that takes no more frames.
+type ended struct {
+	path  string
+	epoch crypt.Epoch
+	used  int64 // bytes, header included
+}
+
 // create makes the segment that follows a position. When it returns, the
 // segment and its name are durable. recycled is the path of a file to use, or
 // empty.

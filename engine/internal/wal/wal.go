@@ -32,6 +32,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -137,8 +138,8 @@ type Log struct {
 	cur      *segment
 	chain    position
 	durable  position         // the last frame known to be durable
-	older    map[uint64]int64 // segments before cur that were not released: used bytes
-	recycled []string         // paths of files to use again
+	older    map[uint64]ended // segments before cur that were not released
+	recycled []ended          // files to use again
 	buf      []byte           // outside the heap; holds plaintext only within Append
 	nPins    int              // while above 0, no segment is released
 	err      error            // sticky
@@ -294,19 +295,60 @@ func (l *Log) next() error {
 		return err
 	}
 	l.durable = l.chain
+	if err := l.dropRecycled(); err != nil {
+		return err
+	}
 	recycled := ""
 	if n := len(l.recycled); n > 0 {
-		recycled = l.recycled[n-1]
+		recycled = l.recycled[n-1].path
 		l.recycled = l.recycled[:n-1]
 	}
 	s, err := l.cfg.create(l.cur.number+1, l.chain, recycled)
 	if err != nil {
 		return err
 	}
-	l.older[l.cur.number] = l.cur.end
+	l.older[l.cur.number] = ended{path: l.cur.path, epoch: l.cur.epoch, used: l.cur.end}
 	old := l.cur
 	l.cur = s
 	return old.retire()
+}
+
+// dropRecycled removes the files that wait to be used again and were written
+// under an older DEK: nothing of that epoch must be left when it ends.
+func (l *Log) dropRecycled() error {
+	var err error
+	l.recycled = slices.DeleteFunc(l.recycled, func(f ended) bool {
+		if err != nil || f.epoch == l.cfg.Ring.Current() {
+			return false
+		}
+		err = l.cfg.FS.Remove(f.path)
+		return err == nil
+	})
+	return err
+}
+
+// Before returns how many files of the log were written under DEKs before an
+// epoch, their used bytes, and the number of the last such segment.
+func (l *Log) Before(epoch crypt.Epoch) (nFiles int, size int64, last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	add := func(number uint64, e crypt.Epoch, used int64) {
+		if e < epoch {
+			nFiles++
+			size += used
+			last = max(last, number)
+		}
+	}
+	for number, s := range l.older {
+		add(number, s.epoch, s.used)
+	}
+	for _, f := range l.recycled {
+		add(0, f.epoch, f.used)
+	}
+	if l.cur != nil {
+		add(l.cur.number, l.cur.epoch, l.cur.end)
+	}
+	return nFiles, size, last
 }
 
 // fail makes a failure sticky and returns it.
@@ -325,6 +367,9 @@ func (l *Log) Release(f Floor) error {
 	defer l.mu.Unlock()
 	if l.err != nil || l.nPins > 0 { // a later release takes what is left now
 		return l.err
+	}
+	if err := l.dropRecycled(); err != nil {
+		return fmt.Errorf("release segment: %w", err)
 	}
 	segments, _, err := l.cfg.list()
 	if err != nil {
@@ -349,14 +394,15 @@ func (l *Log) Release(f Floor) error {
 // release keeps one segment's file for use again, or removes it.
 func (l *Log) release(number uint64) error {
 	path := l.cfg.path(number)
-	if used, ours := l.older[number]; !ours || used > l.cfg.SegmentSize || len(l.recycled) >= l.cfg.MaxRecycled {
+	f, ours := l.older[number]
+	if !ours || f.used > l.cfg.SegmentSize || len(l.recycled) >= l.cfg.MaxRecycled || f.epoch != l.cfg.Ring.Current() {
 		return l.cfg.FS.Remove(path)
 	}
-	free := strings.TrimSuffix(path, segmentSuffix) + recycledSuffix
-	if err := l.cfg.FS.Rename(path, free); err != nil {
+	f.path = strings.TrimSuffix(path, segmentSuffix) + recycledSuffix
+	if err := l.cfg.FS.Rename(path, f.path); err != nil {
 		return err
 	}
-	l.recycled = append(l.recycled, free)
+	l.recycled = append(l.recycled, f)
 	return nil
 }
 
@@ -385,8 +431,8 @@ func (l *Log) Size() int64 {
 	if l.cur != nil {
 		n = l.cur.end
 	}
-	for _, used := range l.older {
-		n += used
+	for _, s := range l.older {
+		n += s.used
 	}
 	return n
 }
@@ -444,9 +490,9 @@ func (l *Log) finish() error {
 	if err := l.cur.file.Truncate(l.cur.end); err != nil {
 		return l.fail("truncate", err)
 	}
-	for _, path := range l.recycled {
-		if err := l.cfg.FS.Remove(path); err != nil {
-			return fmt.Errorf("remove %s: %w", filepath.Base(path), err)
+	for _, f := range l.recycled {
+		if err := l.cfg.FS.Remove(f.path); err != nil {
+			return fmt.Errorf("remove %s: %w", filepath.Base(f.path), err)
 		}
 	}
 	return nil
