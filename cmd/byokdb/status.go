@@ -23,6 +23,16 @@ type report struct {
 	Key           keyReport      `json:"key"`
 	Policy        policyReport   `json:"policy"`
 	Storage       *storageReport `json:"storage,omitempty"` // nil while the key is unavailable
+	DataKeys      *dataKeyReport `json:"data_keys,omitempty"`
+}
+
+// dataKeyReport says which DEKs there are. Sizes are in bytes.
+type dataKeyReport struct {
+	Newest string     `json:"newest"` // its epoch
+	Since  *time.Time `json:"since,omitempty"`
+	Older  int        `json:"older"`       // that files are still sealed under
+	Files  int        `json:"older_files"` // such files
+	Bytes  int64      `json:"older_bytes"`
 }
 
 type keyReport struct {
@@ -138,6 +148,10 @@ func reportOfStatus(s engine.Status) report {
 			CacheBytes: s.CacheBytes, CacheBudget: s.CacheBudget, Snapshots: s.Snapshots, Failed: s.Failed,
 			PinnedBytes: s.PinnedBytes, DurableCommit: s.Durable,
 		},
+		DataKeys: &dataKeyReport{
+			Newest: s.Rotation.Epoch.String(), Since: moment(s.Rotation.Since), Older: s.Rotation.Older,
+			Files: s.Rotation.Files, Bytes: s.Rotation.Bytes,
+		},
 	}
 	if k.Class != crypt.ClassNone {
 		r.Key.Class = k.Class.String()
@@ -197,6 +211,12 @@ func (r report) write(w io.Writer, asJSON bool) error {
 	line("bound", "%s from the key's refusal to the database's (probe every %s, %s at most)",
 		r.Policy.Bound, r.Policy.ProbeInterval, r.Policy.ProbeTimeout)
 	line("deadline", "%s, then %s; grace when unreachable %s", r.Policy.Deadline, r.Policy.OnDeadline, r.Policy.UnreachableGrace)
+	if k := r.DataKeys; k != nil {
+		line("data key", "%s", k.Newest)
+		if k.Older > 0 {
+			line("rotation", "%d files, %s, are sealed under %d older data keys still", k.Files, sizeText(k.Bytes), k.Older)
+		}
+	}
 	if s := r.Storage; s != nil {
 		line("storage", "%d collections, %d runs of %s, log %s", s.Collections, s.Runs, sizeText(s.RunBytes), sizeText(s.LogBytes))
 		line("memory", "cache %s of %s, memtables %s", sizeText(s.CacheBytes), sizeText(s.CacheBudget), sizeText(s.MemtableBytes))
