@@ -270,8 +270,8 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if n := len(contents.Retired); n > 0 { // a crash came in between
-		if err := db.cat.RetireEnvelopes(contents.Retired[n-1] + 1); err != nil {
+	if contents.Retiring { // a crash came in between
+		if err := db.cat.FinishRetirement(); err != nil {
 			s.wipe()
 			return fmt.Errorf("destroy old data keys: %w", err)
 		}

@@ -19,7 +19,10 @@ func (db *DB) erase(record guard.Record) error {
 	if err := db.endSession(ErrErased, func(*session) error { return nil }); err != nil {
 		return err
 	}
-	t := catalog.Tombstone{Erased: db.clock.Now(), Reason: record.Message, RequestID: record.RequestID}
+	t := catalog.Tombstone{
+		Erased: db.clock.Now(), FirstDenied: record.FirstDenied, DeniedFor: record.DeniedFor,
+		Reason: record.Message, FirstID: record.FirstDeniedID, LastID: record.RequestID,
+	}
 	if err := db.cat.Erase(t); err != nil {
 		return err
 	}
@@ -80,6 +83,5 @@ func (db *DB) finishErasure(t *catalog.Tombstone) error {
 	if err := db.destroy(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%s: %w on %s by its policy: %s", db.dir, ErrErased,
-		t.Erased.Format("2006-01-02 15:04:05 UTC"), t.Reason)
+	return &erasedError{dir: db.dir, t: t}
 }

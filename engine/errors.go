@@ -129,6 +129,26 @@ func (e *wrongKeyError) Error() string {
 
 func (e *wrongKeyError) Is(target error) bool { return target == ErrWrongKey }
 
+// An erasedError says when and why a database was erased.
+type erasedError struct {
+	dir string
+	t   *catalog.Tombstone
+}
+
+func (e *erasedError) Error() string {
+	const layout = "2006-01-02 15:04:05 UTC"
+	s := fmt.Sprintf("%s: %v on %s by its policy", e.dir, ErrErased, e.t.Erased.Format(layout))
+	if e.t.DeniedFor > 0 {
+		s += fmt.Sprintf(", after its key was denied for %v since %s", e.t.DeniedFor, e.t.FirstDenied.Format(layout))
+	}
+	if e.t.Reason != "" {
+		s += fmt.Sprintf(" (the provider said: %s; request ids %s to %s)", e.t.Reason, e.t.FirstID, e.t.LastID)
+	}
+	return s
+}
+
+func (e *erasedError) Is(target error) bool { return target == ErrErased }
+
 // A staleError says by what a state is older than a position.
 type staleError struct{ dir, what string }
 

@@ -364,8 +364,10 @@ func infoOfContents(dir string, c *catalog.Contents) (*Info, error) {
 	}
 	i.State, i.Class, i.Message = r.State, r.Class, r.Message
 	i.UnavailableSince, i.LastGood = r.UnavailableSince, r.LastGood
-	if c.Tombstone != nil {
-		i.State, i.Erased, i.Message = Erased, c.Tombstone.Erased, c.Tombstone.Reason
+	i.RequestID, i.FirstDenied, i.FirstDeniedID, i.DeniedFor = r.RequestID, r.FirstDenied, r.FirstDeniedID, r.DeniedFor
+	if t := c.Tombstone; t != nil {
+		i.State, i.Erased, i.Message = Erased, t.Erased, t.Reason
+		i.RequestID, i.FirstDenied, i.FirstDeniedID, i.DeniedFor = t.LastID, t.FirstDenied, t.FirstID, t.DeniedFor
 	}
 	if len(faults) > 0 {
 		return i, translate(fmt.Errorf("%s: %w", dir, refusal(errors.Join(faults...))))

@@ -94,7 +94,7 @@ func awaitRotation(tb testing.TB, db *DB) {
 
 // TestRotateKey: after a rotation no file is sealed under the older DEK, its
 // envelope is in no byte of the catalog, and everything is there, opened again
-// too.
+// too (C22).
 func TestRotateKey(t *testing.T) {
 	dir, key := filepath.Join(t.TempDir(), "r.byok"), newFakeKey("k")
 	db := openTest(t, dir, key, rotationOptions())
@@ -341,7 +341,7 @@ func (k lyingKey) Generate(ctx context.Context, c crypt.Context) (*crypt.Secret,
 	return other, w, r, err
 }
 
-// TestRotationFails: a key that is denied or lies leaves everything as it was.
+// TestRotationFails: a key that is denied or lies leaves everything as it was (C21).
 func TestRotationFails(t *testing.T) {
 	dir, key := filepath.Join(t.TempDir(), "r.byok"), newFakeKey("k")
 	db := openTest(t, dir, lyingKey{key}, rotationOptions())

@@ -160,21 +160,25 @@ func (db *DB) ProbeKey(ctx context.Context) error {
 
 // Info is what a database shows without its key. It holds no customer data.
 type Info struct {
-	Dir              string      `json:"dir"`
-	Database         crypt.ID    `json:"database"`
-	FormatVersion    int         `json:"format_version"`
-	Created          time.Time   `json:"created"`
-	KeyID            string      `json:"key_id"`
-	KeyURI           string      `json:"key_uri"`
-	Development      bool        `json:"development"`
-	Policy           Policy      `json:"policy"`
-	Epochs           int         `json:"epochs"` // wrapped DEKs
-	State            State       `json:"state"`  // the last one recorded
-	Class            crypt.Class `json:"class"`  // of the last failure recorded
-	Message          string      `json:"message,omitempty"`
-	UnavailableSince time.Time   `json:"unavailable_since,omitzero"`
-	LastGood         time.Time   `json:"last_good,omitzero"`
-	Erased           time.Time   `json:"erased,omitzero"`
+	Dir              string        `json:"dir"`
+	Database         crypt.ID      `json:"database"`
+	FormatVersion    int           `json:"format_version"`
+	Created          time.Time     `json:"created"`
+	KeyID            string        `json:"key_id"`
+	KeyURI           string        `json:"key_uri"`
+	Development      bool          `json:"development"`
+	Policy           Policy        `json:"policy"`
+	Epochs           int           `json:"epochs"` // wrapped DEKs
+	State            State         `json:"state"`  // the last one recorded
+	Class            crypt.Class   `json:"class"`  // of the last failure recorded
+	Message          string        `json:"message,omitempty"`
+	RequestID        string        `json:"request_id,omitempty"`      // the KMS's, of that failure
+	FirstDenied      time.Time     `json:"first_denied,omitzero"`     // since the key last answered
+	FirstDeniedID    string        `json:"first_denied_id,omitempty"` // the KMS's request id of that denial
+	DeniedFor        time.Duration `json:"denied_for_ns,omitempty"`   // that the KMS was seen to deny
+	UnavailableSince time.Time     `json:"unavailable_since,omitzero"`
+	LastGood         time.Time     `json:"last_good,omitzero"`
+	Erased           time.Time     `json:"erased,omitzero"`
 }
 
 // Stat reads what the database in dir shows without its key. It takes no lock:

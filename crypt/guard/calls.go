@@ -150,13 +150,13 @@ func (g *Guard) settle(err error, sent time.Duration) {
 			g.event(from)
 		}
 	case m.state == Paused && m.life == lifeNone:
-		m.deniedFor, m.savedFor, m.denials = 0, 0, false
+		m.forgetDenials()
 		m.unsaved = true
 		m.goodSent = sent
 		m.resuming, m.waiting = append(m.resuming, m.waiting...), nil
 		g.callResume()
 	case m.state == Paused:
-		m.denials, m.deniedFor, m.savedFor = false, 0, 0
+		m.forgetDenials()
 		m.nextProbe = now // once Pause has returned
 		m.asked, m.waiting = append(m.asked, m.waiting...), nil
 	}

@@ -76,13 +76,13 @@ func TestPolicyCodec(t *testing.T) {
 func TestRecordCodec(t *testing.T) {
 	r := Record{
 		State: Paused, Class: crypt.ClassDenied, Sequence: 3, UnavailableSince: time.Unix(1, 5).UTC(),
-		DeniedFor: time.Second, Message: "no", RequestID: "r",
+		DeniedFor: time.Second, FirstDenied: time.Unix(1, 5).UTC(), Message: "no", RequestID: "r", FirstDeniedID: "f",
 	}
 	b, err := r.MarshalBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const vector = "010201" + "0000000000000003" + "000000003b9aca05" + "0000000000000000" + "000000003b9aca00" + "00026e6f" + "000172"
+	const vector = "010201" + "0000000000000003" + "000000003b9aca05" + "0000000000000000" + "000000003b9aca00" + "000000003b9aca05" + "00026e6f" + "000172" + "000166"
 	if got := hex.EncodeToString(b); got != vector {
 		t.Errorf("encoded as %s", got)
 	}

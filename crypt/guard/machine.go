@@ -43,10 +43,12 @@ type machine struct {
 	lifeNext time.Duration
 	goodSent time.Duration // when the probe was sent that Resume rests on
 
-	deniedFor  time.Duration
-	lastDenied time.Duration
-	denials    bool          // the last answer was a denial, at lastDenied
-	savedFor   time.Duration // deniedFor as last handed to Save
+	deniedFor     time.Duration
+	lastDenied    time.Duration
+	denials       bool          // the last answer was a denial, at lastDenied
+	savedFor      time.Duration // deniedFor as last handed to Save
+	firstDenied   time.Time     // since the last good probe; zero without a denial
+	firstDeniedID string
 
 	sequence    uint64
 	events      []Event
@@ -119,6 +121,7 @@ func (g *Guard) restore(rec Record) {
 	m := &g.m
 	m.class, m.message, m.requestID = rec.Class, rec.Message, rec.RequestID
 	m.deniedFor, m.savedFor = rec.DeniedFor, rec.DeniedFor
+	m.firstDenied, m.firstDeniedID = rec.FirstDenied, rec.FirstDeniedID
 	m.failing = true
 	m.since = g.now()
 	if ago := g.clk.Now().Round(0).Sub(rec.UnavailableSince); !rec.UnavailableSince.IsZero() && ago > 0 {
@@ -133,7 +136,7 @@ func (g *Guard) good(sent time.Duration) {
 	m.state = Active
 	m.class, m.message, m.requestID, m.err = crypt.ClassNone, "", "", nil
 	m.failing, m.wiped = false, false
-	m.deniedFor, m.savedFor, m.denials = 0, 0, false
+	m.forgetDenials()
 	m.lastGood, m.lastGoodWall = sent, g.wall(sent)
 	g.grant(sent + g.cfg.Policy.Bound())
 }
@@ -296,6 +299,10 @@ func (g *Guard) fail(err error) {
 	m.counters.Failures++
 	class := crypt.ClassOf(err)
 	g.countDenial(class == crypt.ClassDenied, now)
+	if class == crypt.ClassDenied && m.firstDenied.IsZero() {
+		_, m.firstDeniedID = describe(err)
+		m.firstDenied = g.wall(now)
+	}
 	if m.state != Active {
 		if g.setFailure(err) {
 			g.event(m.state)
@@ -330,6 +337,12 @@ func (g *Guard) pause() {
 	g.revoke()
 	g.callPause()
 	g.event(Suspended)
+}
+
+// forgetDenials begins anew: the key answers.
+func (m *machine) forgetDenials() {
+	m.deniedFor, m.savedFor, m.denials = 0, 0, false
+	m.firstDenied, m.firstDeniedID = time.Time{}, ""
 }
 
 // countDenial adds up the time that the KMS was seen to deny. An answer of
@@ -394,6 +407,7 @@ func (g *Guard) record() Record {
 	return Record{
 		State: m.state, Class: m.class, Sequence: m.sequence, UnavailableSince: g.wallSince(),
 		LastGood: m.lastGoodWall, DeniedFor: m.deniedFor, Message: m.message, RequestID: m.requestID,
+		FirstDenied: m.firstDenied, FirstDeniedID: m.firstDeniedID,
 	}
 }
 

@@ -19,15 +19,17 @@ type Record struct {
 	UnavailableSince time.Time     `json:"unavailable_since"` // zero when active
 	LastGood         time.Time     `json:"last_good"`         // when the last good probe was sent
 	DeniedFor        time.Duration `json:"denied_for"`        // time that the KMS was seen to deny, without gaps
+	FirstDenied      time.Time     `json:"first_denied"`      // since the last good probe; zero without a denial
 	Message          string        `json:"message"`           // what the provider said
 	RequestID        string        `json:"request_id"`        // the provider's, of that failure
+	FirstDeniedID    string        `json:"first_denied_id"`   // the provider's, of that denial
 }
 
 // recordVersion is on disk.
 const recordVersion = 1
 
 const (
-	recordFixed      = 1 + 1 + 1 + 4*8
+	recordFixed      = 1 + 1 + 1 + 5*8
 	messageSizeMax   = 512
 	requestIDSizeMax = 256
 )
@@ -45,21 +47,24 @@ var ErrRecord = errors.New("damaged guard record")
 //	    11     8  unavailable since, nanoseconds since 1970, 0 for never
 //	    19     8  last good probe, the same
 //	    27     8  denied for, nanoseconds
-//	    35     2  n, then n bytes of message
+//	    35     8  first denial since the last good probe, as unavailable since
+//	    43     2  n, then n bytes of message
 //	     …     2  n, then n bytes of request id
+//	     …     2  n, then n bytes of request id of the first denial
 //
 // Source: FORMAT.md §3.
 func (r Record) MarshalBinary() ([]byte, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, recordFixed+4+len(r.Message)+len(r.RequestID))
+	b := make([]byte, 0, recordFixed+6+len(r.Message)+len(r.RequestID)+len(r.FirstDeniedID))
 	b = append(b, recordVersion, byte(r.State), byte(r.Class))
 	b = binary.BigEndian.AppendUint64(b, r.Sequence)
 	b = appendTime(b, r.UnavailableSince)
 	b = appendTime(b, r.LastGood)
 	b = appendDuration(b, r.DeniedFor)
-	for _, s := range []string{r.Message, r.RequestID} {
+	b = appendTime(b, r.FirstDenied)
+	for _, s := range []string{r.Message, r.RequestID, r.FirstDeniedID} {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
 		b = append(b, s...)
 	}
@@ -82,9 +87,10 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	out := Record{
 		State: State(b[1]), Class: crypt.Class(b[2]), Sequence: binary.BigEndian.Uint64(b[3:]),
 		UnavailableSince: timeAt(b, 11), LastGood: timeAt(b, 19), DeniedFor: durationAt(b, 27),
+		FirstDenied: timeAt(b, 35),
 	}
 	rest := b[recordFixed:]
-	for _, s := range []*string{&out.Message, &out.RequestID} {
+	for _, s := range []*string{&out.Message, &out.RequestID, &out.FirstDeniedID} {
 		if len(rest) < 2 {
 			return fmt.Errorf("%w: cut short", ErrRecord)
 		}
@@ -115,8 +121,8 @@ func (r Record) Validate() error {
 		return fmt.Errorf("%w: denied for %v", ErrRecord, r.DeniedFor)
 	case len(r.Message) > messageSizeMax:
 		return fmt.Errorf("%w: message of %d bytes", ErrRecord, len(r.Message))
-	case len(r.RequestID) > requestIDSizeMax:
-		return fmt.Errorf("%w: request id of %d bytes", ErrRecord, len(r.RequestID))
+	case len(r.RequestID) > requestIDSizeMax || len(r.FirstDeniedID) > requestIDSizeMax:
+		return fmt.Errorf("%w: request ids of %d and %d bytes", ErrRecord, len(r.RequestID), len(r.FirstDeniedID))
 	}
 	return nil
 }

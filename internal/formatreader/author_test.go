@@ -166,7 +166,7 @@ func (a *author) records() [][3][]byte {
 	dek := fixedDEK[:]
 	clear := a.pass("clear", slices.Concat(be16(1), be32(0), be32(0), fixedID[:], be64(1790000000), []byte{1},
 		long(a.kekID()), long([]byte(fixedURI)), long(policy)))
-	guard := a.pass("guard", slices.Concat([]byte{1, 0, 0}, be64(0), be64(0), be64(1790000000e9), be64(0), brief(nil), brief(nil)))
+	guard := a.pass("guard", slices.Concat([]byte{1, 0, 0}, be64(0), be64(0), be64(1790000000e9), be64(0), be64(0), brief(nil), brief(nil), brief(nil)))
 
 	wrapHeader := append([]byte{1}, fingerprint()...)
 	context := slices.Concat([]byte("byokdb context v1\x00"), fixedID[:], []byte("\x04data"), be32(1))

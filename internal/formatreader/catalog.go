@@ -62,8 +62,9 @@ func readCatalog(path string, kek developmentKey) (*catalog, error) {
 	}
 	if t := main["tombstone"]; t != nil {
 		in := input{b: t}
-		in.u64()
+		in.take(3 * 8)
 		reason := in.bytes()
+		in.bytes()
 		in.bytes()
 		if err := in.done("tombstone"); err != nil {
 			return nil, err
@@ -80,9 +81,15 @@ func readCatalog(path string, kek developmentKey) (*catalog, error) {
 		return nil, fmt.Errorf("the database belongs to %s, the key file is %s: %w", c.kekID, id, ErrWrongKey)
 	}
 	for key, value := range buckets["envelopes"] {
+		if len(value) == 0 && len(key) == 4 { // C22
+			continue
+		}
 		if err := c.readEnvelope([]byte(key), value, kek); err != nil {
 			return nil, err
 		}
+	}
+	if len(c.deks) == 0 {
+		return nil, damaged("no envelope")
 	}
 	return c, c.readManifest(main["manifest"])
 }
@@ -175,8 +182,8 @@ func checkGuard(b []byte) error {
 	if in.u8() > 3 || in.u8() > 4 {
 		return damaged("state or class of the guard record")
 	}
-	in.take(4 * 8)
-	if len(in.brief()) > 512 || len(in.brief()) > 256 {
+	in.take(5 * 8)
+	if len(in.brief()) > 512 || len(in.brief()) > 256 || len(in.brief()) > 256 {
 		return damaged("texts of the guard record")
 	}
 	return in.done("guard record")

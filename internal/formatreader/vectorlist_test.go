@@ -134,8 +134,12 @@ func catalogVectors() []vector {
 		onBolt("c4-other-key", "C4", isDamaged, func(tx *bbolt.Tx) error { return putRecord(tx, "byokdb", "others", nil) }),
 		onFiles("c5-leftover", "C5", sound, func(files map[string][]byte) { files["catalog.tmp"] = []byte("unfinished") }),
 		onBolt("c12-tombstone", "C12", isErased, func(tx *bbolt.Tx) error {
-			return putRecord(tx, "byokdb", "tombstone", slices.Concat(be64(1790000000), long([]byte("denied")), long([]byte("request 1"))))
+			return putRecord(tx, "byokdb", "tombstone", slices.Concat(be64(1790000000), be64(1789985600), be64(4*3600e9),
+				long([]byte("denied")), long([]byte("request 1")), long([]byte("request 2"))))
 		}),
+		onBolt("c22-emptied", "C22", sound, func(tx *bbolt.Tx) error { return putRecord(tx, "envelopes", string(be32(7)), nil) }),
+		onBolt("c22-emptied-alone", "C22", isDamaged, func(tx *bbolt.Tx) error { return putRecord(tx, "envelopes", string(be32(1)), nil) }),
+		onBolt("c22-emptied-name", "C22", isDamaged, func(tx *bbolt.Tx) error { return putRecord(tx, "envelopes", "12345", nil) }),
 		part("c12-guard-erased", "C12", isDamaged, "guard", set(1, 3)),
 	}
 }
@@ -172,8 +176,9 @@ func recordVectors() []vector {
 		part("c7-guard-state", "C7", isDamaged, "guard", set(1, 4)),
 		part("c7-guard-class", "C7", isDamaged, "guard", set(2, 5)),
 		part("c7-guard-cut", "C7", isDamaged, "guard", cut(1)),
-		part("c7-guard-message", "C7", isDamaged, "guard", func(b []byte) []byte { return slices.Concat(b[:35], brief(longText), brief(nil)) }),
-		part("c7-guard-request", "C7", isDamaged, "guard", func(b []byte) []byte { return slices.Concat(b[:35], brief(nil), brief(longText[:257])) }),
+		part("c7-guard-message", "C7", isDamaged, "guard", func(b []byte) []byte { return slices.Concat(b[:43], brief(longText), brief(nil), brief(nil)) }),
+		part("c7-guard-request", "C7", isDamaged, "guard", func(b []byte) []byte { return slices.Concat(b[:43], brief(nil), brief(longText[:257]), brief(nil)) }),
+		part("c7-guard-first-request", "C7", isDamaged, "guard", func(b []byte) []byte { return slices.Concat(b[:43], brief(nil), brief(nil), brief(longText[:257])) }),
 		part("c8-version-2", "C8", isTooNew, "envelope", set(0, 2)),
 		part("c8-version-0", "C8", isDamaged, "envelope", set(0, 0)),
 		part("c8-database", "C8", isDamaged, "envelope", flip(1)),

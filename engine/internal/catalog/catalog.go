@@ -62,7 +62,7 @@ type Catalog struct {
 type Contents struct {
 	Clear     Clear
 	Envelopes []*crypt.Envelope // by epoch; none once erased
-	Retired   []crypt.Epoch     // of envelopes whose destruction was begun and did not end
+	Retiring  bool              // the destruction of envelopes was begun and did not end
 	Guard     []byte            // guard.Record's encoding
 	Manifest  []byte            // sealed; none once erased
 	Tombstone *Tombstone        // nil unless erased
@@ -239,7 +239,7 @@ func (c *Contents) take(r *record, found map[string]bool) error {
 		}
 	case bucketEnvelopes:
 		if len(v) == 0 && len(r.key) == epochKeySize {
-			c.Retired = append(c.Retired, crypt.Epoch(binary.BigEndian.Uint32([]byte(r.key))))
+			c.Retiring = true
 			return nil
 		}
 		env := &crypt.Envelope{}

@@ -361,7 +361,10 @@ func TestTooNew(t *testing.T) {
 func TestErase(t *testing.T) {
 	dir := newCatalog(t)
 	c := mustOpen(t, dir)
-	tomb := Tombstone{Erased: time.Unix(2e9, 0).UTC(), Reason: "denied for four hours", RequestID: "r-1"}
+	tomb := Tombstone{
+		Erased: time.Unix(2e9, 0).UTC(), FirstDenied: time.Unix(2e9-14400, 0).UTC(), DeniedFor: 4 * time.Hour,
+		Reason: "denied", FirstID: "r-1", LastID: "r-2",
+	}
 	for range 2 { // erasing again ends what a crash cut short
 		mustDo(t, c.Erase(tomb))
 	}

@@ -70,24 +70,32 @@ func b2u(b bool) uint8 {
 	return 0
 }
 
-// Tombstone says when and why a database was erased.
+// Tombstone says when and why a database was erased, to lay beside the KMS's own
+// log.
 type Tombstone struct {
-	Erased    time.Time // seconds, UTC
-	Reason    string
-	RequestID string // of the KMS's last denial
+	Erased      time.Time // seconds, UTC
+	FirstDenied time.Time // likewise: the first denial since the key last answered
+	DeniedFor   time.Duration
+	Reason      string // what the KMS said last
+	FirstID     string // the KMS's request id of its first denial
+	LastID      string // of its last
 }
 
 func (t *Tombstone) marshal() []byte {
 	var e encoder
 	e.u64(uint64(t.Erased.Unix()))
-	e.bytes([]byte(t.Reason))
-	e.bytes([]byte(t.RequestID))
+	e.u64(uint64(t.FirstDenied.Unix()))
+	e.u64(uint64(t.DeniedFor))
+	for _, s := range []string{t.Reason, t.FirstID, t.LastID} {
+		e.bytes([]byte(s))
+	}
 	return e.b
 }
 
 func (t *Tombstone) unmarshal(b []byte) error {
 	d := decoder{b: b}
-	t.Erased = time.Unix(d.i64(), 0).UTC()
-	t.Reason, t.RequestID = string(d.bytes()), string(d.bytes())
+	t.Erased, t.FirstDenied = time.Unix(d.i64(), 0).UTC(), time.Unix(d.i64(), 0).UTC()
+	t.DeniedFor = time.Duration(d.i64())
+	t.Reason, t.FirstID, t.LastID = string(d.bytes()), string(d.bytes()), string(d.bytes())
 	return d.done("the tombstone")
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -14,45 +16,58 @@ import (
 
 // RetireEnvelopes destroys the wrapped DEKs of the epochs before one, for good:
 // nothing may be sealed under them any more. In three steps, so that a crash in
-// between shows and the destruction is ended by whoever opens the catalog next:
-// the envelopes are emptied, durably; the pages that held them are overwritten;
-// their names are removed.
+// between shows and FinishRetirement ends it: the envelopes are emptied, durably;
+// the pages that held them are overwritten; their names are removed.
 //
 // On media that write elsewhere (copy-on-write, flash) the old bytes may stay
 // for a while; they need the KEK to be of use. So do copies made before.
 //
-// Source: FORMAT.md §3, Envelope.
+// Source: FORMAT.md §3, C22.
 func (c *Catalog) RetireEnvelopes(before crypt.Epoch) error {
-	limit := epochKey(before)
-	old := func(tx *bbolt.Tx) (names [][]byte) {
-		cur := tx.Bucket([]byte(bucketEnvelopes)).Cursor()
-		for k, _ := cur.First(); k != nil && bytes.Compare(k, limit) < 0; k, _ = cur.Next() {
-			names = append(names, bytes.Clone(k))
-		}
-		return names
-	}
 	err := c.update(func(tx *bbolt.Tx) error {
-		for _, name := range old(tx) {
-			if err := put(tx, bucketEnvelopes, string(name), nil); err != nil {
-				return err
+		return eachEnvelope(tx, func(name, _ []byte) error {
+			if bytes.Compare(name, epochKey(before)) >= 0 {
+				return nil
 			}
-		}
-		return nil
+			return put(tx, bucketEnvelopes, string(name), nil)
+		})
 	})
 	if err != nil {
 		return err
 	}
+	return c.FinishRetirement()
+}
+
+// FinishRetirement destroys what is left of envelopes that are empty.
+func (c *Catalog) FinishRetirement() error {
 	if err := c.overwriteUnused(); err != nil {
 		return fmt.Errorf("%s: destroy old envelopes: %w", c.path, err)
 	}
 	return c.update(func(tx *bbolt.Tx) error {
-		for _, name := range old(tx) {
-			if err := tx.Bucket([]byte(bucketEnvelopes)).Delete(name); err != nil {
-				return err
+		return eachEnvelope(tx, func(name, value []byte) error {
+			if len(value) > 0 {
+				return nil
 			}
-		}
-		return nil
+			return tx.Bucket([]byte(bucketEnvelopes)).Delete(name)
+		})
 	})
+}
+
+// eachEnvelope calls fn, which may change the bucket, for every record of it.
+func eachEnvelope(tx *bbolt.Tx, fn func(name, value []byte) error) error {
+	records := map[string][]byte{}
+	err := tx.Bucket([]byte(bucketEnvelopes)).ForEach(func(k, v []byte) error {
+		r := record{bucket: bucketEnvelopes, key: string(k), value: string(v)}
+		value, err := r.unframe()
+		records[r.key] = value
+		return err
+	})
+	for _, name := range slices.Sorted(maps.Keys(records)) {
+		if err == nil {
+			err = fn([]byte(name), records[name])
+		}
+	}
+	return err
 }
 
 // overwriteUnused is Overwrite of an open catalog, while nobody reads an older
