@@ -196,7 +196,7 @@ func keep(t *testing.T, dir string) {
 	}
 	nMade := 0
 	for name, make := range map[string]func(t *testing.T, dir, key string) string{
-		"levels": keepLevels, "crashed": keepCrashed, "sql": keepSQL, "paused": keepPaused, "erased": keepErased,
+		"levels": keepLevels, "crashed": keepCrashed, "sql": keepSQL, "paused": keepPaused, "erased": keepErased, "rotating": keepRotating,
 	} {
 		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
 			continue // what was kept is never overwritten
@@ -411,6 +411,25 @@ func openAndClose(t *testing.T, dir, key string) {
 // shortPolicy has the shortest deadline, and else the defaults: what is kept
 // must open on a slow machine.
 var shortPolicy = engine.Policy{Deadline: time.Second}
+
+// keepRotating: in the middle of a rotation, with files under both DEKs.
+func keepRotating(t *testing.T, dir, key string) string {
+	t.Helper()
+	db := openEngine(t, dir, key, &engine.Options{MemtableSize: 4 << 10, PageSize: 4096})
+	for i := range 20 {
+		if i == 15 {
+			db.PauseRotation()
+			if err := db.RotateKey(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		update(t, db, "c", func(c *engine.Collection) error { return c.Put(fmt.Appendf(nil, "key %d", i%12), bytes.Repeat([]byte{byte(i)}, 900)) })
+	}
+	if st := db.Status().Rotation; !st.Underway || st.Files == 0 {
+		t.Errorf("%+v", st)
+	}
+	return closed(t, db)
+}
 
 // keepPaused: closed while it was paused, so that the guard record says so.
 func keepPaused(t *testing.T, dir, key string) string {
