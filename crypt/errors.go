@@ -97,6 +97,10 @@ type ProviderError struct {
 	RequestID string // the provider's request id, to lay beside its log; may be empty
 	Detail    string // for a person: what happened, and what to do about it
 	Err       error  // the cause; may be nil
+
+	// Simulated means that the KMS was not asked: a drill plays its part. Such a
+	// denial is never one for which data are erased.
+	Simulated bool
 }
 
 // Error says what failed at which key, and what the provider said.

@@ -34,6 +34,7 @@ type DB struct {
 	log    *slog.Logger
 	clock  clock.Clock
 	key    crypt.Provider
+	drill  *drillKey // key, once more: what a drill controls
 	policy Policy
 	cat    *catalog.Catalog
 	clear  catalog.Clear
@@ -82,9 +83,10 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 		return nil, errors.New("open database: a key provider is needed; see package crypt/keyuri")
 	}
 	db := &DB{
-		dir: dir, opts: o.withDefaults(), key: key,
+		dir: dir, opts: o.withDefaults(), drill: &drillKey{Provider: key},
 		writer: make(chan struct{}, 1), keyOps: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
 	}
+	db.key = db.drill
 	db.life, db.endLife = context.WithCancel(context.Background())
 	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition
 	if every := db.opts.RotateEvery; every != 0 && every < rotateEveryMin {

@@ -74,7 +74,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 faults found, 4 key unavailable.`,
 	root.AddCommand(
 		newInit(), withMinPosition(newExec()), withMinPosition(newIngest()), withMinPosition(newShell()),
 		withMinPosition(newStatus()), withMinPosition(newKey()), withMinPosition(newVerify()), newInspect(),
-		newBackup(), withMinPosition(newRestore()), newDevKMS(), newDemo(), newVersion(),
+		newBackup(), withMinPosition(newRestore()), withMinPosition(newDrill()), newDevKMS(), newDemo(), newVersion(),
 	)
 	return root
 }

@@ -276,7 +276,7 @@ func (g *Guard) callReport() {
 	g.calls.Go(func() {
 		for _, e := range events {
 			if e.Kind != "" {
-				g.log.Info("data keys", "what", string(e.Kind), "message", e.Message, "request_id", e.RequestID)
+				g.log.Info("key event", "what", string(e.Kind), "message", e.Message, "request_id", e.RequestID)
 			} else {
 				g.log.Info("key state", "from", e.From.String(), "to", e.To.String(), "class", e.Class.String(),
 					"message", e.Message, "request_id", e.RequestID)

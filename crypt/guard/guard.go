@@ -88,8 +88,8 @@ type Event struct {
 	RequestID string      `json:"request_id"` // of the provider's call that caused it
 }
 
-// EventKind says what was done with the data keys. The words are on disk, in the
-// journal.
+// EventKind says what was done with the data keys, or that a drill began or
+// ended. The words are on disk, in the journal.
 type EventKind string
 
 // The kinds of events that are no change of state.
@@ -97,6 +97,8 @@ const (
 	RotationBegan EventKind = "rotation began" // a new DEK seals all new files
 	RotationEnded EventKind = "rotation ended" // nothing is sealed under older DEKs; their envelopes are destroyed
 	Rewrapped     EventKind = "rewrapped"      // the same DEKs, wrapped anew by the KEK
+	DrillBegan    EventKind = "drill began"    // the KMS is not asked; failures are simulated
+	DrillEnded    EventKind = "drill ended"
 )
 
 // Status is a guard at one moment. Times are the wall clock's, zero when they
@@ -269,8 +271,7 @@ func (g *Guard) ProbeNow(ctx context.Context) error {
 	}
 }
 
-// Note reports what was done with the data keys, in the order of the other
-// events. requestID is that of the provider's call, or empty.
+// Note reports an event that is no change of state, in the order of the others. requestID is that of the provider's call, or empty.
 func (g *Guard) Note(kind EventKind, message, requestID string) {
 	g.locked(func() {
 		g.event(g.m.state)

@@ -3,6 +3,7 @@ package guard
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -298,11 +299,7 @@ func (g *Guard) fail(err error) {
 	now := g.now()
 	m.counters.Failures++
 	class := crypt.ClassOf(err)
-	g.countDenial(class == crypt.ClassDenied, now)
-	if class == crypt.ClassDenied && m.firstDenied.IsZero() {
-		_, m.firstDeniedID = describe(err)
-		m.firstDenied = g.wall(now)
-	}
+	g.noteDenial(class == crypt.ClassDenied && !simulated(err), err)
 	if m.state != Active {
 		if g.setFailure(err) {
 			g.event(m.state)
@@ -343,6 +340,22 @@ func (g *Guard) pause() {
 func (m *machine) forgetDenials() {
 	m.deniedFor, m.savedFor, m.denials = 0, 0, false
 	m.firstDenied, m.firstDeniedID = time.Time{}, ""
+}
+
+// simulated reports whether a drill made the error.
+func simulated(err error) bool {
+	pe, ok := errors.AsType[*crypt.ProviderError](err)
+	return ok && pe.Simulated
+}
+
+// noteDenial counts an answer as a denial that the KMS itself stated, or not.
+func (g *Guard) noteDenial(denied bool, err error) {
+	m, now := &g.m, g.now()
+	g.countDenial(denied, now)
+	if denied && m.firstDenied.IsZero() {
+		_, m.firstDeniedID = describe(err)
+		m.firstDenied = g.wall(now)
+	}
 }
 
 // countDenial adds up the time that the KMS was seen to deny. An answer of
