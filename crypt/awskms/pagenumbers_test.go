@@ -117,7 +117,7 @@ func TestPageSettings(t *testing.T) {
 // The table of costs has one row for each interval and number of databases.
 func TestPageCosts(t *testing.T) {
 	withDefault := false
-	for _, row := range pageTable(t, "probe interval") {
+	for _, row := range pageTable(t, "interval") {
 		text, isDefault := strings.CutSuffix(row[0], " (default)")
 		p := guard.Policy{ProbeInterval: pageDuration(t, text)}.WithDefaults()
 		if isDefault {
