@@ -1,16 +1,21 @@
 package awskms
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"github.com/byokdb/byokdb/crypt"
 )
 
 // This file holds docs/kms.md and the files in docs/kms to the code: what
@@ -192,13 +197,26 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// Sessions of a role last as long as the page says.
+func TestPageRoleSession(t *testing.T) {
+	p, form := withRole(t, http.StatusForbidden, stsError("AccessDenied"))
+	wantError(t, p.Check(t.Context()), crypt.ClassCredentials, codeRole, "")
+	seconds, err := strconv.Atoi(form().Get("DurationSeconds"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("byokdb's last %d minutes", seconds/60); !strings.Contains(readPage(t), want) {
+		t.Errorf("the page does not say that %s", want)
+	}
+}
+
 // Every `aws kms …` command of the page must exist: its name is that of an
 // operation of the SDK.
 func TestPageCommands(t *testing.T) {
 	known := map[string]bool{}
 	client := reflect.TypeFor[*kms.Client]()
-	for i := range client.NumMethod() {
-		known[kebab(client.Method(i).Name)] = true
+	for m := range client.Methods() {
+		known[kebab(m.Name)] = true
 	}
 	commands := regexp.MustCompile(`\baws kms ([a-z][a-z-]*)`).FindAllStringSubmatch(readPage(t), -1)
 	if len(commands) == 0 {

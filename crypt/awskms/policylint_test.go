@@ -69,9 +69,9 @@ var conditionOperators = []string{forAll, "StringEquals", "StringNotEquals", "Bo
 func kmsActions() map[string]bool {
 	actions := map[string]bool{"kms:ReEncryptFrom": true, "kms:ReEncryptTo": true}
 	client := reflect.TypeFor[*kms.Client]()
-	for i := range client.NumMethod() {
-		if name := client.Method(i).Name; name != "Options" && name != "ReEncrypt" {
-			actions["kms:"+name] = true
+	for m := range client.Methods() {
+		if m.Name != "Options" && m.Name != "ReEncrypt" {
+			actions["kms:"+m.Name] = true
 		}
 	}
 	return actions

@@ -311,9 +311,7 @@ func TestGrantFits(t *testing.T) {
 		"kms:granteeprincipal": {vendorRole}, "kms:grantconstrainttype": {"EncryptionContextSubset"},
 	}}
 	l := policyLinter{}
-	for _, op := range l.list(grant["Operations"], "Operations") {
-		create.keys["kms:grantoperations"] = append(create.keys["kms:grantoperations"], op)
-	}
+	create.keys["kms:grantoperations"] = l.list(grant["Operations"], "Operations")
 	policy := published(t, "key-policy-grant.json")
 	if !allows(t, policy, create) {
 		t.Error("the key policy does not allow the grant")
