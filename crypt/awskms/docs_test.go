@@ -187,7 +187,12 @@ func TestPage(t *testing.T) {
 			t.Errorf("docs/kms.md does not name %s", name)
 		}
 	}
-	for _, name := range []string{paramRole, paramExternalID, paramEndpoint, paramRegion, "app/" + appID} {
+	_, err := parseURI(Scheme + ":" + testARN + "?no-such-parameter=x")
+	_, known, ok := strings.Cut(fmt.Sprint(err), "known: ")
+	if !ok {
+		t.Fatalf("%v does not list the parameters", err)
+	}
+	for _, name := range append(strings.Split(known, ", "), "app/"+appID) {
 		if !strings.Contains(page, "`"+name+"`") {
 			t.Errorf("docs/kms.md does not name %s", name)
 		}
