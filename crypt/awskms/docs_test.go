@@ -234,6 +234,27 @@ func TestPageCommands(t *testing.T) {
 	}
 }
 
+// The tests that the page names as proofs must exist, in the package it says.
+func TestPageProofs(t *testing.T) {
+	proofs := regexp.MustCompile("`([a-z/]+)` (Test\\w+)").FindAllStringSubmatch(readPage(t), -1)
+	if len(proofs) == 0 {
+		t.Fatal("the page names no tests")
+	}
+	for _, proof := range proofs {
+		files, err := filepath.Glob(filepath.Join("../..", proof[1], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(files, func(path string) bool {
+			b, err := os.ReadFile(path)
+			return err == nil && strings.Contains(string(b), "\nfunc "+proof[2]+"(t *testing.T) {")
+		})
+		if !found {
+			t.Errorf("%s has no %s", proof[1], proof[2])
+		}
+	}
+}
+
 // kebab returns an operation's name as the command line has it.
 func kebab(name string) string {
 	var b strings.Builder

@@ -20,10 +20,16 @@ import (
 // This file holds the numbers of docs/kms.md to the guard's policy and to what
 // a guard does.
 
+// Times between the probes of a suspended database, as the page has them.
 const (
-	month           = 30 * 24 * time.Hour
-	usdPer10k       = 0.03 // requests with a symmetric key, most Regions
-	requestsPerPage = 1    // requests of a probe that succeeds
+	probeGapMin = 4 * time.Second
+	probeGapMax = 5 * time.Second
+)
+
+const (
+	month            = 30 * 24 * time.Hour
+	usdPer10k        = 0.03 // requests with a symmetric key, most Regions
+	requestsPerProbe = 1    // requests of a probe that succeeds
 )
 
 // pageDuration parses "1 min 10 s" and the like.
@@ -56,6 +62,14 @@ func pageNumber(t *testing.T, text string) float64 {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// thousands writes 1440 as "1,440".
+func thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
 // The table of settings has the policy's defaults and limits.
@@ -109,6 +123,18 @@ func TestPageSettings(t *testing.T) {
 	for name := range settings {
 		t.Errorf("the page does not give the %s", name)
 	}
+	page := readPage(t)
+	for _, want := range []string{
+		fmt.Sprintf("at most %d s after your KMS begins to refuse", defaults.Bound()/time.Second),
+		fmt.Sprintf("at the deadline, %d h after the key became unavailable", defaults.Deadline/time.Hour),
+		fmt.Sprintf("one a minute: %s a day by default", thousands(int(24*time.Hour/defaults.ProbeInterval))),
+		fmt.Sprintf("1,000 databases make %.0f requests a second, at most %d while all are suspended",
+			1000/defaults.ProbeInterval.Seconds(), 1000*time.Second/probeGapMin),
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
 	if defaults.OnDeadline != guard.Pause {
 		t.Errorf("the default at the deadline is %v, the page says that memory is wiped", defaults.OnDeadline)
 	}
@@ -130,7 +156,7 @@ func TestPageCosts(t *testing.T) {
 			t.Errorf("%s: bound %v, want %v", text, got, p.Bound())
 		}
 		for i, n := range []float64{1, 100, 1000} {
-			requests := n * requestsPerPage * float64(month/p.ProbeInterval)
+			requests := n * requestsPerProbe * float64(month/p.ProbeInterval)
 			usd := requests / 10_000 * usdPer10k
 			gotRequests, gotUSD, ok := strings.Cut(row[2+i], "; ")
 			if !ok {
@@ -215,7 +241,7 @@ func TestPageRates(t *testing.T) {
 		w := watchGuard(t, guard.Policy{})
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if got, want := len(w.probes)*requestsPerPage, int(24*time.Hour/guard.DefaultProbeInterval); got < want-1 || got > want+1 {
+		if got, want := len(w.probes)*requestsPerProbe, int(24*time.Hour/guard.DefaultProbeInterval); got < want-1 || got > want+1 {
 			t.Errorf("%d requests in a day, the table assumes %d", got, want)
 		}
 	})
@@ -230,7 +256,7 @@ func TestPageRates(t *testing.T) {
 			gap := probes[i+1].Sub(probes[i])
 			fastest, slowest = min(fastest, gap), max(slowest, gap)
 		}
-		low, high := 4*time.Second, 5*time.Second
+		const low, high = probeGapMin, probeGapMax
 		if fastest < low || slowest > high {
 			t.Errorf("suspended, it probes every %v to %v; the page says every %v to %v", fastest, slowest, low, high)
 		}
