@@ -62,7 +62,7 @@ func NewFleet(o *FleetOptions) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new fleet: %w", errors.Join(err, cache.Close()))
 	}
-	return &Fleet{cache: cache, sched: sched}, nil
+	return &Fleet{cache: cache, sched: sched, scrubs: scrubs{run: scrub.Heap}}, nil
 }
 
 // enter counts a database that is being opened.
@@ -102,7 +102,8 @@ func (f *Fleet) Close() error {
 // heap, which takes tens of milliseconds: a scrub serves all who asked before it
 // began.
 type scrubs struct {
-	running sync.Mutex // held during a scrub
+	run     func() error // scrub.Heap but in tests
+	running sync.Mutex   // held during a scrub
 
 	mu   sync.Mutex
 	next *scrubRound // not begun yet; nil when nobody waits for one
@@ -128,7 +129,7 @@ func (s *scrubs) heap() error {
 		s.mu.Lock()
 		s.next = nil
 		s.mu.Unlock()
-		r.err = scrub.Heap()
+		r.err = s.run()
 		s.running.Unlock()
 		close(r.done)
 	}

@@ -75,12 +75,12 @@ func (g *Guard) callProbe() {
 func (g *Guard) turn(urgent bool) (ctx context.Context, end func(), ok bool) {
 	timeout := g.cfg.Policy.ProbeTimeout
 	if urgent {
-		asked := time.Now()
+		asked := g.now()
 		release, err := g.sched.probes.take(g.ctx, true, timeout/4) // a full house must not cost a lease
 		if err != nil {
 			return nil, nil, false
 		}
-		ctx, cancel := context.WithDeadline(g.ctx, asked.Add(timeout))
+		ctx, cancel := context.WithTimeout(g.ctx, timeout-(g.now()-asked))
 		return ctx, func() { cancel(); release() }, true
 	}
 	release, err := g.sched.probes.take(g.ctx, false, 0)

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -22,6 +23,8 @@ type group struct {
 	members map[*Guard]struct{}
 	scout   *Guard        // asks at the fast pace for all that wait; nil when nobody waits
 	staleAt time.Duration // the scout has not been heard of for too long
+
+	nActive atomic.Int32 // members; not under the mutex
 }
 
 // scouts reports whether g is to ask for its group, and makes it the scout when
@@ -95,7 +98,10 @@ func (g *Guard) newsOf(err error, sent time.Duration) (n news) {
 		return n
 	}
 	if pe, ok := wholeKeyDenial(err); ok {
-		return news{denial: pe, sent: sent}
+		if g.group.nActive.Load() > 0 {
+			n = news{denial: pe, sent: sent}
+		}
+		return n
 	}
 	if !shareable(err) {
 		n.vacant, _ = g.sched.resign(g)

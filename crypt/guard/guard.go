@@ -172,9 +172,10 @@ func Start(cfg Config, rec Record, lastGood time.Duration) (*Guard, error) {
 	g.clk, g.slept = g.sched.clk, &g.sched.slept
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.sched.watch()
-	g.sched.add(g)
 	g.locked(func() {
+		g.sched.add(g) // others may tell it things only once it has begun
 		g.begin(rec, lastGood)
+		g.countActive(g.m.state, 1)
 		g.step()
 	})
 	return g, nil
@@ -273,6 +274,9 @@ func (g *Guard) ProbeNow(ctx context.Context) error {
 func (g *Guard) Close() {
 	g.mu.Lock()
 	first := !g.m.closed
+	if first {
+		g.countActive(g.m.state, -1)
+	}
 	g.m.closed = true
 	g.lease.Store(leaseNone)
 	g.mu.Unlock()

@@ -156,9 +156,19 @@ func (g *Guard) enter(to State) {
 	now := g.now()
 	m.counters.spend(m.state, now-m.entered)
 	m.entered = now
-	if m.state != to {
-		m.counters.moved(m.state, to)
-		m.state = to
+	if m.state == to {
+		return
+	}
+	m.counters.moved(m.state, to)
+	g.countActive(m.state, -1)
+	g.countActive(to, 1)
+	m.state = to
+}
+
+// countActive keeps the group's count of active members.
+func (g *Guard) countActive(s State, by int32) {
+	if g.group != nil && s == Active {
+		g.group.nActive.Add(by)
 	}
 }
 
@@ -181,7 +191,7 @@ func (g *Guard) step() {
 	if m.probing && !m.expired && now >= m.probeEnd {
 		m.expired = true
 		g.noteOutage(errNoAnswer(g.cfg))
-		g.settle(errNoAnswer(g.cfg), now)
+		g.settle(errNoAnswer(g.cfg), m.probeEnd-g.cfg.Policy.ProbeTimeout)
 	}
 	if m.state == Active && now >= m.leaseEnd {
 		m.since, m.failing = g.failedSince(), true

@@ -130,7 +130,8 @@ func (s *Scheduler) takeDue() []*Guard {
 	defer s.mu.Unlock()
 	s.timerAt = leaseNone
 	for len(s.agenda) > 0 && s.agenda[0].due <= now {
-		s.due = append(s.due, heap.Pop(&s.agenda).(*Guard))
+		s.due = append(s.due, s.agenda[0])
+		heap.Pop(&s.agenda)
 	}
 	return s.due
 }
@@ -266,7 +267,7 @@ func (a agenda) Swap(i, j int) {
 }
 
 func (a *agenda) Push(x any) {
-	g := x.(*Guard)
+	g := x.(*Guard) //nolint:errcheck // plan pushes nothing else
 	g.place = len(*a)
 	*a = append(*a, g)
 }
