@@ -96,6 +96,7 @@ type ProviderError struct {
 	Code      string // the provider's own code, such as "DisabledException"
 	RequestID string // the provider's request id, to lay beside its log; may be empty
 	Detail    string // for a person: what happened, and what to do about it
+	WholeKey  bool   // a denial that concerns every use of the key, not this caller or this envelope
 	Err       error  // the cause; may be nil
 
 	// Simulated means that the KMS was not asked: a drill plays its part. Such a

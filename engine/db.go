@@ -40,8 +40,11 @@ type DB struct {
 	clear  catalog.Clear
 	guard  *guard.Guard
 
+	sched    *guard.Scheduler
+	ownSched bool
 	cache    *pager.Cache
 	ownCache bool
+	inFleet  bool // counted there
 
 	writer  chan struct{} // holds the writer's token
 	keyOps  chan struct{} // holds the right to change which DEKs there are
@@ -257,13 +260,10 @@ func (db *DB) open(ctx context.Context) (err error) {
 	if record.State == guard.Erased { // erasing begins with the tombstone: somebody edited the record
 		return fmt.Errorf("%w: %s: the guard's record says erased, and there is no tombstone", ErrCorrupt, catalog.FileName)
 	}
-	if db.cache = db.opts.Cache; db.cache == nil {
-		if db.cache, err = pager.NewCache(db.opts.CacheSize); err != nil {
-			return err
-		}
-		db.ownCache = true
+	if err := db.share(); err != nil {
+		return err
 	}
-	sent := db.clock.Monotonic()
+	sent := db.sched.Now()
 	ring, err := db.unwrapAll(ctx)
 	if err != nil {
 		return db.refuse(err, record)
@@ -288,9 +288,43 @@ func (db *DB) open(ctx context.Context) (err error) {
 	return nil
 }
 
+// share takes what databases may share from the fleet, or makes it.
+func (db *DB) share() (err error) {
+	db.cache = db.opts.Cache
+	if f := db.opts.Fleet; f != nil {
+		if err := f.enter(); err != nil {
+			return err
+		}
+		db.inFleet, db.sched = true, f.sched
+		if db.cache == nil {
+			db.cache = f.cache
+		}
+	}
+	if db.sched == nil {
+		db.sched, err = guard.NewScheduler(guard.SchedulerOptions{Clock: db.clock, Logger: db.log})
+		if err != nil {
+			return err
+		}
+		db.ownSched = true
+	}
+	if db.cache == nil {
+		if db.cache, err = pager.NewCache(db.opts.CacheSize); err != nil {
+			return err
+		}
+		db.ownCache = true
+	}
+	return nil
+}
+
 // release closes what outlives sessions.
 func (db *DB) release() error {
 	err := db.cat.Close()
+	if db.ownSched {
+		db.sched.Close()
+	}
+	if db.inFleet {
+		db.opts.Fleet.leave()
+	}
 	if db.ownCache {
 		if cerr := db.cache.Close(); err == nil {
 			err = cerr

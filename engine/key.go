@@ -142,7 +142,8 @@ func (db *DB) saveRecord(record guard.Record) error {
 // guardConfig connects the guard with the database.
 func (db *DB) guardConfig() guard.Config {
 	return guard.Config{
-		Policy: db.policy, KeyID: db.clear.KeyID, Clock: db.clock, Logger: db.log,
+		Policy: db.policy, KeyID: db.clear.KeyID, Logger: db.log,
+		Scheduler: db.sched, KEK: db.key.URI(),
 		Probe: db.probe, Pause: db.pause, Resume: db.resume, Erase: db.erase,
 		Save: db.saveRecord, OnEvent: db.onEvent, Good: db.maintainKeys,
 	}

@@ -101,11 +101,15 @@ type Options struct {
 	Policy Policy
 
 	// CacheSize is the page cache's budget in bytes, DefaultCacheSize if 0. It
-	// is not used when Cache is set.
+	// is not used when Cache or Fleet is set.
 	CacheSize int64
 
 	// Cache is shared with other databases.
 	Cache *Cache
+
+	// Fleet keeps time for the key's guard beside those of other databases, and
+	// has the page cache, unless Cache is set. Without one the database has its own.
+	Fleet *Fleet
 
 	// MemtableSize is how many bytes of recent writes stay in memory before
 	// they are flushed to a run, DefaultMemtableSize if 0. Up to three times
@@ -159,6 +163,12 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.scrub == nil {
 		out.scrub = scrub.Heap
+	}
+	if out.Fleet != nil { // leases count in the scheduler's time
+		out.clock = out.Fleet.sched.Clock()
+		if out.scrub == nil {
+			out.scrub = out.Fleet.scrubs.heap
+		}
 	}
 	if out.clock == nil {
 		out.clock = clock.System()

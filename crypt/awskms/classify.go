@@ -66,6 +66,11 @@ var classes = map[string]crypt.Class{
 	"OptInRequired":                       crypt.ClassCredentials,
 }
 
+// wholeKey are the codes of denials that concern the key itself, whoever asks and
+// with whatever encryption context. AccessDeniedException is not one of them:
+// policies and grants may name both.
+var wholeKey = []string{"DisabledException", "KMSInvalidStateException", "NotFoundException"}
+
 // details say in a sentence what a code means, and what to do.
 var details = map[string]string{
 	"DisabledException":          "the key is disabled; enable it: aws kms enable-key",
@@ -134,6 +139,7 @@ func (p *Provider) sort(ctx context.Context, op string, err error) error {
 	default:
 		sortTransport(ctx, e, err)
 	}
+	e.WholeKey = e.Class == crypt.ClassDenied && slices.Contains(wholeKey, e.Code)
 	return e
 }
 

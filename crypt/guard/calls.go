@@ -26,11 +26,6 @@ const (
 	lifeErase
 )
 
-type lifeResult struct {
-	op  lifeOp
-	err error
-}
-
 func errNoAnswer(cfg Config) error {
 	return &crypt.ProviderError{
 		Class: crypt.ClassUnreachable, Op: "probe", KeyID: cfg.KeyID,
@@ -45,61 +40,101 @@ func errExpired(cfg Config) error {
 	}
 }
 
-// callProbe sends a probe.
+// callProbe sends a probe, as soon as it is its turn.
 func (g *Guard) callProbe() {
 	m := &g.m
 	now := g.now()
-	m.probing, m.expired = true, false
-	m.probeEnd = now + g.cfg.Policy.ProbeTimeout
-	m.waiting, m.asked = append(m.waiting, m.asked...), nil
-	every := g.cfg.Policy.ProbeInterval
-	if m.state != Active || m.failing {
-		every = jitter(g.retryEvery())
+	if m.slow {
+		m.counters.ProbesSaved += uint64(max(0, (now-m.lastAsked)/g.retryEvery()-1))
+		m.slow = false
 	}
-	m.nextProbe = now + every
+	// One that a lease or a caller waits for has its time from now on; others
+	// from when they are sent.
+	urgent := m.state == Active || len(m.asked) > 0
+	m.probing, m.expired, m.probeEnd = true, false, neverAgain
+	if urgent {
+		m.probeEnd = now + g.cfg.Policy.ProbeTimeout
+	}
+	m.lastAsked = now
+	m.waiting, m.asked = append(m.waiting, m.asked...), nil
+	m.nextProbe = now + g.cfg.Policy.ProbeInterval // until the answer says more
 	retry := m.state == Active
-	g.calls.Go(func() { g.probed <- g.probe(retry) })
+	g.calls.Go(func() {
+		a, ok := g.probe(urgent, retry)
+		if !ok {
+			return // closed
+		}
+		var n news
+		g.after(func() { n = g.onProbed(a) })
+		g.spread(n)
+	})
+}
+
+// turn waits for a probe's turn and returns its context, and what ends it; ok is
+// false when the guard was closed meanwhile.
+func (g *Guard) turn(urgent bool) (ctx context.Context, end func(), ok bool) {
+	timeout := g.cfg.Policy.ProbeTimeout
+	if urgent {
+		asked := g.now()
+		release, err := g.sched.probes.take(g.ctx, true, timeout/4) // a full house must not cost a lease
+		if err != nil {
+			return nil, nil, false
+		}
+		ctx, cancel := context.WithTimeout(g.ctx, timeout-(g.now()-asked))
+		return ctx, func() { cancel(); release() }, true
+	}
+	release, err := g.sched.probes.take(g.ctx, false, 0)
+	if err != nil {
+		return nil, nil, false
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, timeout)
+	g.locked(func() {
+		g.m.probeEnd = g.now() + timeout
+		g.step()
+	})
+	return ctx, func() { cancel(); release() }, true
 }
 
 // probe asks the KMS, again and again while it is unreachable and the probe's
-// time lasts. A lease counts from the attempt that succeeded.
-func (g *Guard) probe(retry bool) attempt {
-	ctx, cancel := context.WithTimeout(g.ctx, g.cfg.Policy.ProbeTimeout)
-	defer cancel()
+// time lasts, if retry is set. A lease counts from the attempt that succeeded.
+func (g *Guard) probe(urgent, retry bool) (a attempt, ok bool) {
+	ctx, end, ok := g.turn(urgent)
+	if !ok {
+		return a, false
+	}
+	defer end()
 	pause := min(time.Second, g.cfg.Policy.ProbeTimeout/8)
 	var last error
 	for {
-		g.mu.RLock()
 		sent := g.now() // sleep not yet seen makes the lease shorter, never longer
-		g.mu.RUnlock()
 		receipt, err := g.cfg.Probe(ctx)
 		class := crypt.ClassOf(err)
 		switch {
 		case err == nil:
-			return attempt{sent: sent, receipt: receipt}
+			return attempt{sent: sent, receipt: receipt}, true
 		case class == crypt.ClassDenied, class == crypt.ClassTampered, !retry:
-			return attempt{sent: sent, err: err}
+			return attempt{sent: sent, err: err}, true
 		}
 		if last == nil || ctx.Err() == nil { // a cause says more than "deadline exceeded"
 			last = err
 		}
 		if class == crypt.ClassUnreachable && ctx.Err() == nil {
-			g.locked(func() { g.noteOutage(err) })
+			g.after(func() { g.noteOutage(err) })
 		}
 		t := time.NewTimer(jitter(pause))
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return attempt{sent: sent, err: last}
+			return attempt{sent: sent, err: last}, true
 		case <-t.C:
 		}
 	}
 }
 
-// onProbed takes a probe's result. One that comes after its time was counted
-// as an outage already; what it says holds all the same.
-func (g *Guard) onProbed(a attempt) {
-	g.watch()
+// onProbed takes a probe's result, and returns what others may learn of it. One
+// that comes after its time was counted as an outage already; what it says holds
+// all the same.
+func (g *Guard) onProbed(a attempt) (n news) {
 	m := &g.m
 	now := g.now()
 	late := m.expired
@@ -108,9 +143,13 @@ func (g *Guard) onProbed(a attempt) {
 		g.callGood(a.receipt)
 	}
 	if late && (a.err == nil && a.sent+g.cfg.Policy.Bound() <= now || crypt.ClassOf(a.err) == crypt.ClassUnreachable) {
-		return
+		return n
+	}
+	if late {
+		m.counters.Probes-- // settle counts it again
 	}
 	g.settle(a.err, a.sent)
+	return g.newsOf(a.err, a.sent)
 }
 
 // callGood tells of a good probe, after its result counts: what Good does may
@@ -122,8 +161,7 @@ func (g *Guard) callGood(receipt crypt.Receipt) {
 	g.m.noting = true
 	g.calls.Go(func() {
 		g.cfg.Good(receipt)
-		g.locked(func() { g.m.noting = false })
-		g.poke()
+		g.after(func() { g.m.noting = false })
 	})
 }
 
@@ -133,19 +171,23 @@ func (g *Guard) settle(err error, sent time.Duration) {
 	m.counters.Probes++
 	now := g.now()
 	if err != nil {
-		g.fail(err)
-		m.nextProbe = min(m.nextProbe, max(now, sent+jitter(g.retryEvery())))
+		g.fail(err, sent)
+		m.nextProbe = max(now, sent+g.retryAfter())
 		g.answer(&m.waiting, err)
 		return
 	}
-	fresh := sent+g.cfg.Policy.Bound() > now
+	fresh := sent+g.cfg.Policy.Bound() > now && sent > m.heard
 	switch {
 	case !fresh:
-		m.nextProbe = now // it came too late to grant anything
+		m.nextProbe = now // it came too late to grant anything, or a denial is younger
 	case m.state == Active || m.state == Suspended:
 		from, was := m.state, m.failing
 		g.good(sent)
-		m.nextProbe = max(now, sent+g.cfg.Policy.ProbeInterval)
+		interval := g.cfg.Policy.ProbeInterval
+		if from != Active || was {
+			interval = g.firstInterval()
+		}
+		m.nextProbe = max(now, sent+interval)
 		if from != Active || was {
 			g.event(from)
 		}
@@ -172,55 +214,60 @@ func (g *Guard) answer(to *[]chan error, err error) {
 }
 
 func (g *Guard) callPause() {
-	g.m.life = lifePause
-	g.calls.Go(func() {
+	g.callLife(lifePause, func() error {
 		if g.cfg.Pause != nil {
 			g.cfg.Pause()
 		}
-		g.lived <- lifeResult{op: lifePause}
+		return nil
 	})
 }
 
 func (g *Guard) callResume() {
-	g.m.life = lifeResume
-	g.calls.Go(func() {
-		var err error
-		if g.cfg.Resume != nil {
-			err = g.cfg.Resume(g.ctx)
+	g.callLife(lifeResume, func() error {
+		release, err := g.sched.resumes.take(g.ctx, false, 0)
+		if err != nil || g.cfg.Resume == nil {
+			release()
+			return err
 		}
-		g.lived <- lifeResult{op: lifeResume, err: err}
+		defer release()
+		return g.cfg.Resume(g.ctx)
 	})
 }
 
 func (g *Guard) callErase() {
-	g.m.life = lifeErase
 	rec := g.record()
-	g.calls.Go(func() {
-		var err error
-		if g.cfg.Erase != nil {
-			err = g.cfg.Erase(rec)
+	g.callLife(lifeErase, func() error {
+		if g.cfg.Erase == nil {
+			return nil
 		}
-		g.lived <- lifeResult{op: lifeErase, err: err}
+		return g.cfg.Erase(rec)
+	})
+}
+
+func (g *Guard) callLife(op lifeOp, fn func() error) {
+	g.m.life = op
+	g.calls.Go(func() {
+		err := fn()
+		g.after(func() { g.onLived(op, err) })
 	})
 }
 
 // onLived takes the end of Pause, Resume or Erase.
-func (g *Guard) onLived(r lifeResult) {
-	g.watch()
+func (g *Guard) onLived(op lifeOp, err error) {
 	m := &g.m
 	now := g.now()
 	m.life = lifeNone
-	switch r.op {
+	switch op {
 	case lifePause:
 		m.wiped, m.wipedAt = true, now
 		m.unsaved, m.saveNext = true, now
 	case lifeResume:
-		g.onResumed(r.err, now)
-		g.answer(&m.resuming, r.err)
+		g.onResumed(err, now)
+		g.answer(&m.resuming, err)
 	case lifeErase:
 		m.lifeNext = now + retryInterval
-		if r.err != nil {
-			g.log.Error("erasing failed, will be retried", "err", r.err)
+		if err != nil {
+			g.log.Error("erasing failed, will be retried", "err", err)
 			return
 		}
 		m.lifeNext = neverAgain
@@ -241,25 +288,23 @@ func (g *Guard) onResumed(err error, now time.Duration) {
 		if _, ok := errors.AsType[*crypt.ProviderError](err); ok {
 			g.setFailure(err)
 		} else {
-			m.err = err
+			m.err, m.shareable = err, false
 			m.message, m.requestID = cut("the key answers, but resuming failed: "+err.Error(), messageSizeMax), ""
 		}
 		g.event(Paused)
-		m.nextProbe = now + jitter(g.retryEvery())
+		m.nextProbe = now + g.retryAfter()
 		return
 	}
-	m.counters.Resumes++
 	g.good(m.goodSent)
-	m.nextProbe = max(now, m.goodSent+g.cfg.Policy.ProbeInterval)
+	m.nextProbe = max(now, m.goodSent+g.firstInterval())
 	if now < m.leaseEnd {
 		g.event(Paused)
 		return
 	}
-	m.state = Suspended
+	g.enter(Suspended)
 	g.revoke()
 	m.failing, m.since = true, now // not the lease's end: the key was not asked since
 	g.setFailure(errExpired(g.cfg))
-	m.counters.Suspensions++
 	g.event(Paused)
 	m.nextProbe = now
 }
@@ -289,7 +334,7 @@ func (g *Guard) callReport() {
 		if save && g.cfg.Save != nil {
 			err = g.cfg.Save(rec)
 		}
-		g.reported <- err
+		g.after(func() { g.onReported(err) })
 	})
 }
 

@@ -8,12 +8,13 @@
 // time, not on anybody noticing: [Guard.Check] compares the monotonic clock
 // with a lease that counts from when the last good probe was sent.
 //
-// One goroutine decides and never waits for anything but events; each call out
-// of it (probe, pause, resume, erase, save and events) runs in a goroutine of
-// its own, at most one of each, so that a hung KMS or disk holds nothing up.
+// A [Scheduler] keeps time for any number of guards with one goroutine, which
+// never waits for anything but time. Each call out of a guard (probe, pause,
+// resume, erase, save and events) runs in a goroutine of its own, at most one of
+// each, so that a hung KMS or disk holds nothing up; it applies its result under
+// the guard's mutex, and does what has fallen due.
 //
-// Limits: a machine that slept is noticed within a second of waking; sleep
-// between the opening unwrap and Start is not seen.
+// Limit: a machine that slept is noticed within a second of waking.
 package guard
 
 import (
@@ -42,8 +43,17 @@ const NoUnwrap = time.Duration(math.MinInt64)
 type Config struct {
 	Policy Policy
 	KeyID  string
-	Clock  clock.Clock  // nil: the system's
+	Clock  clock.Clock  // without a Scheduler; nil: the system's
 	Logger *slog.Logger // nil: no logging
+
+	// Scheduler keeps time for this guard beside others. The guard makes one of
+	// its own if nil, and ends it in Close.
+	Scheduler *Scheduler
+
+	// KEK names the customer's key and the way to it: the provider's URI. Guards
+	// of one scheduler with an equal one share denials of the key as a whole,
+	// and the asking while it is away; see docs/adr/0019. Empty: nothing is shared.
+	KEK string
 
 	// Probe unwraps the current envelope at the KMS and compares the result
 	// with the DEK in constant time. It is retried within ProbeTimeout while
@@ -120,42 +130,35 @@ type Status struct {
 	SaveFailing bool          `json:"save_failing"` // the record on disk is behind
 }
 
-// Counters count since Start.
-type Counters struct {
-	Probes      uint64 `json:"probes"` // finished, retries within one not counted
-	Failures    uint64 `json:"failures"`
-	Suspensions uint64 `json:"suspensions"`
-	Pauses      uint64 `json:"pauses"`
-	Resumes     uint64 `json:"resumes"`
-}
-
 const leaseNone = math.MinInt64
 
 // Guard guards one open database. Safe for concurrent use.
 type Guard struct {
-	lease atomic.Int64 // clock.Monotonic until which Check succeeds; leaseNone when refused
-	cfg   Config
+	lease atomic.Int64  // Scheduler.Now until which Check succeeds; leaseNone when refused
+	slept *atomic.Int64 // the scheduler's
 	clk   clock.Clock
+	cfg   Config
 	log   *slog.Logger
+	sched *Scheduler
+	owned bool // the scheduler is this guard's own
 
 	mu sync.RWMutex // held only for moments, never during a call out
 	m  machine
 
-	probed   chan attempt
-	lived    chan lifeResult
-	reported chan error
-	wake     chan struct{}
+	due   time.Duration // when step has something to do; Scheduler.mu
+	place int           // in the scheduler's agenda, -1 when not there; Scheduler.mu
+	group *group        // nil: shares nothing; set once, its content is under Scheduler.mu
 
-	ctx    context.Context
+	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	done   chan struct{}  // closed when the loop has ended
 	calls  sync.WaitGroup // calls out
 }
 
 // Start starts a guard. rec is what the last process saved, or the zero Record.
-// lastGood is the clock.Monotonic at which the unwrap that opened the database
-// was sent, or NoUnwrap. With an erased record the guard finishes the erasure
-// and refuses everything. Errors wrap ErrPolicy or ErrRecord.
+// lastGood is when the unwrap that opened the database was sent: Scheduler.Now,
+// or clock.Monotonic where no scheduler is given; or it is NoUnwrap. With an
+// erased record the guard finishes the erasure and refuses everything. Errors
+// wrap ErrPolicy or ErrRecord.
 func Start(cfg Config, rec Record, lastGood time.Duration) (*Guard, error) {
 	if _, err := cfg.Policy.Validate(); err != nil {
 		return nil, err
@@ -169,29 +172,33 @@ func Start(cfg Config, rec Record, lastGood time.Duration) (*Guard, error) {
 	case cfg.Policy.OnDeadline == Erase && cfg.Erase == nil:
 		return nil, errors.New("guard: the policy erases and Erase is missing")
 	}
-	g := &Guard{
-		cfg: cfg, clk: cfg.Clock, log: cfg.Logger,
-		probed: make(chan attempt, 1), lived: make(chan lifeResult, 1), reported: make(chan error, 1),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
-	}
-	if g.clk == nil {
-		g.clk = clock.System()
-	}
+	g := &Guard{cfg: cfg, log: cfg.Logger, sched: cfg.Scheduler}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
+	if g.sched == nil {
+		var err error
+		if g.sched, err = NewScheduler(SchedulerOptions{Clock: cfg.Clock, Logger: cfg.Logger}); err != nil {
+			return nil, err
+		}
+		g.owned = true
+	}
+	g.clk, g.slept = g.sched.clk, &g.sched.slept
 	g.ctx, g.cancel = context.WithCancel(context.Background())
-	g.mu.Lock()
-	g.begin(rec, lastGood)
-	g.mu.Unlock()
-	go g.loop()
+	g.sched.watch()
+	g.locked(func() {
+		g.sched.add(g) // others may tell it things only once it has begun
+		g.begin(rec, lastGood)
+		g.countActive(g.m.state, 1)
+		g.step()
+	})
 	return g, nil
 }
 
 // Check returns nil while the DEK may be used, else a *KeyError, or ErrClosed
-// after Close. It costs one atomic load and one reading of the monotonic clock.
+// after Close. It costs two atomic loads and one reading of the monotonic clock.
 func (g *Guard) Check() error {
-	if int64(g.clk.Monotonic()) < g.lease.Load() {
+	if int64(g.clk.Monotonic())+g.slept.Load() < g.lease.Load() {
 		return nil
 	}
 	return g.refusal()
@@ -213,7 +220,7 @@ func (g *Guard) refusal() error {
 		State: m.state, Class: m.class, Since: g.wallSince(), WipeAt: g.wipeAt(),
 		KeyID: g.cfg.KeyID, Message: m.message, RequestID: m.requestID, Err: m.err,
 	}
-	if m.state == Active { // the lease ran out and the loop has not come to it
+	if m.state == Active { // the lease ran out and no step has come to it
 		e.State = Suspended
 		since := g.failedSince()
 		e.Since, e.WipeAt = g.wall(since), g.wall(since+g.cfg.Policy.Deadline)
@@ -235,6 +242,7 @@ func (g *Guard) Status() Status {
 		DeniedFor: m.deniedFor, Message: m.message, RequestID: m.requestID,
 		Policy: g.cfg.Policy, Counters: m.counters, SaveFailing: m.saveFailing,
 	}
+	st.Counters.spend(m.state, g.now()-m.entered)
 	if m.state == Active {
 		st.LeaseUntil = g.wall(m.leaseEnd)
 		if now := g.now(); now >= m.leaseEnd {
@@ -253,41 +261,36 @@ func (g *Guard) Status() Status {
 // error. Errors: the provider's, ErrClosed, a *KeyError when erased, ctx's.
 func (g *Guard) ProbeNow(ctx context.Context) error {
 	reply := make(chan error, 1)
+	g.sched.watch()
 	g.mu.Lock()
 	if g.m.state == Erased {
 		g.mu.Unlock()
 		return g.refusal()
 	}
-	g.m.asked = append(g.m.asked, reply)
+	if !g.m.closed {
+		g.m.asked = append(g.m.asked, reply)
+		g.step()
+	}
 	g.mu.Unlock()
-	g.poke()
 	select {
 	case err := <-reply:
 		return err
-	case <-g.done:
+	case <-g.ctx.Done():
 		return ErrClosed
 	case <-ctx.Done():
 		return fmt.Errorf("probe the key: %w", ctx.Err())
 	}
 }
 
-// Note reports an event that is no change of state, in the order of the others. requestID is that of the provider's call, or empty.
+// Note reports an event that is no change of state, in the order of the others.
+// requestID is that of the provider's call, or empty.
 func (g *Guard) Note(kind EventKind, message, requestID string) {
-	g.locked(func() {
+	g.after(func() {
 		g.event(g.m.state)
 		e := &g.m.events[len(g.m.events)-1]
 		e.Kind, e.Class = kind, crypt.ClassNone
 		e.Message, e.RequestID = cut(message, messageSizeMax), cut(requestID, requestIDSizeMax)
 	})
-	g.poke()
-}
-
-// poke makes the loop look again.
-func (g *Guard) poke() {
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Close refuses everything from now on, cancels what is under way and waits
@@ -295,39 +298,24 @@ func (g *Guard) poke() {
 // called more than once.
 func (g *Guard) Close() {
 	g.mu.Lock()
+	first := !g.m.closed
+	if first {
+		g.countActive(g.m.state, -1)
+	}
 	g.m.closed = true
 	g.lease.Store(leaseNone)
 	g.mu.Unlock()
 	g.cancel()
-	<-g.done
 	g.calls.Wait()
-}
-
-// loop is the guard's goroutine.
-func (g *Guard) loop() {
-	defer close(g.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-g.ctx.Done():
-			return
-		case <-timer.C:
-			g.locked(g.watch)
-		case a := <-g.probed:
-			g.locked(func() { g.onProbed(a) })
-		case r := <-g.lived:
-			g.locked(func() { g.onLived(r) })
-		case err := <-g.reported:
-			g.locked(func() { g.onReported(err) })
-		case <-g.wake:
-		}
-		var wait time.Duration
-		g.locked(func() {
-			g.step()
-			wait = g.untilNext()
-		})
-		timer.Reset(wait)
+	if !first {
+		return
+	}
+	if was, _ := g.sched.resign(g); was {
+		g.spread(news{vacant: true})
+	}
+	g.sched.remove(g)
+	if g.owned {
+		g.sched.Close()
 	}
 }
 
@@ -338,4 +326,14 @@ func (g *Guard) locked(fn func()) {
 	if !g.m.closed {
 		fn()
 	}
+}
+
+// after applies the result of a call, and does what has fallen due. It is the
+// last thing that a call's goroutine does.
+func (g *Guard) after(fn func()) {
+	g.sched.watch()
+	g.locked(func() {
+		fn()
+		g.step()
+	})
 }

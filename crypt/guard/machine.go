@@ -4,24 +4,23 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
 )
 
-// machine is the guard's state; Guard.mu guards it. Its times count as the
-// monotonic clock does, plus what the machine was seen to sleep, so that sleep
-// counts as time and steps of the wall clock do not.
+// machine is the guard's state; Guard.mu guards it. Its times are
+// Scheduler.Now's: sleep counts as time, and steps of the wall clock do not.
 type machine struct {
 	state     State
-	class     crypt.Class // of the last failure
+	entered   time.Duration // when it became the state, or was last counted
+	class     crypt.Class   // of the last failure
 	message   string
 	requestID string
 	err       error
+	shareable bool // it concerns every database under the key
 	closed    bool
-
-	bootOffset time.Duration // boot minus monotonic, as last seen
-	slept      time.Duration // sum of the sleeps seen
 
 	lastGood     time.Duration // when the last good probe was sent
 	lastGoodWall time.Time
@@ -32,12 +31,15 @@ type machine struct {
 	wiped        bool          // wipedAt is set
 
 	probing   bool
-	expired   bool // the probe under way has had its time
-	probeEnd  time.Duration
+	expired   bool          // the probe under way has had its time
+	probeEnd  time.Duration // neverAgain while it waits for its turn
+	lastAsked time.Duration // when the last probe was called for
 	nextProbe time.Duration
-	asked     []chan error // ProbeNow calls for the next probe
-	waiting   []chan error // for the one under way
-	resuming  []chan error // for Resume
+	slow      bool          // the next probe is so late because a scout asks
+	heard     time.Duration // when the probe was sent that a denial heard of rests on
+	asked     []chan error  // ProbeNow calls for the next probe
+	waiting   []chan error  // for the one under way
+	resuming  []chan error  // for Resume
 
 	noting   bool   // Good is under way
 	life     lifeOp // under way
@@ -46,7 +48,7 @@ type machine struct {
 
 	deniedFor     time.Duration
 	lastDenied    time.Duration
-	denials       bool          // the last answer was a denial, at lastDenied
+	denials       bool          // the last answer was a denial, no earlier than at lastDenied
 	savedFor      time.Duration // deniedFor as last handed to Save
 	firstDenied   time.Time     // since the last good probe; zero without a denial
 	firstDeniedID string
@@ -70,8 +72,8 @@ const (
 	deniedSave    = time.Minute
 )
 
-// now is the time that the machine counts in, as far as sleep was seen.
-func (g *Guard) now() time.Duration { return g.clk.Monotonic() + g.m.slept }
+// now is the time that the machine counts in.
+func (g *Guard) now() time.Duration { return g.sched.Now() }
 
 // wall converts a machine time for people and records.
 func (g *Guard) wall(t time.Duration) time.Time {
@@ -81,10 +83,11 @@ func (g *Guard) wall(t time.Duration) time.Time {
 // begin sets the first state. An opening unwrap counts as a good probe.
 func (g *Guard) begin(rec Record, lastGood time.Duration) {
 	m := &g.m
-	m.bootOffset = g.bootOffset()
+	m.heard = math.MinInt64
 	m.sequence = rec.Sequence
 	m.lastGoodWall = rec.LastGood
 	now := g.now()
+	m.entered, m.lastAsked = now, now
 	switch {
 	case rec.State == Erased:
 		m.state = Erased
@@ -96,7 +99,7 @@ func (g *Guard) begin(rec Record, lastGood time.Duration) {
 		from := rec.State
 		lastGood = min(lastGood, now)
 		g.good(lastGood)
-		m.nextProbe = lastGood + g.cfg.Policy.ProbeInterval
+		m.nextProbe = lastGood + g.firstInterval()
 		if from != Active {
 			g.event(from)
 		}
@@ -134,9 +137,9 @@ func (g *Guard) restore(rec Record) {
 // lease. The state becomes active; the caller reports it.
 func (g *Guard) good(sent time.Duration) {
 	m := &g.m
-	m.state = Active
+	g.enter(Active)
 	m.class, m.message, m.requestID, m.err = crypt.ClassNone, "", "", nil
-	m.failing, m.wiped = false, false
+	m.failing, m.wiped, m.shareable, m.slow = false, false, false, false
 	m.forgetDenials()
 	m.lastGood, m.lastGoodWall = sent, g.wall(sent)
 	g.grant(sent + g.cfg.Policy.Bound())
@@ -145,59 +148,54 @@ func (g *Guard) good(sent time.Duration) {
 // grant sets the lease's end.
 func (g *Guard) grant(end time.Duration) {
 	g.m.leaseEnd = end
-	g.lease.Store(int64(end - g.m.slept))
+	g.lease.Store(int64(end))
 }
 
 // revoke ends the lease.
 func (g *Guard) revoke() { g.lease.Store(leaseNone) }
 
-// watch compares boot time with monotonic time: what the first gained is sleep.
-func (g *Guard) watch() {
+// enter changes the state, and counts.
+func (g *Guard) enter(to State) {
 	m := &g.m
-	offset := g.bootOffset()
-	d := offset - m.bootOffset
-	if d > -sleepMin && d < sleepMin {
-		return // not rebased: many short sleeps add up
+	now := g.now()
+	m.counters.spend(m.state, now-m.entered)
+	m.entered = now
+	if m.state == to {
+		return
 	}
-	m.bootOffset = offset
-	if d < 0 {
-		return // where boot time is made of the wall clock, it can be set back
-	}
-	m.slept += d
-	g.log.Info("the machine slept", "duration", d)
-	if m.state == Active {
-		g.grant(m.leaseEnd)
+	m.counters.moved(m.state, to)
+	g.countActive(m.state, -1)
+	g.countActive(to, 1)
+	m.state = to
+}
+
+// countActive keeps the group's count of active members.
+func (g *Guard) countActive(s State, by int32) {
+	if g.group != nil && s == Active {
+		g.group.nActive.Add(by)
 	}
 }
 
-// bootOffset reads boot time less monotonic time. Being held up between the two
-// readings must not look like sleep, so that the tightest of a few counts.
-func (g *Guard) bootOffset() time.Duration {
-	var offset time.Duration
-	tightest := time.Duration(1<<63 - 1)
-	for range 5 {
-		before := g.clk.Monotonic()
-		boot := g.clk.Boot()
-		after := g.clk.Monotonic()
-		if after-before < tightest {
-			tightest, offset = after-before, boot-before
-		}
-		if tightest < time.Millisecond {
-			break
-		}
+// firstInterval is the time from entering active to the next probe: the interval,
+// shortened by a random part where there are other guards, so that databases
+// that were opened, or came back, at the same moment do not go on asking at the
+// same moment. It is never longer than the interval: the lease counts on that.
+func (g *Guard) firstInterval() time.Duration {
+	d := g.cfg.Policy.ProbeInterval
+	if g.sched.alone() {
+		return d
 	}
-	return offset
+	return max(stepMin, d-random(d))
 }
 
-// step does everything that is due.
+// step does everything that is due, and plans the next one. It never blocks.
 func (g *Guard) step() {
-	g.watch()
 	m := &g.m
 	now := g.now()
 	if m.probing && !m.expired && now >= m.probeEnd {
 		m.expired = true
 		g.noteOutage(errNoAnswer(g.cfg))
-		g.settle(errNoAnswer(g.cfg), now)
+		g.settle(errNoAnswer(g.cfg), m.probeEnd-g.cfg.Policy.ProbeTimeout)
 	}
 	if m.state == Active && now >= m.leaseEnd {
 		m.since, m.failing = g.failedSince(), true
@@ -222,13 +220,14 @@ func (g *Guard) step() {
 	if !m.reporting && m.life != lifeErase && (len(m.events) > 0 || m.unsaved && now >= m.saveNext) {
 		g.callReport()
 	}
+	g.sched.plan(g, g.nextDue())
 }
 
-// untilNext returns the time to the next thing that falls due.
-func (g *Guard) untilNext() time.Duration {
+// nextDue returns when the next thing falls due, neverAgain if nothing does
+// before a call ends.
+func (g *Guard) nextDue() time.Duration {
 	m := &g.m
-	now := g.now()
-	next := now + watchInterval
+	next := neverAgain
 	if m.probing && !m.expired {
 		next = min(next, m.probeEnd)
 	}
@@ -251,7 +250,7 @@ func (g *Guard) untilNext() time.Duration {
 	if m.unsaved && !m.reporting && m.life != lifeErase {
 		next = min(next, m.saveNext)
 	}
-	return max(0, next-now)
+	return next
 }
 
 // failedSince is when the key became unavailable: at the first failure found,
@@ -270,6 +269,7 @@ func (g *Guard) setFailure(err error) (changed bool) {
 	changed = class != m.class
 	m.class, m.err = class, err
 	m.message, m.requestID = describe(err)
+	m.shareable = shareable(err)
 	return changed
 }
 
@@ -293,13 +293,13 @@ func (g *Guard) noteOutage(err error) {
 	g.grant(m.lastGood + g.cfg.Policy.Bound() + g.cfg.Policy.UnreachableGrace)
 }
 
-// fail takes the result of a probe that failed for good.
-func (g *Guard) fail(err error) {
+// fail takes the result of a probe that failed for good; sent is when it was sent.
+func (g *Guard) fail(err error, sent time.Duration) {
 	m := &g.m
 	now := g.now()
-	m.counters.Failures++
 	class := crypt.ClassOf(err)
-	g.noteDenial(class == crypt.ClassDenied && !simulated(err), err)
+	m.counters.failed(class)
+	g.noteDenial(class == crypt.ClassDenied && !simulated(err), err, sent)
 	if m.state != Active {
 		if g.setFailure(err) {
 			g.event(m.state)
@@ -321,16 +321,14 @@ func (g *Guard) fail(err error) {
 
 // suspend enters suspended; the failure and its time are set.
 func (g *Guard) suspend() {
-	g.m.state = Suspended
-	g.m.counters.Suspensions++
+	g.enter(Suspended)
 	g.revoke()
 	g.event(Active)
 }
 
 // pause enters paused and wipes.
 func (g *Guard) pause() {
-	g.m.state = Paused
-	g.m.counters.Pauses++
+	g.enter(Paused)
 	g.revoke()
 	g.callPause()
 	g.event(Suspended)
@@ -348,26 +346,30 @@ func simulated(err error) bool {
 	return ok && pe.Simulated
 }
 
-// noteDenial counts an answer as a denial that the KMS itself stated, or not.
-func (g *Guard) noteDenial(denied bool, err error) {
+// noteDenial counts an answer to a call that was sent then as a denial that the
+// KMS itself stated, or not.
+func (g *Guard) noteDenial(denied bool, err error, sent time.Duration) {
 	m, now := &g.m, g.now()
-	g.countDenial(denied, now)
+	g.countDenial(denied, sent, now)
 	if denied && m.firstDenied.IsZero() {
 		_, m.firstDeniedID = describe(err)
 		m.firstDenied = g.wall(now)
 	}
 }
 
-// countDenial adds up the time that the KMS was seen to deny. An answer of
-// another kind, or a gap, begins a new stretch: time in which nobody asked is
-// not counted, and neither is an outage.
-func (g *Guard) countDenial(denied bool, now time.Duration) {
+// countDenial adds up the time that the KMS was seen to deny: from the arrival of
+// the first denial of a stretch to the sending of the last, since the KMS may have
+// said so at any moment between. An answer of another kind, or a gap, begins a new
+// stretch: time in which nobody asked is not counted, and neither is an outage.
+func (g *Guard) countDenial(denied bool, sent, now time.Duration) {
 	m := &g.m
 	gapMax := deniedPeriods * (g.retryEvery() + g.cfg.Policy.ProbeTimeout)
-	if denied && m.denials && now-m.lastDenied <= gapMax {
-		m.deniedFor += now - m.lastDenied
+	if denied && m.denials && sent-m.lastDenied <= gapMax {
+		m.deniedFor += max(0, sent-m.lastDenied)
+		m.lastDenied = max(sent, m.lastDenied)
+	} else {
+		m.denials, m.lastDenied = denied, now
 	}
-	m.denials, m.lastDenied = denied, now
 	if m.deniedFor-m.savedFor >= min(deniedSave, g.cfg.Policy.Deadline/20) && m.deniedFor > 0 {
 		m.savedFor, m.unsaved = m.deniedFor, true
 	}
@@ -388,7 +390,7 @@ func (g *Guard) mayErase() bool {
 
 // condemn enters erased: final, even while Erase still fails.
 func (g *Guard) condemn() {
-	g.m.state = Erased
+	g.enter(Erased)
 	g.m.lifeNext = g.now()
 	g.revoke()
 	g.event(Paused)
@@ -449,9 +451,11 @@ func (g *Guard) retryEvery() time.Duration { return min(retryInterval, g.cfg.Pol
 
 // jitter returns d less up to a fifth, so that many databases do not ask at
 // once.
-func jitter(d time.Duration) time.Duration {
+func jitter(d time.Duration) time.Duration { return d - random(d/5) }
+
+// random returns a time of 0 to d.
+func random(d time.Duration) time.Duration {
 	var b [8]byte
 	rand.Read(b[:])
-	span := uint64(d/5) + 1
-	return d - time.Duration(binary.LittleEndian.Uint64(b[:])%span)
+	return time.Duration(binary.LittleEndian.Uint64(b[:]) % (uint64(d) + 1))
 }

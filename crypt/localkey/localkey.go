@@ -216,7 +216,7 @@ func (p *Provider) load(ctx context.Context, op string) (*crypt.Secret, fingerpr
 	if p.loc.pinned && p.loc.id != id {
 		kek.Wipe()
 		return nil, fingerprint{}, &crypt.ProviderError{
-			Class: crypt.ClassDenied, Op: op, KeyID: p.keyID(), Code: codeIncorrect,
+			Class: crypt.ClassDenied, Op: op, KeyID: p.keyID(), Code: codeIncorrect, WholeKey: true,
 			Detail: "the file " + p.loc.path + " holds another key, local:" + id.String() + "; put the right key file back",
 		}
 	}
@@ -254,10 +254,10 @@ func (p *Provider) fail(op string, err error) error {
 	path := p.loc.path
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e.Class, e.Code = crypt.ClassDenied, codeNotFound
+		e.Class, e.Code, e.WholeKey = crypt.ClassDenied, codeNotFound, true
 		e.Detail = "the key file " + path + " is missing; put it back"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, errWithheld):
-		e.Class, e.Code = crypt.ClassDenied, codeWithheld
+		e.Class, e.Code, e.WholeKey = crypt.ClassDenied, codeWithheld, true
 		e.Detail = "the key file " + path + " may not be read; run: chmod 600 " + path
 	case errors.Is(err, errExposed):
 		e.Class, e.Code = crypt.ClassCredentials, codeExposed

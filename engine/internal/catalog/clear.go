@@ -74,7 +74,7 @@ func b2u(b bool) uint8 {
 // log.
 type Tombstone struct {
 	Erased      time.Time // seconds, UTC
-	FirstDenied time.Time // likewise: the first denial since the key last answered
+	FirstDenied time.Time // likewise: the first denial since the key last answered; zero if unknown
 	DeniedFor   time.Duration
 	Reason      string // what the KMS said last
 	FirstID     string // the KMS's request id of its first denial
@@ -84,7 +84,11 @@ type Tombstone struct {
 func (t *Tombstone) marshal() []byte {
 	var e encoder
 	e.u64(uint64(t.Erased.Unix()))
-	e.u64(uint64(t.FirstDenied.Unix()))
+	first := int64(0)
+	if !t.FirstDenied.IsZero() {
+		first = t.FirstDenied.Unix()
+	}
+	e.u64(uint64(first))
 	e.u64(uint64(t.DeniedFor))
 	for _, s := range []string{t.Reason, t.FirstID, t.LastID} {
 		e.bytes([]byte(s))
@@ -94,7 +98,10 @@ func (t *Tombstone) marshal() []byte {
 
 func (t *Tombstone) unmarshal(b []byte) error {
 	d := decoder{b: b}
-	t.Erased, t.FirstDenied = time.Unix(d.i64(), 0).UTC(), time.Unix(d.i64(), 0).UTC()
+	t.Erased = time.Unix(d.i64(), 0).UTC()
+	if first := d.i64(); first != 0 {
+		t.FirstDenied = time.Unix(first, 0).UTC()
+	}
 	t.DeniedFor = time.Duration(d.i64())
 	t.Reason, t.FirstID, t.LastID = string(d.bytes()), string(d.bytes()), string(d.bytes())
 	return d.done("the tombstone")
