@@ -89,7 +89,7 @@ func withRole(t *testing.T, status int, body string) (p *Provider, form func() u
 	role := target{roleARN: "arn:aws:iam::111122223333:role/byokdb", externalID: "customer-17"}
 	retryer := func() aws.Retryer { return newRetryer(time.Millisecond) }
 	cfg := aws.Config{Region: "eu-west-1", Retryer: retryer, Credentials: credentials.NewStaticCredentialsProvider("a", strings.Repeat("x", 40), "")}
-	w.p.clients.kms.Credentials = markedCredentials{assumeRole(cfg, role, w.p.clients.http, sts.URL)}
+	w.p.clients.kms.Credentials = &liveCredentials{current: assumeRole(cfg, role, w.p.clients.http, sts.URL)}
 	return w.p, func() url.Values { return got }
 }
 
