@@ -263,12 +263,12 @@ func sortTransport(ctx context.Context, e *crypt.ProviderError, err error) {
 		set(codeDNS, "the name of the KMS's endpoint does not resolve; check the network and the region")
 	case isTLS(err):
 		set(codeTLS, "no trusted TLS connection to the KMS; check the endpoint, the proxy and the clock")
-	case errors.As(err, &broken) && !timedOut(err):
-		set(codeNetwork, "the answer broke off; check the network and the endpoint")
-	case !errors.As(err, &broken) && errors.As(err, &response) && response.HTTPStatusCode() != 0:
-		set(codeGarbage, "what answered is not an AWS KMS (HTTP status "+strconv.Itoa(response.HTTPStatusCode())+"); check endpoint and proxy")
 	case timedOut(err):
 		set(codeTimeout, "the KMS did not answer in time")
+	case errors.As(err, &broken):
+		set(codeNetwork, "the answer broke off; check the network and the endpoint")
+	case errors.As(err, &response) && response.HTTPStatusCode() != 0:
+		set(codeGarbage, "what answered is not an AWS KMS (HTTP status "+strconv.Itoa(response.HTTPStatusCode())+"); check endpoint and proxy")
 	default:
 		set(codeNetwork, "no connection to the KMS, or it broke off; check the network and the endpoint")
 	}

@@ -128,7 +128,7 @@ func (c oneCall) why(ctx context.Context, err error) error {
 	if ctx.Err() == nil || c.last.err == nil || errors.As(err, &api) {
 		return err
 	}
-	return errors.Join(err, c.last.err)
+	return errors.Join(c.last.err, err)
 }
 
 // lastAnswer is a retryer that notes the error answers that it decides about.
@@ -139,8 +139,7 @@ type lastAnswer struct {
 
 // IsErrorRetryable notes an answer of the service.
 func (l *lastAnswer) IsErrorRetryable(err error) bool {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if _, ok := errors.AsType[smithy.APIError](err); ok {
 		l.err = err
 	}
 	return l.Retryer.IsErrorRetryable(err)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // Fault is something that goes wrong with one request, on purpose.
@@ -183,7 +184,7 @@ func (f Fault) changeCrypt(o *cryptOutput, other string) {
 	case FaultNoPlaintext:
 		o.Plaintext = nil
 	case FaultLongPlaintext:
-		o.Plaintext = append(o.Plaintext[:len(o.Plaintext):len(o.Plaintext)], 0)
+		o.Plaintext = append(slices.Clip(o.Plaintext), 0)
 	case FaultOtherPlaintext:
 		o.Plaintext = make([]byte, len(o.Plaintext))
 		rand.Read(o.Plaintext)
