@@ -92,7 +92,7 @@ func (c *Class) UnmarshalText(text []byte) error {
 type ProviderError struct {
 	Class     Class
 	Op        string // what was asked: "generate", "unwrap", "rewrap", "check"
-	KeyID     string // the KEK's full id; never secret
+	KeyID     string // of the key that answered: the KEK, or a replica of it; never secret
 	Code      string // the provider's own code, such as "DisabledException"
 	RequestID string // the provider's request id, to lay beside its log; may be empty
 	Detail    string // for a person: what happened, and what to do about it

@@ -27,10 +27,6 @@ type Provider interface {
 	// Check asks whether the key exists and is of a kind that can serve here.
 	Check(ctx context.Context) error
 
-	// Material returns the id of the KEK's newest material, with which Rewrap
-	// would wrap; empty where the KMS does not say.
-	Material(ctx context.Context) (id string, err error)
-
 	// Generate makes a new random DEK and returns it unwrapped and wrapped.
 	Generate(ctx context.Context, c Context) (*Secret, Wrapped, Receipt, error)
 
@@ -46,6 +42,24 @@ type Provider interface {
 	Close() error
 }
 
+// MaterialReporter is a Provider that can say which material of the KEK wraps
+// now. An Unwrap's receipt names the material that the DEK was wrapped under,
+// which stays the same when the KEK is rotated.
+type MaterialReporter interface {
+	CurrentMaterial(ctx context.Context) (materialID string, r Receipt, err error)
+}
+
+type primaryOnly struct{}
+
+// PrimaryOnly returns a context under which no replica of the KEK unwraps, as
+// after a denial that the process does not remember.
+func PrimaryOnly(ctx context.Context) context.Context {
+	return context.WithValue(ctx, primaryOnly{}, true)
+}
+
+// IsPrimaryOnly reports whether ctx is PrimaryOnly's, or made from it.
+func IsPrimaryOnly(ctx context.Context) bool { return ctx.Value(primaryOnly{}) != nil }
+
 // Wrapped is a DEK under a KEK.
 type Wrapped struct {
 	Bytes      []byte // the provider's ciphertext blob, 1 B to 6 KiB
@@ -56,6 +70,7 @@ type Wrapped struct {
 type Receipt struct {
 	RequestID  string // may be empty
 	MaterialID string // KEK material that served the call; may be empty
+	KeyID      string // of the key that answered: the KEK, or a replica of it; may be empty
 }
 
 // Context is bound to every wrapped DEK: unwrapping with another one fails. It

@@ -188,12 +188,16 @@ func (k *drillKey) Check(ctx context.Context) error {
 	return k.Provider.Check(ctx)
 }
 
-// Material asks which material the KEK has.
-func (k *drillKey) Material(ctx context.Context) (string, error) {
-	if err := k.simulate(ctx); err != nil {
-		return "", err
+// CurrentMaterial returns nothing where the provider names no materials.
+func (k *drillKey) CurrentMaterial(ctx context.Context) (string, crypt.Receipt, error) {
+	reporter, ok := k.Provider.(crypt.MaterialReporter)
+	if !ok {
+		return "", crypt.Receipt{}, nil
 	}
-	return k.Provider.Material(ctx)
+	if err := k.simulate(ctx); err != nil {
+		return "", crypt.Receipt{}, err
+	}
+	return reporter.CurrentMaterial(ctx)
 }
 
 // Generate makes a DEK.

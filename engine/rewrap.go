@@ -83,7 +83,7 @@ func (db *DB) rewrapIfNew(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, db.policy.ProbeTimeout)
 	defer cancel()
-	newest, err := db.key.Material(ctx)
+	newest, _, err := db.drill.CurrentMaterial(ctx)
 	if err != nil || newest == "" || newest == have {
 		return err
 	}

@@ -60,10 +60,10 @@ func (k *fakeKey) Check(context.Context) error {
 	return k.begin()
 }
 
-func (k *fakeKey) Material(context.Context) (string, error) {
+func (k *fakeKey) CurrentMaterial(context.Context) (string, crypt.Receipt, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.material, k.begin()
+	return k.material, crypt.Receipt{}, k.begin()
 }
 
 func (k *fakeKey) Generate(_ context.Context, c crypt.Context) (*crypt.Secret, crypt.Wrapped, crypt.Receipt, error) {

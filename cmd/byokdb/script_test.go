@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 //	kms                   start a KMS for development; sets $KMS_ENDPOINT, $KMS_ARN and $KMS_URI
 //	golist FILE           write go list -json std to FILE
 //	damage DIR            flip a bit in the sealed bytes of a run or of the log
+//	value FILE NAME       set $NAME to what FILE holds, without the line's end
 //	position DIR          set $POSITION to the database's position
 //
 // and $DATA holds airports.csv and routes.csv.
@@ -51,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"damage": scriptDamage,
 
 			"position": scriptPosition,
+			"value":    scriptValue,
 		},
 	})
 }
@@ -104,6 +107,13 @@ func scriptGoList(ts *testscript.TestScript, neg bool, args []string) {
 	out, err := exec.Command("go", "list", "-json", "std").Output()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), out, 0o600))
+}
+
+func scriptValue(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: value FILE NAME")
+	}
+	ts.Setenv(args[1], strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 func scriptPosition(ts *testscript.TestScript, neg bool, args []string) {

@@ -30,15 +30,29 @@ const blobSizeMax = 6144 // bytes; the KMS's own limit
 
 // Provider is a [crypt.Provider] on one key of AWS KMS. Make it with Open.
 type Provider struct {
-	target  target
+	*site    // of the key itself
+	target   target
+	replicas []*site
+	refusals *refusals
+}
+
+// site is a key in one region, and what it takes to ask it.
+type site struct {
+	keyARN  string
 	clients *clients
 }
 
-var _ crypt.Provider = (*Provider)(nil)
+var (
+	_ crypt.Provider         = (*Provider)(nil)
+	_ crypt.MaterialReporter = (*Provider)(nil)
+)
 
 // Open returns the provider of a URI
 //
-//	awskms:arn:aws:kms:REGION:ACCOUNT:key/ID[?role_arn=…&external_id=…&endpoint=…&region=…]
+//	awskms:arn:aws:kms:REGION:ACCOUNT:key/ID[?role_arn=…&external_id=…&endpoint=…&region=…&replica=ARN[,ENDPOINT]]
+//
+// Up to four replicas of a multi-Region key may be named; they unwrap while the
+// key itself cannot be reached.
 //
 // It does not call the network; Check does. An error is about the URI, or, as a
 // *crypt.ProviderError of class credentials, about the SDK's configuration.
@@ -47,6 +61,21 @@ func Open(ctx context.Context, uri string) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	p := &Provider{target: t, refusals: newRefusals()}
+	if p.site, err = newSite(ctx, t); err != nil {
+		return nil, err
+	}
+	for _, r := range t.replicas {
+		replica, err := newSite(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		p.replicas = append(p.replicas, replica)
+	}
+	return p, nil
+}
+
+func newSite(ctx context.Context, t target) (*site, error) {
 	c, err := newClients(ctx, t)
 	if err != nil {
 		return nil, &crypt.ProviderError{
@@ -54,11 +83,11 @@ func Open(ctx context.Context, uri string) (*Provider, error) {
 			Detail: "the AWS configuration of this program does not load: check AWS_PROFILE, AWS_CA_BUNDLE and the files in ~/.aws",
 		}
 	}
-	return &Provider{target: t, clients: c}, nil
+	return &site{keyARN: t.keyARN, clients: c}, nil
 }
 
 // KeyID returns the key's ARN.
-func (p *Provider) KeyID() string { return p.target.keyARN }
+func (p *Provider) KeyID() string { return p.keyARN }
 
 // URI returns the URI in its shortest form.
 func (p *Provider) URI() string { return p.target.uri() }
@@ -68,23 +97,42 @@ func (p *Provider) Development() bool { return p.target.loopback }
 
 // Close releases what connections there are.
 func (p *Provider) Close() error {
-	p.clients.http.CloseIdleConnections()
+	for _, s := range append([]*site{p.site}, p.replicas...) {
+		s.clients.http.CloseIdleConnections()
+	}
 	return nil
+}
+
+// describe asks for the key's description.
+func (s *site) describe(ctx context.Context, op string) (*types.KeyMetadata, answer, error) {
+	c := s.clients.call()
+	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &s.keyARN})
+	if err != nil {
+		return nil, answer{}, s.sort(ctx, op, c.why(ctx, err))
+	}
+	a := answer{op: op, metadata: out.ResultMetadata}
+	if out.KeyMetadata == nil {
+		return nil, a, s.empty(a)
+	}
+	return out.KeyMetadata, a, s.sameKey(a, out.KeyMetadata.Arn)
+}
+
+// CurrentMaterial asks for the description too, and returns which material of
+// the key wraps now. An answer to Unwrap names the material that the DEK was
+// wrapped under, so it does not show that the key was rotated; this does.
+func (p *Provider) CurrentMaterial(ctx context.Context) (materialID string, r crypt.Receipt, err error) {
+	m, a, err := p.describe(ctx, opCheck)
+	if err != nil {
+		return "", crypt.Receipt{}, err
+	}
+	return p.material(m.CurrentKeyMaterialId), a.receipt(p.site, m.CurrentKeyMaterialId), nil
 }
 
 // Check asks for the key's description: it must be symmetric, for encryption,
 // made by the customer, and enabled.
 func (p *Provider) Check(ctx context.Context) error {
-	out, err := p.clients.client().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &p.target.keyARN})
+	m, a, err := p.describe(ctx, opCheck)
 	if err != nil {
-		return p.sort(ctx, opCheck, err)
-	}
-	a := answer{op: opCheck, metadata: out.ResultMetadata}
-	m := out.KeyMetadata
-	if m == nil {
-		return p.empty(a)
-	}
-	if err := p.sameKey(a, m.Arn); err != nil {
 		return err
 	}
 	denied := func(code, detail string) error { return p.refuse(a, crypt.ClassDenied, code, detail) }
@@ -110,20 +158,9 @@ func (p *Provider) Check(ctx context.Context) error {
 	}
 }
 
-// Material asks which material the key has now.
-func (p *Provider) Material(ctx context.Context) (string, error) {
-	out, err := p.clients.client().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &p.target.keyARN})
-	if err != nil {
-		return "", p.sort(ctx, opCheck, err)
-	}
-	a := answer{op: opCheck, metadata: out.ResultMetadata}
-	if out.KeyMetadata == nil {
-		return "", p.empty(a)
-	}
-	if err := p.sameKey(a, out.KeyMetadata.Arn); err != nil {
-		return "", err
-	}
-	return p.material(out.KeyMetadata.CurrentKeyMaterialId), nil
+// receipt is that of a good answer.
+func (a answer) receipt(s *site, materialID *string) crypt.Receipt {
+	return crypt.Receipt{RequestID: a.requestID(), MaterialID: s.material(materialID), KeyID: s.keyARN}
 }
 
 // word keeps what a KMS calls something to the letters that such words have.
@@ -141,11 +178,12 @@ func word[T ~string](v T) string {
 
 // Generate has the KMS make a DEK.
 func (p *Provider) Generate(ctx context.Context, c crypt.Context) (*crypt.Secret, crypt.Wrapped, crypt.Receipt, error) {
-	out, err := p.clients.client().GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
-		KeyId: &p.target.keyARN, KeySpec: types.DataKeySpecAes256, EncryptionContext: c.Map(),
+	call := p.clients.call()
+	out, err := call.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
+		KeyId: &p.keyARN, KeySpec: types.DataKeySpecAes256, EncryptionContext: c.Map(),
 	})
 	if err != nil {
-		return nil, crypt.Wrapped{}, crypt.Receipt{}, p.sort(ctx, opGenerate, err)
+		return nil, crypt.Wrapped{}, crypt.Receipt{}, p.refusals.note(c, p.sort(ctx, opGenerate, call.why(ctx, err)))
 	}
 	defer clear(out.Plaintext)
 	a := answer{op: opGenerate, metadata: out.ResultMetadata}
@@ -156,38 +194,48 @@ func (p *Provider) Generate(ctx context.Context, c crypt.Context) (*crypt.Secret
 	if err != nil {
 		return nil, crypt.Wrapped{}, crypt.Receipt{}, err
 	}
-	material := p.material(out.KeyMaterialId)
-	return dek, crypt.Wrapped{Bytes: out.CiphertextBlob, MaterialID: material},
-		crypt.Receipt{RequestID: a.requestID(), MaterialID: material}, nil
+	r := a.receipt(p.site, out.KeyMaterialId)
+	return dek, crypt.Wrapped{Bytes: out.CiphertextBlob, MaterialID: r.MaterialID}, r, nil
 }
 
-// Unwrap has the KMS decrypt the DEK in w.
+// Unwrap has the KMS decrypt the DEK in w. A replica may serve while the key
+// itself cannot be reached: see unwrapAnywhere.
 func (p *Provider) Unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (*crypt.Secret, crypt.Receipt, error) {
-	out, err := p.clients.client().Decrypt(ctx, &kms.DecryptInput{
-		KeyId: &p.target.keyARN, CiphertextBlob: w.Bytes, EncryptionContext: c.Map(),
+	if len(p.replicas) > 0 {
+		return p.unwrapAnywhere(ctx, w, c)
+	}
+	return p.unwrap(ctx, w, c)
+}
+
+// unwrap asks the key in one region.
+func (s *site) unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (*crypt.Secret, crypt.Receipt, error) {
+	call := s.clients.call()
+	out, err := call.Decrypt(ctx, &kms.DecryptInput{
+		KeyId: &s.keyARN, CiphertextBlob: w.Bytes, EncryptionContext: c.Map(),
 		EncryptionAlgorithm: types.EncryptionAlgorithmSpecSymmetricDefault,
 	})
 	if err != nil {
-		return nil, crypt.Receipt{}, p.sort(ctx, opUnwrap, err)
+		return nil, crypt.Receipt{}, s.sort(ctx, opUnwrap, call.why(ctx, err))
 	}
 	defer clear(out.Plaintext)
 	a := answer{op: opUnwrap, metadata: out.ResultMetadata}
-	dek, err := p.take(a, out.KeyId, out.Plaintext)
+	dek, err := s.take(a, out.KeyId, out.Plaintext)
 	if err != nil {
 		return nil, crypt.Receipt{}, err
 	}
-	return dek, crypt.Receipt{RequestID: a.requestID(), MaterialID: p.material(out.KeyMaterialId)}, nil
+	return dek, a.receipt(s, out.KeyMaterialId), nil
 }
 
 // Rewrap has the KMS encrypt the DEK in w anew, without its leaving the KMS.
 func (p *Provider) Rewrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (crypt.Wrapped, crypt.Receipt, error) {
-	out, err := p.clients.client().ReEncrypt(ctx, &kms.ReEncryptInput{
+	call := p.clients.call()
+	out, err := call.ReEncrypt(ctx, &kms.ReEncryptInput{
 		CiphertextBlob: w.Bytes,
-		SourceKeyId:    &p.target.keyARN, SourceEncryptionContext: c.Map(),
-		DestinationKeyId: &p.target.keyARN, DestinationEncryptionContext: c.Map(),
+		SourceKeyId:    &p.keyARN, SourceEncryptionContext: c.Map(),
+		DestinationKeyId: &p.keyARN, DestinationEncryptionContext: c.Map(),
 	})
 	if err != nil {
-		return crypt.Wrapped{}, crypt.Receipt{}, p.sort(ctx, opRewrap, err)
+		return crypt.Wrapped{}, crypt.Receipt{}, p.refusals.note(c, p.sort(ctx, opRewrap, call.why(ctx, err)))
 	}
 	a := answer{op: opRewrap, metadata: out.ResultMetadata}
 	if err := p.checkBlob(a, out.CiphertextBlob); err != nil {
@@ -198,47 +246,46 @@ func (p *Provider) Rewrap(ctx context.Context, w crypt.Wrapped, c crypt.Context)
 			return crypt.Wrapped{}, crypt.Receipt{}, err
 		}
 	}
-	material := p.material(out.DestinationKeyMaterialId)
-	return crypt.Wrapped{Bytes: out.CiphertextBlob, MaterialID: material},
-		crypt.Receipt{RequestID: a.requestID(), MaterialID: material}, nil
+	r := a.receipt(p.site, out.DestinationKeyMaterialId)
+	return crypt.Wrapped{Bytes: out.CiphertextBlob, MaterialID: r.MaterialID}, r, nil
 }
 
 // take checks an answer that holds a DEK, and moves the DEK to secret memory.
-func (p *Provider) take(a answer, keyID *string, plain []byte) (*crypt.Secret, error) {
-	if len(plain) == 0 {
-		return nil, p.empty(a)
+func (s *site) take(a answer, keyID *string, plain []byte) (*crypt.Secret, error) {
+	if len(plain) == 0 && keyID == nil {
+		return nil, s.empty(a)
 	}
-	if err := p.sameKey(a, keyID); err != nil {
+	if err := s.sameKey(a, keyID); err != nil {
 		return nil, err
 	}
 	if len(plain) != crypt.KeySize {
-		return nil, p.refuse(a, crypt.ClassTampered, codeAnswer, "the KMS returned a data key of the wrong size")
+		return nil, s.refuse(a, crypt.ClassTampered, codeAnswer, "the KMS returned a data key of the wrong size")
 	}
-	s, err := crypt.NewSecret(plain)
+	dek, err := crypt.NewSecret(plain)
 	if err != nil {
 		return nil, &crypt.ProviderError{
-			Class: crypt.ClassUnreachable, Op: a.op, KeyID: p.target.keyARN, RequestID: a.requestID(), Err: err,
+			Class: crypt.ClassUnreachable, Op: a.op, KeyID: s.keyARN, RequestID: a.requestID(), Err: err,
 			Detail: "no secret memory for the data key: " + err.Error(),
 		}
 	}
-	return s, nil
+	return dek, nil
 }
 
 // sameKey refuses an answer that another key gave.
-func (p *Provider) sameKey(a answer, keyID *string) error {
-	if aws.ToString(keyID) != p.target.keyARN {
-		return p.refuse(a, crypt.ClassTampered, codeAnswer, "the KMS answered for another key")
+func (s *site) sameKey(a answer, keyID *string) error {
+	if aws.ToString(keyID) != s.keyARN {
+		return s.refuse(a, crypt.ClassTampered, codeAnswer, "the KMS answered for another key")
 	}
 	return nil
 }
 
 // checkBlob refuses an answer without a ciphertext, or one that is too large.
-func (p *Provider) checkBlob(a answer, blob []byte) error {
+func (s *site) checkBlob(a answer, blob []byte) error {
 	switch {
 	case len(blob) == 0:
-		return p.empty(a)
+		return s.empty(a)
 	case len(blob) > blobSizeMax:
-		return p.refuse(a, crypt.ClassTampered, codeAnswer, "the KMS returned a wrapped data key that is too large")
+		return s.refuse(a, crypt.ClassTampered, codeAnswer, "the KMS returned a wrapped data key that is too large")
 	}
 	return nil
 }
@@ -246,9 +293,9 @@ func (p *Provider) checkBlob(a answer, blob []byte) error {
 const materialIDSizeMax = 256 // bytes; what an envelope holds
 
 // material returns a key material id, if there is one that can be kept.
-func (p *Provider) material(id *string) string {
-	if s := aws.ToString(id); len(s) <= materialIDSizeMax {
-		return s
+func (s *site) material(id *string) string {
+	if m := aws.ToString(id); len(m) <= materialIDSizeMax {
+		return m
 	}
 	return ""
 }

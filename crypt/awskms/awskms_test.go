@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -311,63 +310,6 @@ func TestCheckRefusesOtherKinds(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
-	const u, c, d, x = crypt.ClassUnreachable, crypt.ClassCredentials, crypt.ClassDenied, crypt.ClassTampered
-	tests := []struct {
-		name  string
-		fault devkms.Fault
-		class crypt.Class
-		code  string
-		text  string
-	}{
-		{"throttle", devkms.FaultThrottle, u, "ThrottlingException", "rate"},
-		{"internal", devkms.FaultInternal, u, "KMSInternalException", "internal fault"},
-		{"key unavailable", devkms.FaultKeyUnavailable, u, "KeyUnavailableException", "cannot reach the key"},
-		{"dependency", devkms.FaultDependency, u, "DependencyTimeoutException", "part of its own"},
-		{"limit", devkms.FaultLimit, u, "LimitExceededException", "quota"},
-		{"reset", devkms.FaultReset, u, codeNetwork, "broke off"},
-		{"empty object", devkms.FaultEmptyObject, u, codeEmpty, "empty"},
-		{"page", devkms.FaultNotJSON, u, codeGarbage, "not an AWS KMS (HTTP status 200)"},
-		{"page 403", devkms.FaultNotJSON403, u, codeGarbage, "not an AWS KMS (HTTP status 403)"},
-		{"redirect", devkms.FaultRedirect, u, codeGarbage, "not an AWS KMS (HTTP status 307)"},
-		{"expired", devkms.FaultExpiredToken, c, "ExpiredTokenException", "expired"},
-		{"unrecognized", devkms.FaultUnrecognized, c, "UnrecognizedClientException", "does not know"},
-		{"signature", devkms.FaultInvalidSignature, c, "InvalidSignatureException", "signature"},
-		{"denied", devkms.FaultAccessDenied, d, "AccessDeniedException", "policy"},
-		{"state", devkms.FaultInvalidState, d, "KMSInvalidStateException", "state"},
-		{"wrong key id", devkms.FaultWrongKeyID, x, codeAnswer, "another key"},
-		{"short plaintext", devkms.FaultShortPlaintext, x, codeAnswer, "wrong size"},
-	}
-	w := newWorld(t)
-	_, wrapped := w.generate()
-	for _, tt := range tests {
-		for op, call := range calls(w, wrapped) {
-			if tt.fault == devkms.FaultShortPlaintext && op == opRewrap {
-				continue // it returns no plaintext
-			}
-			t.Run(tt.name+" "+op, func(t *testing.T) {
-				w.kms.SetFault(func(op string) devkms.Fault {
-					if op == "DescribeKey" && tt.fault == devkms.FaultInvalidState {
-						return devkms.FaultNone
-					}
-					return tt.fault
-				})
-				defer w.kms.SetFault(nil)
-				pe := providerError(t, call(t.Context()), tt.class, tt.code, tt.text)
-				if pe.Op != op || pe.KeyID != w.arn {
-					t.Errorf("error of %s at %s", pe.Op, pe.KeyID)
-				}
-			})
-		}
-	}
-	for _, fault := range []devkms.Fault{devkms.FaultEmptyObject, devkms.FaultWrongKeyID} {
-		w.kms.SetFault(func(string) devkms.Fault { return fault })
-		if err := w.p.Check(t.Context()); err == nil {
-			t.Errorf("Check accepts fault %d", fault)
-		}
-	}
-}
-
 // A KMS that returns another DEK is found by the envelope, not the provider.
 func TestOtherDEK(t *testing.T) {
 	w := newWorld(t)
@@ -442,12 +384,6 @@ func openAt(t *testing.T, endpoint string) *Provider {
 	return p
 }
 
-func TestRefusedConnection(t *testing.T) {
-	hs := httptest.NewServer(http.NotFoundHandler())
-	hs.Close()
-	wantError(t, openAt(t, hs.URL).Check(t.Context()), crypt.ClassUnreachable, codeNetwork, "no connection")
-}
-
 func TestUntrustedTLS(t *testing.T) {
 	hs := httptest.NewUnstartedServer(http.NotFoundHandler())
 	hs.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -470,18 +406,4 @@ func TestLargeAnswerIsCut(t *testing.T) {
 	if err := openAt(t, hs.URL).Check(t.Context()); crypt.ClassOf(err) != crypt.ClassUnreachable {
 		t.Errorf("got %v, want unreachable", err)
 	}
-}
-
-func TestUnresolvedName(t *testing.T) {
-	w := newWorld(t)
-	p := *w.p
-	c := *p.clients
-	transport := newTransport()
-	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "kms.example", IsNotFound: true}}
-	}
-	c.http = newHTTPClient(transport)
-	c.kms.HTTPClient = c.http
-	p.clients = &c
-	wantError(t, p.Check(t.Context()), crypt.ClassUnreachable, codeDNS, "does not resolve")
 }

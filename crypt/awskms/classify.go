@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -35,13 +37,19 @@ const (
 	codeRole        = "AssumeRole"
 )
 
+// Codes of the KMS and the SDK that are looked at one by one.
+const (
+	codeInvalidState = "KMSInvalidStateException"
+	codeUnknown      = "UnknownError" // the SDK's, for an answer without a code
+)
+
 // classes sorts the error codes of AWS KMS and of its front end. A code that is
 // not here is unreachable: it must never count as the customer's denial.
 //
 // Source: AWS KMS API reference, Common Errors and the errors of each operation.
 var classes = map[string]crypt.Class{
 	"DisabledException":             crypt.ClassDenied,
-	"KMSInvalidStateException":      crypt.ClassDenied, // see invalidState
+	codeInvalidState:                crypt.ClassDenied, // see invalidState
 	"AccessDeniedException":         crypt.ClassDenied,
 	"NotAuthorized":                 crypt.ClassDenied,
 	"NotFoundException":             crypt.ClassDenied,
@@ -74,7 +82,7 @@ var wholeKey = []string{"DisabledException", "KMSInvalidStateException", "NotFou
 // details say in a sentence what a code means, and what to do.
 var details = map[string]string{
 	"DisabledException":          "the key is disabled; enable it: aws kms enable-key",
-	"KMSInvalidStateException":   "the key's state does not allow its use, as when it is pending deletion: aws kms describe-key shows it",
+	codeInvalidState:             "the key's state does not allow its use, as when it is pending deletion: aws kms describe-key shows it",
 	"AccessDeniedException":      "the key's policy, a grant or the caller's IAM policy does not allow this; CloudTrail shows which",
 	"NotAuthorized":              "the key's policy, a grant or the caller's IAM policy does not allow this; CloudTrail shows which",
 	"NotFoundException":          "the KMS knows no such key; it was deleted, or the ARN is wrong",
@@ -106,23 +114,23 @@ func (a answer) requestID() string {
 }
 
 // refuse makes the error of an answer that came, but is not good.
-func (p *Provider) refuse(a answer, class crypt.Class, code, detail string) error {
+func (s *site) refuse(a answer, class crypt.Class, code, detail string) error {
 	return &crypt.ProviderError{
-		Class: class, Op: a.op, KeyID: p.target.keyARN, Code: code, RequestID: a.requestID(), Detail: detail,
+		Class: class, Op: a.op, KeyID: s.keyARN, Code: code, RequestID: a.requestID(), Detail: detail,
 	}
 }
 
 // empty makes the error of a good status without content: it says nothing about
 // the key.
-func (p *Provider) empty(a answer) error {
-	return p.refuse(a, crypt.ClassUnreachable, codeEmpty, "the answer is empty: something between here and the KMS gave it")
+func (s *site) empty(a answer) error {
+	return s.refuse(a, crypt.ClassUnreachable, codeEmpty, "the answer is empty: something between here and the KMS gave it")
 }
 
 // sort makes a *crypt.ProviderError of an error of the SDK. The SDK's error does
 // not go along, for it may hold what an endpoint chose to say; the context's
 // error does.
-func (p *Provider) sort(ctx context.Context, op string, err error) error {
-	e := &crypt.ProviderError{Class: crypt.ClassUnreachable, Op: op, KeyID: p.target.keyARN}
+func (s *site) sort(ctx context.Context, op string, err error) error {
+	e := &crypt.ProviderError{Class: crypt.ClassUnreachable, Op: op, KeyID: s.keyARN}
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.RequestID = printable(response.ServiceRequestID())
 	}
@@ -131,15 +139,21 @@ func (p *Provider) sort(ctx context.Context, op string, err error) error {
 	switch {
 	case errors.As(err, &creds):
 		sortCredentials(ctx, e, creds)
-	case errors.As(err, &api) && api.ErrorCode() != "UnknownError" && printable(api.ErrorCode()) != "":
+	case errors.As(err, &api) && api.ErrorCode() != codeUnknown && printable(api.ErrorCode()) != "":
 		sortCode(e, api.ErrorCode())
-		if e.Code == "KMSInvalidStateException" {
-			p.invalidState(ctx, e)
+		if e.Code == codeInvalidState {
+			s.invalidState(ctx, e, api.ErrorMessage())
+		}
+		if ctx.Err() != nil && e.Class == crypt.ClassUnreachable {
+			e.Err = ctx.Err() // it answered, and its time ran out while it was asked again
 		}
 	default:
 		sortTransport(ctx, e, err)
 	}
 	e.WholeKey = e.Class == crypt.ClassDenied && slices.Contains(wholeKey, e.Code)
+	if e.Class == crypt.ClassCredentials {
+		s.clients.creds.renew()
+	}
 	return e
 }
 
@@ -162,14 +176,23 @@ func sortCode(e *crypt.ProviderError, code string) {
 
 // invalidState looks closer at KMSInvalidStateException. For keys in custom and
 // external key stores it is the answer to any failure of the store, and while a
-// key is being changed it is the answer too; neither is a denial. Only the key's
-// description can tell. Without one it stays a denial.
-func (p *Provider) invalidState(ctx context.Context, e *crypt.ProviderError) {
-	out, err := p.clients.client().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &p.target.keyARN})
-	if err != nil || out.KeyMetadata == nil || out.KeyMetadata.Arn == nil || *out.KeyMetadata.Arn != p.target.keyARN {
+// key is being changed it is the answer too; neither is a denial. The key's
+// description tells. Without one, the message does, which for what a customer
+// does to a key says so; any other counts as an outage, for data must not be
+// erased on a guess.
+func (s *site) invalidState(ctx context.Context, e *crypt.ProviderError, message string) {
+	out, err := s.clients.call().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &s.keyARN})
+	if err == nil && out.KeyMetadata != nil && aws.ToString(out.KeyMetadata.Arn) == s.keyARN {
+		e.Class, e.Detail = classOfState(out.KeyMetadata.KeyState, out.KeyMetadata.Origin, e.Detail)
 		return
 	}
-	e.Class, e.Detail = classOfState(out.KeyMetadata.KeyState, out.KeyMetadata.Origin, e.Detail)
+	for _, done := range []string{"pending deletion", "pending replica deletion", "pending import", "is disabled"} {
+		if strings.Contains(message, done) {
+			return
+		}
+	}
+	e.Class = crypt.ClassUnreachable
+	e.Detail = "the key's state does not allow its use, and its description, which would say why, is not to be had; allow kms:DescribeKey"
 }
 
 // classOfState returns what KMSInvalidStateException means for a key.
@@ -197,11 +220,12 @@ func sortCredentials(ctx context.Context, e *crypt.ProviderError, err error) {
 	if !errors.As(err, &call) || call.ServiceID != "STS" {
 		if ctx.Err() != nil {
 			sortTransport(ctx, e, err)
+			e.Detail = "this program's AWS credentials did not come in time; check AWS_PROFILE, and the instance metadata where they come from there"
 		}
 		return
 	}
 	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorCode() == "UnknownError" {
+	if !errors.As(err, &api) || api.ErrorCode() == codeUnknown {
 		sortTransport(ctx, e, err)
 		return
 	}
@@ -230,8 +254,8 @@ func sortTransport(ctx context.Context, e *crypt.ProviderError, err error) {
 	e.Class = crypt.ClassUnreachable
 	set := func(code, detail string) { e.Code, e.Detail = code, detail }
 	var (
-		network  net.Error
 		dns      *net.DNSError
+		broken   *brokenBody
 		response *awshttp.ResponseError
 	)
 	switch {
@@ -245,24 +269,34 @@ func sortTransport(ctx context.Context, e *crypt.ProviderError, err error) {
 		set(codeDNS, "the name of the KMS's endpoint does not resolve; check the network and the region")
 	case isTLS(err):
 		set(codeTLS, "no trusted TLS connection to the KMS; check the endpoint, the proxy and the clock")
+	case timedOut(err):
+		set(codeTimeout, "the KMS did not answer in time")
+	case errors.As(err, &broken):
+		set(codeNetwork, "the answer broke off; check the network and the endpoint")
 	case errors.As(err, &response) && response.HTTPStatusCode() != 0:
 		set(codeGarbage, "what answered is not an AWS KMS (HTTP status "+strconv.Itoa(response.HTTPStatusCode())+"); check endpoint and proxy")
-	case errors.As(err, &network) && network.Timeout():
-		set(codeTimeout, "the KMS did not answer in time")
 	default:
 		set(codeNetwork, "no connection to the KMS, or it broke off; check the network and the endpoint")
 	}
 }
 
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// isTLS reports whether the handshake failed, at either end.
 func isTLS(err error) bool {
 	var (
+		network      *net.OpError
 		verification *tls.CertificateVerificationError
 		header       tls.RecordHeaderError
 		alert        tls.AlertError
 		unknown      x509.UnknownAuthorityError
 		host         x509.HostnameError
 	)
-	return errors.As(err, &verification) || errors.As(err, &header) || errors.As(err, &alert) ||
+	remote := errors.As(err, &network) && (network.Op == "remote error" || network.Op == "local error") // so crypto/tls names alerts
+	return remote || errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &verification) || errors.As(err, &header) || errors.As(err, &alert) ||
 		errors.As(err, &unknown) || errors.As(err, &host)
 }
 

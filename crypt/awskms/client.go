@@ -15,9 +15,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 )
 
 // Limits of one HTTP request, for callers without a deadline of their own; a
@@ -38,46 +37,44 @@ const (
 // mode wants it of the length of a real one.
 const developmentSecret = "development-development-development-----"
 
-// clients makes SDK clients. Each call gets one of its own: a client keeps the
-// buffers in which answers were read, and those held an unwrapped DEK. For the
-// same reason connections are not kept alive. Both become garbage with the
+// clients makes SDK clients of one region. Each call gets one of its own: a
+// client keeps the buffers in which answers were read, and those held an
+// unwrapped DEK. For the same reason connections are not kept alive, and HTTP/2,
+// whose buffers all connections share, is off. All that becomes garbage with the
 // call, which the wipe of the Go heap then clears.
 type clients struct {
 	http  *http.Client
-	creds aws.CredentialsProvider
+	creds *liveCredentials
 	kms   kms.Options
 }
 
 // newClients prepares clients for t without calling the network.
 func newClients(ctx context.Context, t target) (*clients, error) {
-	c := &clients{}
-	retryer := func() aws.Retryer { return newRetryer(backoffMax) }
-	cfg := aws.Config{Region: t.region}
+	c := &clients{creds: &liveCredentials{}}
+	cfg := aws.Config{Region: t.region, Retryer: defaultRetryer}
 	if t.loopback {
 		c.http = newHTTPClient(newTransport())
-		c.creds = credentials.NewStaticCredentialsProvider("development", developmentSecret, "")
+		c.creds.current = credentials.NewStaticCredentialsProvider("development", developmentSecret, "")
 	} else {
-		base := awshttp.NewBuildableClient().WithTimeout(requestTimeout).WithTransportOptions(tuneTransport).
-			WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })
 		var err error
-		cfg, err = config.LoadDefaultConfig(ctx, config.WithRegion(t.region), config.WithHTTPClient(base))
-		if err != nil {
+		if cfg, err = loadConfig(ctx, t); err != nil {
 			return nil, err
 		}
-		transport := base.GetTransport()
+		transport := newBuildable().GetTransport()
 		if tuned, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // it has AWS_CA_BUNDLE
 			transport = tuned.GetTransport()
 		}
 		c.http = newHTTPClient(transport)
-		cfg.Retryer = retryer
-		c.creds = cfg.Credentials
-		if t.roleARN != "" {
-			c.creds = assumeRole(cfg, t, c.http, "")
+		c.creds.current = t.credentials(cfg, c.http)
+		c.creds.load = func(ctx context.Context) (aws.CredentialsProvider, error) {
+			cfg, err := loadConfig(ctx, t)
+			if err != nil {
+				return nil, err
+			}
+			return t.credentials(cfg, c.http), nil
 		}
 	}
-	c.creds = markedCredentials{c.creds}
 	cfg.HTTPClient, cfg.Credentials = c.http, c.creds
-	cfg.Retryer = retryer
 	c.kms = kms.NewFromConfig(cfg, func(o *kms.Options) {
 		o.BaseEndpoint = nil // never from the environment: the URI says where the key is
 		if t.endpoint != "" {
@@ -89,12 +86,66 @@ func newClients(ctx context.Context, t target) (*clients, error) {
 	return c, nil
 }
 
-// client returns a client for one call.
-func (c *clients) client() *kms.Client {
-	o := c.kms
-	o.Protocol = nil // a new one, with buffers of its own
-	return kms.New(o)
+func newBuildable() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTimeout(requestTimeout).WithTransportOptions(tuneTransport).
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })
 }
+
+// loadConfig reads the SDK's configuration. How often is tried is no matter of
+// the environment (AWS_MAX_ATTEMPTS): a probe has its time.
+func loadConfig(ctx context.Context, t target) (aws.Config, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(t.region), config.WithHTTPClient(newBuildable()))
+	cfg.Retryer, cfg.RetryMaxAttempts, cfg.RetryMode = defaultRetryer, 0, ""
+	return cfg, err
+}
+
+// credentials returns those of the caller, or of the role.
+func (t target) credentials(cfg aws.Config, hc *http.Client) aws.CredentialsProvider {
+	if t.roleARN == "" {
+		return cfg.Credentials
+	}
+	return assumeRole(cfg, t, hc, "")
+}
+
+// oneCall is a client for one call, with the last answer that it was given.
+type oneCall struct {
+	*kms.Client
+	last *lastAnswer
+}
+
+// call returns a client for one call.
+func (c *clients) call() oneCall {
+	o := c.kms
+	last := &lastAnswer{Retryer: o.Retryer}
+	o.Retryer = last
+	return oneCall{Client: kms.New(o), last: last} // New makes buffers of its own
+}
+
+// why returns the error of a call. Where its time ran out before another
+// attempt, what the KMS answered to the one before goes along: it says more.
+func (c oneCall) why(ctx context.Context, err error) error {
+	var api smithy.APIError
+	if ctx.Err() == nil || c.last.err == nil || errors.As(err, &api) {
+		return err
+	}
+	return errors.Join(c.last.err, err)
+}
+
+// lastAnswer is a retryer that notes the error answers that it decides about.
+type lastAnswer struct {
+	aws.Retryer
+	err error
+}
+
+// IsErrorRetryable notes an answer of the service.
+func (l *lastAnswer) IsErrorRetryable(err error) bool {
+	if _, ok := errors.AsType[smithy.APIError](err); ok {
+		l.err = err
+	}
+	return l.Retryer.IsErrorRetryable(err)
+}
+
+func defaultRetryer() aws.Retryer { return newRetryer(backoffMax) }
 
 // newRetryer returns a retryer that waits for backoffMax at most.
 func newRetryer(backoffMax time.Duration) aws.Retryer {
@@ -112,23 +163,6 @@ func newRetryer(backoffMax time.Duration) aws.Retryer {
 	})
 }
 
-// assumeRole returns credentials of the role; endpoint is for tests.
-func assumeRole(cfg aws.Config, t target, hc *http.Client, endpoint string) aws.CredentialsProvider {
-	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
-		o.HTTPClient, o.ClientLogMode = hc, 0
-		o.BaseEndpoint = nil
-		if endpoint != "" {
-			o.BaseEndpoint = &endpoint
-		}
-	})
-	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, t.roleARN, func(o *stscreds.AssumeRoleOptions) {
-		o.RoleSessionName = roleSessionName
-		if t.externalID != "" {
-			o.ExternalID = &t.externalID
-		}
-	}))
-}
-
 // newTransport returns a transport to this machine: no proxy.
 func newTransport() *http.Transport {
 	t := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
@@ -142,6 +176,9 @@ func tuneTransport(t *http.Transport) {
 	t.TLSHandshakeTimeout = tlsTimeout
 	t.ResponseHeaderTimeout = headerTimeout
 	t.DisableKeepAlives = true
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
@@ -154,35 +191,35 @@ func newHTTPClient(t *http.Transport) *http.Client {
 	}
 }
 
-// boundedTransport cuts answers that no KMS gives.
+// boundedTransport cuts answers that no KMS gives, and marks those that break
+// off.
 type boundedTransport struct{ *http.Transport }
 
 func (b boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.Transport.RoundTrip(r)
 	if err == nil {
-		resp.Body = boundedBody{Reader: io.LimitReader(resp.Body, answerSizeMax), Closer: resp.Body}
+		resp.Body = boundedBody{r: io.LimitReader(resp.Body, answerSizeMax), Closer: resp.Body}
 	}
 	return resp, err
 }
 
 type boundedBody struct {
-	io.Reader
+	r io.Reader
 	io.Closer
 }
 
-// credentialsError marks an error as one of getting credentials, not of the KMS.
-type credentialsError struct{ err error }
-
-func (e *credentialsError) Error() string { return e.err.Error() }
-func (e *credentialsError) Unwrap() error { return e.err }
-
-// markedCredentials marks the errors of the provider in it.
-type markedCredentials struct{ aws.CredentialsProvider }
-
-func (m markedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	c, err := m.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		return c, &credentialsError{err}
+func (b boundedBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &brokenBody{err}
 	}
-	return c, nil
+	return n, err
 }
+
+// A brokenBody is an answer that began and did not end: the network's failure,
+// not that of what answers. The SDK tries again.
+type brokenBody struct{ err error }
+
+func (e *brokenBody) Error() string        { return "the answer broke off: " + e.err.Error() }
+func (e *brokenBody) Unwrap() error        { return e.err }
+func (e *brokenBody) RetryableError() bool { return true }

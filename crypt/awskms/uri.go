@@ -20,7 +20,10 @@ const (
 	paramExternalID = "external_id"
 	paramEndpoint   = "endpoint"
 	paramRegion     = "region"
+	paramReplica    = "replica" // ARN[,ENDPOINT]; may be repeated
 )
+
+const replicasMax = 4
 
 const uriSizeMax = 2048 // bytes; a key id has to fit an envelope
 
@@ -38,6 +41,7 @@ type target struct {
 	externalID string
 	endpoint   string // empty: the region's own
 	loopback   bool   // the endpoint is on this machine
+	replicas   []target
 }
 
 var (
@@ -49,7 +53,10 @@ var (
 	externalID   = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
 )
 
-// parseURI parses "awskms:KEY-ARN[?role_arn=…&external_id=…&endpoint=…&region=…]".
+// parseURI parses
+//
+//	awskms:KEY-ARN[?role_arn=…&external_id=…&endpoint=…&region=…&replica=ARN[,ENDPOINT]&replica=…]
+//
 // Errors name parameters, never their values.
 func parseURI(uri string) (target, error) {
 	rest, ok := strings.CutPrefix(uri, Scheme+":")
@@ -68,6 +75,8 @@ func parseURI(uri string) (target, error) {
 	if err != nil {
 		return target{}, errors.New("the parameters of the key URI do not parse: percent-encode their values")
 	}
+	replicas := params[paramReplica]
+	delete(params, paramReplica)
 	for name, values := range params {
 		if len(values) != 1 || values[0] == "" {
 			return target{}, fmt.Errorf("parameter %s of the key URI needs one value", name)
@@ -82,7 +91,47 @@ func parseURI(uri string) (target, error) {
 	case t.roleARN != "" && t.loopback:
 		return target{}, errors.New("role_arn is given with a loopback endpoint: a development KMS has no roles")
 	}
-	return t, nil
+	return t, t.setReplicas(replicas)
+}
+
+// setReplicas takes the replicas, once everything else is known: they are asked
+// as the same role, and where the key is at a development KMS, so are they.
+func (t *target) setReplicas(values []string) error {
+	switch {
+	case len(values) == 0:
+		return nil
+	case len(values) > replicasMax:
+		return fmt.Errorf("replica is given %d times: a key URI takes %d at most", len(values), replicasMax)
+	case !strings.Contains(t.keyARN, "key/mrk-"):
+		return errors.New("replica is given, and the key is no multi-Region key: the id of one begins with mrk-")
+	}
+	regions := map[string]bool{t.region: true}
+	for _, value := range values {
+		id, endpoint, given := strings.Cut(value, ",")
+		r := target{keyARN: id, roleARN: t.roleARN, externalID: t.externalID}
+		if err := r.parseKeyARN(); err != nil {
+			return fmt.Errorf("replica: %w", err)
+		}
+		switch {
+		case strings.Replace(r.keyARN, ":"+r.region+":", ":"+t.region+":", 1) != t.keyARN:
+			return errors.New("replica is another key: it has the key's own partition, account and id, in another region")
+		case regions[r.region]:
+			return errors.New("replica names a region twice: each is in a region of its own, none in the key's")
+		}
+		regions[r.region] = true
+		if given {
+			if err := r.setEndpoint(endpoint); err != nil {
+				return fmt.Errorf("replica: %w", err)
+			}
+		} else if t.loopback {
+			r.endpoint, r.loopback = t.endpoint, true
+		}
+		if r.loopback != t.loopback {
+			return errors.New("replica and key are both at a development KMS on this machine, or neither is")
+		}
+		t.replicas = append(t.replicas, r)
+	}
+	return nil
 }
 
 const wantARN = "give the full key ARN, arn:aws:kms:REGION:ACCOUNT:key/KEY-ID (shown by: aws kms describe-key)"
@@ -138,7 +187,7 @@ func (t *target) set(name, value string) error {
 		if secretLooking(name) {
 			return fmt.Errorf("parameter %q looks like a secret: key URIs are stored and shown; give credentials in the environment, a profile or a role", name)
 		}
-		return fmt.Errorf("unknown parameter %q in an AWS KMS key URI; known: %s, %s, %s, %s", name, paramEndpoint, paramExternalID, paramRegion, paramRole)
+		return fmt.Errorf("unknown parameter %q in an AWS KMS key URI; known: %s, %s, %s, %s, %s", name, paramEndpoint, paramExternalID, paramRegion, paramReplica, paramRole)
 	}
 	return nil
 }
@@ -176,13 +225,21 @@ func loopbackHost(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// uri returns the target as a URI, its parameters in the order of their names.
+// uri returns the target as a URI, its parameters in the order of their names,
+// replicas in the order in which they were given.
 func (t target) uri() string {
 	q := url.Values{}
 	for name, value := range map[string]string{paramRole: t.roleARN, paramExternalID: t.externalID, paramEndpoint: t.endpoint} {
 		if value != "" {
 			q.Set(name, value)
 		}
+	}
+	for _, r := range t.replicas {
+		value := r.keyARN
+		if r.endpoint != "" && (!t.loopback || r.endpoint != t.endpoint) {
+			value += "," + r.endpoint
+		}
+		q.Add(paramReplica, value)
 	}
 	s := Scheme + ":" + t.keyARN
 	if len(q) > 0 {

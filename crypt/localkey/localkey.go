@@ -103,9 +103,6 @@ func (p *Provider) URI() string {
 // Development returns true.
 func (p *Provider) Development() bool { return true }
 
-// Material returns nothing: the material of a key file does not change.
-func (p *Provider) Material(context.Context) (string, error) { return "", nil }
-
 // Check reads the key file. A file that Generate may still make is no error.
 func (p *Provider) Check(ctx context.Context) error {
 	kek, _, err := p.load(ctx, "check")

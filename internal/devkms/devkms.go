@@ -17,17 +17,17 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/byokdb/byokdb/internal/clock"
 )
 
-// Where the keys of this service claim to be.
+// Where the keys of this service claim to be. Requests signed for another
+// region make and find keys there.
 const (
 	Region  = "eu-west-1"
 	Account = "111122223333"
 )
-
-const arnPrefix = "arn:aws:kms:" + Region + ":" + Account + ":"
 
 // requestSizeMax limits a request's body in bytes; KMS takes 4 KiB of plaintext
 // and 32 KiB of policy.
@@ -38,15 +38,22 @@ type Server struct {
 	clock clock.Clock
 	fault atomic.Pointer[func(op string) Fault]
 
-	mu    sync.Mutex // of everything below
-	state state
-	store store // nil: in memory only
+	faultMu  sync.Mutex // of the rules
+	rules    []*rule
+	lastRule int // id
+
+	mu          sync.Mutex // of everything below
+	state       state
+	store       store // nil: in memory only
+	consistency Consistency
+	random      random
+	changes     map[*key]*unsettled
 }
 
 // New returns a server that keeps its keys in memory, or, when dir is not
 // empty, in the file devkms.json in that directory, which is made when absent.
 func New(dir string) (*Server, error) {
-	s := &Server{clock: clock.System(), state: newState()}
+	s := &Server{clock: clock.System(), state: newState(), changes: map[*key]*unsettled{}}
 	if dir == "" {
 		return s, nil
 	}
@@ -61,11 +68,32 @@ func New(dir string) (*Server, error) {
 	return s, nil
 }
 
-// CreateKey makes a symmetric key and returns its ARN.
+// CreateKey makes a symmetric key in Region and returns its ARN.
 func (s *Server) CreateKey() (arn string, err error) {
+	return s.newKey(createKeyInput{})
+}
+
+// CreateMultiRegionKey makes a multi-Region primary key in Region.
+func (s *Server) CreateMultiRegionKey() (arn string, err error) {
+	return s.newKey(createKeyInput{MultiRegion: true})
+}
+
+func (s *Server) newKey(in createKeyInput) (arn string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k, err := s.createKey(createKeyInput{})
+	k, err := (&call{Server: s}).createKey(in)
+	if err != nil {
+		return "", err
+	}
+	return k.arn(), nil
+}
+
+// ReplicateKey makes a replica of a multi-Region primary key in another region,
+// and returns its ARN.
+func (s *Server) ReplicateKey(primary, region string) (arn string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, err := (&call{Server: s}).replicate(replicateInput{KeyID: primary, ReplicaRegion: region})
 	if err != nil {
 		return "", err
 	}
@@ -107,6 +135,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "devkms serves loopback host names only", http.StatusForbidden)
 		return
 	}
+	if s.serveFaults(w, r) {
+		return
+	}
 	op, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "TrentService.")
 	if r.Method != http.MethodPost || !ok {
 		http.Error(w, "devkms, a development KMS: POST with X-Amz-Target TrentService.…", http.StatusNotFound)
@@ -117,25 +148,30 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, nil, refuse("SerializationException", "the request's body could not be read"))
 		return
 	}
-	f := s.faultFor(op)
-	if f.before(w, r) {
+	c := &call{Server: s, region: signingRegion(r)}
+	u := s.ruleFor(c, op, body)
+	if !delay(r.Context(), time.Duration(u.LatencyMS)*time.Millisecond) {
 		return
 	}
-	out, err := s.serve(op, body)
-	f.change(out)
-	s.answer(w, out, err)
+	held, release := u.shape(w, r)
+	if !u.before(held, r, op) {
+		out, err := c.serve(op, body)
+		u.Fault.change(out)
+		s.answer(held, out, err)
+	}
+	release()
 }
 
 // serve carries out one operation.
-func (s *Server) serve(op string, body []byte) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expireKeys()
+func (c *call) serve(op string, body []byte) (any, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expireKeys()
 	handle, ok := operations[op]
 	if !ok {
 		return nil, refuse("UnknownOperationException", "devkms does not know this operation")
 	}
-	return handle(s, body)
+	return handle(c, body)
 }
 
 func (s *Server) answer(w http.ResponseWriter, out any, err error) {

@@ -2,7 +2,6 @@ package devkms
 
 import (
 	"crypto/rand"
-	"strings"
 	"time"
 )
 
@@ -40,13 +39,16 @@ func newState() state { return state{Version: stateVersion, Aliases: map[string]
 // key is one KEK of the service.
 type key struct {
 	ID          string
+	Region      string // empty in a state file: the constant Region
 	Description string
 	Spec        string
 	Usage       string
 	State       string
 	MultiRegion bool
+	Replica     bool // of a multi-Region key
 	Created     time.Time
 	Deletion    time.Time  // when State is PendingDeletion
+	Window      int        // days that a primary will wait once its replicas are gone
 	Materials   []material // the last one is current
 	Policy      string
 }
@@ -57,8 +59,18 @@ type material struct {
 	Bytes []byte
 }
 
-func (k *key) arn() string        { return arnPrefix + "key/" + k.ID }
+func (k *key) arn() string        { return arnPrefix(k.Region) + "key/" + k.ID }
 func (k *key) current() *material { return &k.Materials[len(k.Materials)-1] }
+
+// key returns the key of an id in a region, or nil.
+func (st *state) key(region, id string) *key {
+	for _, k := range st.Keys {
+		if k.ID == id && k.Region == region {
+			return k
+		}
+	}
+	return nil
+}
 
 func (k *key) material(id string) *material {
 	for i := range k.Materials {
@@ -75,31 +87,6 @@ func newMaterial() material {
 	return m
 }
 
-// find returns the key of an id, an ARN and, where aliases are allowed, an
-// alias name or alias ARN.
-func (s *Server) find(id string, aliases bool) (*key, error) {
-	name := strings.TrimPrefix(id, arnPrefix)
-	if strings.HasPrefix(name, "alias/") {
-		if !aliases {
-			return nil, refuse("InvalidArnException", "this operation takes a key id or a key ARN, not an alias")
-		}
-		if target, ok := s.state.Aliases[name]; ok {
-			return s.find(target, false)
-		}
-		return nil, refuse("NotFoundException", "Alias "+arnPrefix+name+" is not found.")
-	}
-	name = strings.TrimPrefix(name, "key/")
-	for _, k := range s.state.Keys {
-		if k.ID == name {
-			return k, nil
-		}
-	}
-	if id == "" {
-		return nil, refuse("ValidationException", "1 validation error detected: Value at 'keyId' failed to satisfy constraint: Member must not be null")
-	}
-	return nil, refuse("NotFoundException", "Key '"+arnPrefix+"key/"+name+"' does not exist")
-}
-
 // usable refuses keys that cannot encrypt or decrypt now.
 func (k *key) usable() error {
 	switch {
@@ -113,8 +100,16 @@ func (k *key) usable() error {
 	return nil
 }
 
+// deleting reports whether the key is on its way to be deleted.
+func (k *key) deleting() bool {
+	return k.State == statePendingDeletion || k.State == statePendingReplicaDeletion
+}
+
 func (k *key) invalidState() error {
-	words := map[string]string{statePendingDeletion: "pending deletion", stateDisabled: "disabled", stateEnabled: "enabled"}
+	words := map[string]string{
+		statePendingDeletion: "pending deletion", statePendingReplicaDeletion: "pending replica deletion",
+		stateDisabled: "disabled", stateEnabled: "enabled",
+	}
 	return refuse("KMSInvalidStateException", k.arn()+" is "+words[k.State]+".")
 }
 
@@ -123,19 +118,23 @@ func (s *Server) expireKeys() {
 	now := s.clock.Now()
 	kept := s.state.Keys[:0]
 	for _, k := range s.state.Keys {
-		if k.State == statePendingDeletion && !now.Before(k.Deletion) {
-			for _, m := range k.Materials {
-				clear(m.Bytes)
-			}
-			for name, target := range s.state.Aliases {
-				if target == k.ID {
-					delete(s.state.Aliases, name)
-				}
-			}
+		if k.State != statePendingDeletion || now.Before(k.Deletion) {
+			kept = append(kept, k)
 			continue
 		}
-		kept = append(kept, k)
+		for _, m := range k.Materials {
+			clear(m.Bytes)
+		}
+		for name, target := range s.state.Aliases {
+			if region, _ := aliasOf(name); target == k.ID && region == k.Region {
+				delete(s.state.Aliases, name)
+			}
+		}
+		delete(s.changes, k)
 	}
 	clear(s.state.Keys[len(kept):])
 	s.state.Keys = kept
+	for _, k := range kept {
+		s.releasePrimary(k)
+	}
 }

@@ -10,12 +10,12 @@ import (
 
 // change finds a key for op, lets fn change a copy of it, and keeps the copy
 // once it is saved.
-func (s *Server) change(id, op string, fn func(*key) error) (*key, error) {
-	k, err := s.find(id, false)
+func (c *call) change(id, op string, fn func(*key) error) (*key, error) {
+	k, err := c.find(id, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.allow(op); err != nil {
+	if err := k.allow(op, nil); err != nil {
 		return nil, err
 	}
 	before := *k
@@ -23,26 +23,29 @@ func (s *Server) change(id, op string, fn func(*key) error) (*key, error) {
 	if err := fn(k); err != nil {
 		return nil, err
 	}
-	if err := s.save(); err != nil {
+	if err := c.save(); err != nil {
 		*k = before
 		return nil, err
 	}
+	c.changed(k, &before)
 	return k, nil
 }
 
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
 type nothing struct{}
 
-func (s *Server) doDisableKey(in keyInput) (any, error) {
-	return s.setState(in, "DisableKey", stateDisabled)
+func (c *call) doDisableKey(in keyInput) (any, error) {
+	return c.setState(in, "DisableKey", stateDisabled)
 }
 
-func (s *Server) doEnableKey(in keyInput) (any, error) {
-	return s.setState(in, "EnableKey", stateEnabled)
+func (c *call) doEnableKey(in keyInput) (any, error) {
+	return c.setState(in, "EnableKey", stateEnabled)
 }
 
-func (s *Server) setState(in keyInput, op, to string) (any, error) {
-	_, err := s.change(in.KeyID, op, func(k *key) error {
-		if k.State == statePendingDeletion {
+func (c *call) setState(in keyInput, op, to string) (any, error) {
+	_, err := c.change(in.KeyID, op, func(k *key) error {
+		if k.deleting() {
 			return k.invalidState()
 		}
 		k.State = to
@@ -56,35 +59,42 @@ type scheduleInput struct {
 	PendingWindowInDays *int
 }
 
-func (s *Server) doScheduleKeyDeletion(in scheduleInput) (any, error) {
-	days := windowDaysMax
+func (c *call) doScheduleKeyDeletion(in scheduleInput) (any, error) {
+	window := windowDaysMax
 	if in.PendingWindowInDays != nil {
-		days = *in.PendingWindowInDays
+		window = *in.PendingWindowInDays
 	}
-	if days < windowDaysMin || days > windowDaysMax {
+	if window < windowDaysMin || window > windowDaysMax {
 		return nil, refuse("ValidationException", "Value at 'pendingWindowInDays' failed to satisfy constraint: Member must be between 7 and 30")
 	}
-	k, err := s.change(in.KeyID, "ScheduleKeyDeletion", func(k *key) error {
-		if k.State == statePendingDeletion {
+	k, err := c.change(in.KeyID, "ScheduleKeyDeletion", func(k *key) error {
+		if k.deleting() {
 			return k.invalidState()
 		}
-		k.State = statePendingDeletion
-		k.Deletion = s.clock.Now().UTC().Add(time.Duration(days) * 24 * time.Hour)
+		if _, replicas := c.state.family(k.ID); !k.Replica && len(replicas) > 0 {
+			k.State, k.Window = statePendingReplicaDeletion, window
+			return nil
+		}
+		k.State, k.Deletion = statePendingDeletion, c.clock.Now().UTC().Add(days(window))
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"KeyId": k.arn(), "KeyState": k.State, "DeletionDate": seconds(k.Deletion), "PendingWindowInDays": days}, nil
+	out := map[string]any{"KeyId": k.arn(), "KeyState": k.State, "PendingWindowInDays": window}
+	if k.State == statePendingDeletion {
+		out["DeletionDate"] = seconds(k.Deletion)
+	}
+	return out, nil
 }
 
 // doCancelKeyDeletion leaves the key disabled, as KMS does.
-func (s *Server) doCancelKeyDeletion(in keyInput) (any, error) {
-	k, err := s.change(in.KeyID, "CancelKeyDeletion", func(k *key) error {
-		if k.State != statePendingDeletion {
+func (c *call) doCancelKeyDeletion(in keyInput) (any, error) {
+	k, err := c.change(in.KeyID, "CancelKeyDeletion", func(k *key) error {
+		if !k.deleting() {
 			return k.invalidState()
 		}
-		k.State, k.Deletion = stateDisabled, time.Time{}
+		k.State, k.Deletion, k.Window = stateDisabled, time.Time{}, 0
 		return nil
 	})
 	if err != nil {
@@ -93,21 +103,40 @@ func (s *Server) doCancelKeyDeletion(in keyInput) (any, error) {
 	return map[string]string{"KeyId": k.arn()}, nil
 }
 
-func (s *Server) doRotateKeyOnDemand(in keyInput) (any, error) {
-	k, err := s.change(in.KeyID, "RotateKeyOnDemand", func(k *key) error {
+// doRotateKeyOnDemand gives a key and its replicas new material.
+func (c *call) doRotateKeyOnDemand(in keyInput) (any, error) {
+	k, err := c.find(in.KeyID, false)
+	if err != nil {
+		return nil, err
+	}
+	_, replicas := c.state.family(k.ID)
+	before := make([][]material, len(replicas))
+	for i, r := range replicas {
+		before[i] = r.Materials
+	}
+	_, err = c.change(in.KeyID, "RotateKeyOnDemand", func(k *key) error {
 		switch {
 		case k.Spec != specSymmetric:
 			return refuse("UnsupportedOperationException", "only symmetric keys rotate")
+		case k.Replica:
+			return refuse("UnsupportedOperationException", "a replica key rotates with its primary key")
 		case len(k.Materials) > rotationsMax:
 			return refuse("LimitExceededException", "the key was rotated on demand as often as it may be")
 		}
 		if err := k.usable(); err != nil {
 			return err
 		}
-		k.Materials = append(k.Materials, newMaterial())
+		m := newMaterial()
+		k.Materials = append(k.Materials, m)
+		for _, r := range replicas {
+			r.Materials = append(r.Materials, cloneMaterials([]material{m})...)
+		}
 		return nil
 	})
 	if err != nil {
+		for i, r := range replicas {
+			r.Materials = before[i]
+		}
 		return nil, err
 	}
 	return map[string]string{"KeyId": k.arn()}, nil
@@ -118,20 +147,21 @@ type aliasInput struct {
 	TargetKeyID string `json:"TargetKeyId"`
 }
 
-func (s *Server) doCreateAlias(in aliasInput) (any, error) {
+func (c *call) doCreateAlias(in aliasInput) (any, error) {
 	if !strings.HasPrefix(in.AliasName, "alias/") || len(in.AliasName) == len("alias/") || strings.HasPrefix(in.AliasName, "alias/aws/") {
 		return nil, refuse("ValidationException", "an alias name is alias/ and a name that does not begin with aws/")
 	}
-	k, err := s.find(in.TargetKeyID, false)
+	k, err := c.find(in.TargetKeyID, false)
 	if err != nil {
 		return nil, err
 	}
-	if _, taken := s.state.Aliases[in.AliasName]; taken {
-		return nil, refuse("AlreadyExistsException", "An alias with the name "+arnPrefix+in.AliasName+" already exists")
+	name := aliasKey(k.Region, in.AliasName)
+	if _, taken := c.state.Aliases[name]; taken {
+		return nil, refuse("AlreadyExistsException", "An alias with the name "+arnPrefix(k.Region)+in.AliasName+" already exists")
 	}
-	s.state.Aliases[in.AliasName] = k.ID
-	if err := s.save(); err != nil {
-		delete(s.state.Aliases, in.AliasName)
+	c.state.Aliases[name] = k.ID
+	if err := c.save(); err != nil {
+		delete(c.state.Aliases, name)
 		return nil, err
 	}
 	return nothing{}, nil
@@ -143,19 +173,19 @@ type aliasEntry struct {
 	TargetKeyID string `json:"TargetKeyId"`
 }
 
-func (s *Server) doListAliases(in keyInput) (any, error) {
-	var only string
+func (c *call) doListAliases(in keyInput) (any, error) {
+	only, where := "", c.home()
 	if in.KeyID != "" {
-		k, err := s.find(in.KeyID, false)
+		k, err := c.find(in.KeyID, false)
 		if err != nil {
 			return nil, err
 		}
-		only = k.ID
+		only, where = k.ID, k.Region
 	}
 	entries := []aliasEntry{}
-	for name, target := range s.state.Aliases {
-		if only == "" || only == target {
-			entries = append(entries, aliasEntry{AliasArn: arnPrefix + name, AliasName: name, TargetKeyID: target})
+	for stored, target := range c.state.Aliases {
+		if region, name := aliasOf(stored); region == where && (only == "" || only == target) {
+			entries = append(entries, aliasEntry{AliasArn: arnPrefix(region) + name, AliasName: name, TargetKeyID: target})
 		}
 	}
 	slices.SortFunc(entries, func(a, b aliasEntry) int { return strings.Compare(a.AliasName, b.AliasName) })
@@ -175,18 +205,18 @@ func (in policyInput) validate() error {
 	return nil
 }
 
-func (s *Server) doPutKeyPolicy(in policyInput) (any, error) {
+func (c *call) doPutKeyPolicy(in policyInput) (any, error) {
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
-	_, err := s.change(in.KeyID, "PutKeyPolicy", func(k *key) error {
+	_, err := c.change(in.KeyID, "PutKeyPolicy", func(k *key) error {
 		_, err := parsePolicy(in.Policy)
 		if err != nil {
 			return err
 		}
 		before := k.Policy
 		k.Policy = in.Policy
-		if k.allow("PutKeyPolicy") != nil {
+		if k.allow("PutKeyPolicy", nil) != nil {
 			k.Policy = before
 			return refuse("MalformedPolicyDocumentException", "The new key policy will not allow you to update the key policy in the future.")
 		}
@@ -195,15 +225,15 @@ func (s *Server) doPutKeyPolicy(in policyInput) (any, error) {
 	return nothing{}, err
 }
 
-func (s *Server) doGetKeyPolicy(in policyInput) (any, error) {
+func (c *call) doGetKeyPolicy(in policyInput) (any, error) {
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
-	k, err := s.find(in.KeyID, false)
+	k, err := c.find(in.KeyID, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.allow("GetKeyPolicy"); err != nil {
+	if err := k.allow("GetKeyPolicy", nil); err != nil {
 		return nil, err
 	}
 	return map[string]string{"Policy": k.Policy, "PolicyName": policyNameOnly}, nil

@@ -4,39 +4,39 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 )
 
 // operations are the known ones, by name. They run under the server's lock.
-var operations = map[string]func(*Server, []byte) (any, error){
-	"CreateKey":           decode((*Server).doCreateKey),
-	"DescribeKey":         decode((*Server).doDescribeKey),
-	"GenerateDataKey":     decode((*Server).doGenerateDataKey),
-	"Encrypt":             decode((*Server).doEncrypt),
-	"Decrypt":             decode((*Server).doDecrypt),
-	"ReEncrypt":           decode((*Server).doReEncrypt),
-	"DisableKey":          decode((*Server).doDisableKey),
-	"EnableKey":           decode((*Server).doEnableKey),
-	"ScheduleKeyDeletion": decode((*Server).doScheduleKeyDeletion),
-	"CancelKeyDeletion":   decode((*Server).doCancelKeyDeletion),
-	"RotateKeyOnDemand":   decode((*Server).doRotateKeyOnDemand),
-	"CreateAlias":         decode((*Server).doCreateAlias),
-	"ListAliases":         decode((*Server).doListAliases),
-	"PutKeyPolicy":        decode((*Server).doPutKeyPolicy),
-	"GetKeyPolicy":        decode((*Server).doGetKeyPolicy),
+var operations = map[string]func(*call, []byte) (any, error){
+	"CreateKey":           decode((*call).doCreateKey),
+	"DescribeKey":         decode((*call).doDescribeKey),
+	"GenerateDataKey":     decode((*call).doGenerateDataKey),
+	"Encrypt":             decode((*call).doEncrypt),
+	"Decrypt":             decode((*call).doDecrypt),
+	"ReEncrypt":           decode((*call).doReEncrypt),
+	"DisableKey":          decode((*call).doDisableKey),
+	"EnableKey":           decode((*call).doEnableKey),
+	"ScheduleKeyDeletion": decode((*call).doScheduleKeyDeletion),
+	"CancelKeyDeletion":   decode((*call).doCancelKeyDeletion),
+	"ReplicateKey":        decode((*call).doReplicateKey),
+	"RotateKeyOnDemand":   decode((*call).doRotateKeyOnDemand),
+	"CreateAlias":         decode((*call).doCreateAlias),
+	"ListAliases":         decode((*call).doListAliases),
+	"PutKeyPolicy":        decode((*call).doPutKeyPolicy),
+	"GetKeyPolicy":        decode((*call).doGetKeyPolicy),
 }
 
 // decode parses a request before its operation.
-func decode[T any](do func(*Server, T) (any, error)) func(*Server, []byte) (any, error) {
-	return func(s *Server, body []byte) (any, error) {
+func decode[T any](do func(*call, T) (any, error)) func(*call, []byte) (any, error) {
+	return func(c *call, body []byte) (any, error) {
 		var in T
 		if len(body) > 0 {
 			if err := json.Unmarshal(body, &in); err != nil {
 				return nil, refuse("SerializationException", "the request is not the JSON of this operation")
 			}
 		}
-		return do(s, in)
+		return do(c, in)
 	}
 }
 
@@ -63,20 +63,26 @@ type keyMetadata struct {
 	KeyState             string
 	KeyUsage             string
 	MultiRegion          bool
+	MultiRegionConfig    *multiRegionConfiguration `json:"MultiRegionConfiguration,omitempty"`
 	Origin               string
+	PendingWindowInDays  int `json:"PendingDeletionWindowInDays,omitempty"`
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-func (k *key) metadata() keyMetadata {
+func (c *call) metadata(k *key) keyMetadata {
 	m := keyMetadata{
 		AWSAccountID: Account, Arn: k.arn(), CreationDate: seconds(k.Created), Description: k.Description,
 		Enabled: k.State == stateEnabled, KeyID: k.ID, KeyManager: "CUSTOMER", KeySpec: k.Spec,
-		KeyState: k.State, KeyUsage: k.Usage, MultiRegion: k.MultiRegion, Origin: "AWS_KMS",
+		KeyState: k.State, KeyUsage: k.Usage, MultiRegion: k.MultiRegion,
+		MultiRegionConfig: c.state.configuration(k), Origin: "AWS_KMS",
 	}
 	if k.Spec == specSymmetric {
 		m.CurrentKeyMaterialID = k.current().ID
 		m.EncryptionAlgorithms = []string{specSymmetric}
+	}
+	if k.State == statePendingReplicaDeletion {
+		m.PendingWindowInDays = k.Window
 	}
 	if k.State == statePendingDeletion {
 		d := seconds(k.Deletion)
@@ -87,13 +93,13 @@ func (k *key) metadata() keyMetadata {
 
 // createKey makes a key. Of asymmetric and MAC keys only the description
 // exists: they are there to be refused.
-func (s *Server) createKey(in createKeyInput) (*key, error) {
+func (c *call) createKey(in createKeyInput) (*key, error) {
 	k := &key{
-		ID: newUUID(), Description: in.Description, Spec: in.KeySpec, Usage: in.KeyUsage, State: stateEnabled,
-		MultiRegion: in.MultiRegion, Created: s.clock.Now().UTC(), Policy: in.Policy,
+		ID: newUUID(), Region: c.home(), Description: in.Description, Spec: in.KeySpec, Usage: in.KeyUsage, State: stateEnabled,
+		MultiRegion: in.MultiRegion, Created: c.clock.Now().UTC(), Policy: in.Policy,
 	}
 	if in.MultiRegion {
-		k.ID = "mrk-" + strings.ReplaceAll(k.ID, "-", "") // as long as a plain id
+		k.ID = multiRegionID(k.ID)
 	}
 	if k.Spec == "" {
 		k.Spec = specSymmetric
@@ -114,35 +120,41 @@ func (s *Server) createKey(in createKeyInput) (*key, error) {
 		return nil, refuse("ValidationException", "devkms makes no key of spec "+k.Spec+" and usage "+k.Usage)
 	}
 	k.Materials = []material{newMaterial()}
-	s.state.Keys = append(s.state.Keys, k)
-	if err := s.save(); err != nil {
-		s.state.Keys = s.state.Keys[:len(s.state.Keys)-1]
-		return nil, err
-	}
-	return k, nil
+	return k, c.add(k)
 }
 
-func (s *Server) doCreateKey(in createKeyInput) (any, error) {
-	k, err := s.createKey(in)
+// add keeps a new key.
+func (c *call) add(k *key) error {
+	c.state.Keys = append(c.state.Keys, k)
+	if err := c.save(); err != nil {
+		c.state.Keys = c.state.Keys[:len(c.state.Keys)-1]
+		return err
+	}
+	c.changed(k, nil)
+	return nil
+}
+
+func (c *call) doCreateKey(in createKeyInput) (any, error) {
+	k, err := c.createKey(in)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"KeyMetadata": k.metadata()}, nil
+	return map[string]any{"KeyMetadata": c.metadata(k)}, nil
 }
 
 type keyInput struct {
 	KeyID string `json:"KeyId"`
 }
 
-func (s *Server) doDescribeKey(in keyInput) (any, error) {
-	k, err := s.find(in.KeyID, true)
+func (c *call) doDescribeKey(in keyInput) (any, error) {
+	k, err := c.look(in.KeyID)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.allow("DescribeKey"); err != nil {
+	if err := k.allow("DescribeKey", nil); err != nil {
 		return nil, err
 	}
-	return map[string]any{"KeyMetadata": k.metadata()}, nil
+	return map[string]any{"KeyMetadata": c.metadata(k)}, nil
 }
 
 // cryptOutput answers GenerateDataKey, Encrypt and Decrypt.
@@ -162,19 +174,19 @@ type generateInput struct {
 }
 
 // ready returns a key that op may use now.
-func (s *Server) ready(id, op string) (*key, error) {
-	k, err := s.find(id, true)
+func (c *call) ready(id, op string, context map[string]string) (*key, error) {
+	k, err := c.look(id)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.allow(op); err != nil {
+	if err := k.allow(op, context); err != nil {
 		return nil, err
 	}
 	return k, k.usable()
 }
 
-func (s *Server) doGenerateDataKey(in generateInput) (any, error) {
-	k, err := s.ready(in.KeyID, "GenerateDataKey")
+func (c *call) doGenerateDataKey(in generateInput) (any, error) {
+	k, err := c.ready(in.KeyID, "GenerateDataKey", in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +214,8 @@ type encryptInput struct {
 	EncryptionContext map[string]string
 }
 
-func (s *Server) doEncrypt(in encryptInput) (any, error) {
-	k, err := s.ready(in.KeyID, "Encrypt")
+func (c *call) doEncrypt(in encryptInput) (any, error) {
+	k, err := c.ready(in.KeyID, "Encrypt", in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -224,25 +236,29 @@ type decryptInput struct {
 }
 
 // open decrypts for Decrypt and ReEncrypt.
-func (s *Server) open(op string, in decryptInput) (k *key, materialID string, plain []byte, err error) {
+func (c *call) open(op string, in decryptInput) (k *key, materialID string, plain []byte, err error) {
 	invalid := refuse("InvalidCiphertextException", "")
 	keyID, materialID, err := blobKeys(in.CiphertextBlob)
 	if err != nil {
 		return nil, "", nil, invalid
 	}
-	if in.KeyID != "" {
-		named, err := s.find(in.KeyID, true)
-		if err != nil {
-			return nil, "", nil, err
-		}
-		if named.ID != keyID {
-			return nil, "", nil, refuse("IncorrectKeyException", "The key ID in the request does not identify a CMK that can perform this operation.")
-		}
+	if in.KeyID == "" {
+		k, err = c.find(keyID, false)
+	} else {
+		k, err = c.find(in.KeyID, true)
 	}
-	if k, err = s.find(keyID, false); err != nil {
+	switch {
+	case err != nil && in.KeyID == "":
 		return nil, "", nil, invalid // its key is gone, or the blob is not genuine
+	case err != nil:
+		return nil, "", nil, err
+	case k.ID != keyID:
+		return nil, "", nil, refuse("IncorrectKeyException", "The key ID in the request does not identify a CMK that can perform this operation.")
 	}
-	if err := k.allow(op); err != nil {
+	if k, err = c.seen(k); err != nil {
+		return nil, "", nil, err
+	}
+	if err := k.allow(op, in.EncryptionContext); err != nil {
 		return nil, "", nil, err
 	}
 	if err := k.usable(); err != nil {
@@ -258,8 +274,8 @@ func (s *Server) open(op string, in decryptInput) (k *key, materialID string, pl
 	return k, materialID, plain, nil
 }
 
-func (s *Server) doDecrypt(in decryptInput) (any, error) {
-	k, materialID, plain, err := s.open("Decrypt", in)
+func (c *call) doDecrypt(in decryptInput) (any, error) {
+	k, materialID, plain, err := c.open("Decrypt", in)
 	if err != nil {
 		return nil, err
 	}
@@ -284,15 +300,15 @@ type reEncryptOutput struct {
 	DestinationEncryptionAlgorithm string
 }
 
-func (s *Server) doReEncrypt(in reEncryptInput) (any, error) {
-	from, materialID, plain, err := s.open("ReEncryptFrom", decryptInput{
+func (c *call) doReEncrypt(in reEncryptInput) (any, error) {
+	from, materialID, plain, err := c.open("ReEncryptFrom", decryptInput{
 		KeyID: in.SourceKeyID, CiphertextBlob: in.CiphertextBlob, EncryptionContext: in.SourceEncryptionContext,
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer clear(plain)
-	to, err := s.ready(in.DestinationKeyID, "ReEncryptTo")
+	to, err := c.ready(in.DestinationKeyID, "ReEncryptTo", in.DestinationEncryptionContext)
 	if err != nil {
 		return nil, err
 	}

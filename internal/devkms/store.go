@@ -53,6 +53,9 @@ func (f fileStore) load() (state, error) {
 		if len(k.Materials) == 0 {
 			return state{}, fmt.Errorf("%s is damaged: key %s has no material", f.path(), k.ID)
 		}
+		if k.Region == "" {
+			k.Region = Region
+		}
 	}
 	return st, nil
 }

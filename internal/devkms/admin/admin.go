@@ -73,6 +73,32 @@ func SetPolicy(ctx context.Context, endpoint, keyARN, policy string) error {
 	})
 }
 
+// Replicate makes a replica of a multi-Region primary key in another region, and
+// returns its ARN.
+func Replicate(ctx context.Context, endpoint, keyARN, region string) (replicaARN string, err error) {
+	err = with(endpoint, keyARN, "replicate", func(c *kms.Client) error {
+		out, err := c.ReplicateKey(ctx, &kms.ReplicateKeyInput{KeyId: &keyARN, ReplicaRegion: &region})
+		if err != nil {
+			return err
+		}
+		replicaARN = aws.ToString(out.ReplicaKeyMetadata.Arn)
+		return nil
+	})
+	return replicaARN, err
+}
+
+// CreateKey makes a symmetric key in a region, and returns its ARN.
+func CreateKey(ctx context.Context, endpoint, region string, multiRegion bool) (keyARN string, err error) {
+	if err := loopback(endpoint); err != nil {
+		return "", err
+	}
+	out, err := newClient(endpoint, region).CreateKey(ctx, &kms.CreateKeyInput{MultiRegion: &multiRegion})
+	if err != nil {
+		return "", fmt.Errorf("create a key: %w", err)
+	}
+	return aws.ToString(out.KeyMetadata.Arn), nil
+}
+
 func with(endpoint, keyARN, what string, fn func(*kms.Client) error) error {
 	if err := loopback(endpoint); err != nil {
 		return err
@@ -81,16 +107,22 @@ func with(endpoint, keyARN, what string, fn func(*kms.Client) error) error {
 	if err != nil || id.Service != "kms" {
 		return fmt.Errorf("%q is not the ARN of a KMS key", keyARN)
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	client := kms.New(kms.Options{
-		Region: id.Region, BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: transport, Timeout: requestTimeout},
-		Credentials:      credentials.NewStaticCredentialsProvider("devkms", notSecret, ""),
-		RetryMaxAttempts: 1, Retryer: aws.NopRetryer{},
-	})
-	if err := fn(client); err != nil {
+	if err := fn(newClient(endpoint, id.Region)); err != nil {
 		return fmt.Errorf("%s key %s: %w", what, keyARN, err)
 	}
 	return nil
+}
+
+func newClient(endpoint, region string) *kms.Client {
+	return kms.New(kms.Options{
+		Region: region, BaseEndpoint: &endpoint, HTTPClient: newHTTPClient(),
+		Credentials:      credentials.NewStaticCredentialsProvider("devkms", notSecret, ""),
+		RetryMaxAttempts: 1, Retryer: aws.NopRetryer{},
+	})
+}
+
+func newHTTPClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: requestTimeout}
 }
 
 // loopback refuses endpoints on other machines.
