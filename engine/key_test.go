@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -246,4 +247,55 @@ func TestEraseAfterDenials(t *testing.T) {
 			t.Errorf("Stat: %+v, %v", info, err)
 		}
 	})
+}
+
+// replicaKey is a key whose replica answers while the KEK itself is out of reach.
+type replicaKey struct{ *fakeKey }
+
+func (k replicaKey) Unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (*crypt.Secret, crypt.Receipt, error) {
+	dek, r, err := k.fakeKey.Unwrap(ctx, w, c)
+	if crypt.ClassOf(err) != crypt.ClassUnreachable || crypt.IsPrimaryOnly(ctx) {
+		return dek, r, err
+	}
+	k.set(crypt.ClassNone)
+	defer k.set(crypt.ClassUnreachable)
+	return k.fakeKey.Unwrap(ctx, w, c)
+}
+
+// TestReplicaNeverOverrulesAcrossRestarts: a denial that an earlier process saw
+// is taken back by the KEK's own answer alone.
+func TestReplicaNeverOverrulesAcrossRestarts(t *testing.T) {
+	dir, key := filepath.Join(t.TempDir(), "r.byok"), replicaKey{newFakeKey("k")}
+	open := func() error {
+		db, err := Open(t.Context(), dir, key, nil)
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	}
+	if err := open(); err != nil {
+		t.Fatal(err)
+	}
+	key.set(crypt.ClassUnreachable)
+	if err := open(); err != nil {
+		t.Errorf("a replica answers: %v", err)
+	}
+	key.set(crypt.ClassDenied)
+	if err := open(); !errors.Is(err, ErrKeyUnavailable) {
+		t.Errorf("denied: %v", err)
+	}
+	key.set(crypt.ClassUnreachable)
+	for range 2 {
+		if err := open(); crypt.ClassOf(err) != crypt.ClassUnreachable {
+			t.Errorf("denied before, and out of reach now: %v", err)
+		}
+	}
+	key.set(crypt.ClassNone)
+	if err := open(); err != nil {
+		t.Error(err)
+	}
+	key.set(crypt.ClassUnreachable)
+	if err := open(); err != nil {
+		t.Errorf("a replica answers again: %v", err)
+	}
 }

@@ -1,11 +1,15 @@
 package engine
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/internal/vfs"
 )
 
 // This file seals under the newest DEK what is sealed under older ones: the log
@@ -15,9 +19,43 @@ import (
 // epochCount counts the run files that are there or in the making, by the epoch
 // of their DEK. It has a lock of its own: files go while session.mu is held.
 type epochCount struct {
-	mu    sync.Mutex
-	files map[crypt.Epoch]int
-	bytes map[crypt.Epoch]int64
+	mu       sync.Mutex
+	files    map[crypt.Epoch]int
+	bytes    map[crypt.Epoch]int64
+	stranded []stranded
+}
+
+// stranded is a file that nothing needs and that could not be removed. It counts
+// until it is: an opening removes it, or a rotation that waits for it.
+type stranded struct {
+	path  string
+	epoch crypt.Epoch
+	size  int64 // as it was counted, in bytes
+}
+
+// strandedEvery is the time between two attempts to remove such files.
+const strandedEvery = 5 * time.Second
+
+func (c *epochCount) strand(f stranded) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stranded = append(c.stranded, f)
+}
+
+// retry removes what was stranded. It returns how many files it has removed and
+// how many are left.
+func (c *epochCount) retry(files vfs.FS) (nRemoved, nLeft int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.stranded)
+	c.stranded = slices.DeleteFunc(c.stranded, func(f stranded) bool {
+		if err := files.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+		c.addLocked(f.epoch, -1, -f.size)
+		return true
+	})
+	return n - len(c.stranded), len(c.stranded)
 }
 
 func (c *epochCount) add(e crypt.Epoch, nFiles int, size int64) {
@@ -101,10 +139,26 @@ func (s *session) resealer() {
 		if err == nil && more {
 			continue
 		}
-		select {
-		case <-s.ctx.Done():
-		case <-s.reseals:
-		}
+		s.awaitReseal()
+	}
+}
+
+// awaitReseal returns when the resealer may be able to go on.
+func (s *session) awaitReseal() {
+	var retry <-chan time.Time
+	nRemoved, nLeft := s.epochs.retry(s.fs)
+	switch {
+	case nRemoved > 0:
+		return
+	case nLeft > 0:
+		t := time.NewTimer(strandedEvery)
+		defer t.Stop()
+		retry = t.C
+	}
+	select {
+	case <-s.ctx.Done():
+	case <-s.reseals:
+	case <-retry:
 	}
 }
 

@@ -132,13 +132,15 @@ func (w *runWriter) end() error {
 	return nil
 }
 
-// gone takes the file that was being written off the count, unless it could not
-// be removed: the next opening does that.
+// gone takes the file that was being written off the count, unless err says that
+// it could not be removed.
 func (w *runWriter) gone(err error) {
-	if err == nil {
-		w.s.epochs.add(w.epoch, -1, 0)
-		kick(w.s.reseals)
+	if err != nil {
+		w.s.epochs.strand(stranded{path: w.path, epoch: w.epoch})
+		return
 	}
+	w.s.epochs.add(w.epoch, -1, 0)
+	kick(w.s.reseals)
 }
 
 // finish returns the runs, whose names are durable.

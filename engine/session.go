@@ -323,8 +323,9 @@ func (s *session) closeRun(r *run) {
 		return
 	}
 	defer s.pinned.Add(-r.meta.Size)
-	if err := s.fs.Remove(r.path); err != nil { // removed at the next opening then, and a rotation ends there
+	if err := s.fs.Remove(r.path); err != nil { // removed at the next opening then
 		s.db.log.Warn("remove run", "path", r.path, "err", err)
+		s.epochs.strand(stranded{path: r.path, epoch: r.meta.Epoch, size: r.meta.Size})
 		return
 	}
 	s.epochs.add(r.meta.Epoch, -1, -r.meta.Size)
