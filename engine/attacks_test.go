@@ -214,12 +214,14 @@ func (m *matrix) foreignRecords() {
 	clear := m.sound.record(m.t, "byokdb", "clear")
 	clear[34] ^= 1
 	try("clear record: development flag", "the other one of the two", "byokdb", "clear", clear)
-	try("tombstone", "planted", "byokdb", "tombstone", make([]byte, 16))
+	try("tombstone", "planted", "byokdb", "tombstone", make([]byte, 36))
 	try("record of unknown name", attackExtra, "byokdb", "more", []byte("value"))
 	wrapped := m.sound.record(m.t, "envelopes", env)
 	second := bytes.Clone(wrapped)
 	second[20] = 2
 	try("envelope", "one more, of an epoch that never was", "envelopes", string([]byte{0, 0, 0, 2}), second)
+	try("envelope", "emptied", "envelopes", env, []byte{})
+	try("envelope", "one more, emptied", "envelopes", string([]byte{0, 0, 0, 2}), []byte{})
 	entries := m.sound.salvaged(m.t).Journal
 	if len(entries) < 2 {
 		m.t.Fatalf("%d journal entries", len(entries))
