@@ -42,7 +42,7 @@ type DrillReport struct {
 var ErrDrilling = errors.New("a drill is under way")
 
 // drillSteps is into how many steps a drill divides the bound: it asks the
-// database that often, but at most each 100 µs and at least each 10 ms.
+// database that often, but at most each 100 µs and at least each 50 ms.
 const drillSteps = 2000
 
 // Drill takes the key away from this database alone, without a change at the
@@ -139,7 +139,7 @@ func (db *DB) operate() error {
 }
 
 func (db *DB) drillWait(ctx context.Context, bound time.Duration) error {
-	t := time.NewTimer(min(max(bound/drillSteps, 100*time.Microsecond), 10*time.Millisecond))
+	t := time.NewTimer(min(max(bound/drillSteps, 100*time.Microsecond), 50*time.Millisecond))
 	defer t.Stop()
 	select {
 	case <-t.C:

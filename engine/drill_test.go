@@ -23,8 +23,8 @@ func TestDrill(t *testing.T) {
 	}{
 		{DrillDenied, Policy{}, crypt.ClassDenied, 0},
 		{DrillUnreachable, Policy{}, crypt.ClassUnreachable, outageMin},
-		{DrillUnreachable, Policy{UnreachableGrace: time.Hour}, crypt.ClassUnreachable, time.Hour},
-		{DrillDenied, Policy{UnreachableGrace: time.Hour}, crypt.ClassDenied, 0},
+		{DrillUnreachable, Policy{UnreachableGrace: 5 * time.Minute}, crypt.ClassUnreachable, 5 * time.Minute},
+		{DrillDenied, Policy{UnreachableGrace: 5 * time.Minute}, crypt.ClassDenied, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			db := bubble(t, newFakeKey("k"), c.policy, Options{})
@@ -49,7 +49,7 @@ func TestDrill(t *testing.T) {
 			if c.kind == DrillUnreachable {
 				bound += c.policy.UnreachableGrace
 			}
-			if !r.Held || r.Bound != bound || r.LastServed > bound || r.Refused < c.low || r.Refused > bound+10*time.Millisecond ||
+			if !r.Held || r.Bound != bound || r.LastServed > bound || r.Refused < c.low || r.Refused > bound+50*time.Millisecond ||
 				r.NServed == 0 || r.NRefused == 0 || r.Recovered == 0 || r.Recovered > 20*time.Second {
 				t.Errorf("%+v", r)
 			}
@@ -81,10 +81,10 @@ func TestDrillNeverErases(t *testing.T) {
 		time.Sleep(50 * time.Minute)
 		db.drill.fault.Store(&drillFault{class: crypt.ClassDenied, keyID: "k"}) // Drill itself ends before
 		key.set(crypt.ClassNone)
-		time.Sleep(2 * 24 * time.Hour)
+		time.Sleep(12 * time.Hour)
 		synctest.Wait()
 		if st := db.Status().Key.State; st != Paused {
-			t.Errorf("two days of a drill: %v", st)
+			t.Errorf("half a day of a drill: %v", st)
 		}
 		db.drill.fault.Store(nil)
 		time.Sleep(time.Minute)
