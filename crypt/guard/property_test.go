@@ -93,7 +93,6 @@ type database struct {
 	other     bool          // credentials or tampered since then
 	heard     time.Duration // sending of the youngest denial heard of
 	inMemory  bool
-	wipedAt   time.Duration
 	deniedSum time.Duration // over stretches of denials of its own
 	stretch   bool          // the last answer was a denial
 	reached   time.Duration // up to where the stretch is counted
@@ -103,6 +102,7 @@ type database struct {
 const noAnswer = neverAgain
 
 func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), clk: &fakeClock{Clock: clock.Process()}, base: time.Now()}
 	var err error
 	if w.sched, err = NewScheduler(SchedulerOptions{Clock: w.clk}); err != nil {
