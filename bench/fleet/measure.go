@@ -75,7 +75,7 @@ func (t times) String() string {
 // reached waits until every database has got to the state, and returns when, from
 // the call on.
 func reached(ctx context.Context, dbs []*engine.DB, want engine.State) (times, error) {
-	from := time.Now() //nolint:forbidigo // a program that measures real time
+	from := time.Now()
 	at := make([]time.Duration, 0, len(dbs))
 	left := slices.Clone(dbs)
 	tick := time.NewTicker(10 * time.Millisecond)
