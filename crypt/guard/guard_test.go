@@ -434,6 +434,27 @@ func TestMachineSlept(t *testing.T) {
 	})
 }
 
+// TestMachineSleptBeforeStart sleeps between the unwrap that opens a database and
+// the start of its guard.
+func TestMachineSleptBeforeStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, testPolicy)
+		clk := &fakeClock{Clock: clock.Process()}
+		s, err := NewScheduler(SchedulerOptions{Clock: clk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		r.cfg.Scheduler = s
+		sent := s.Now()
+		clk.slept.Add(int64(time.Hour))
+		r.set(crypt.ClassDenied)
+		r.startWith(Record{}, sent)
+		synctest.Wait()
+		r.want(Suspended)
+	})
+}
+
 func TestWallClockSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, testPolicy)
