@@ -65,8 +65,9 @@ type world struct {
 	base  time.Time
 	seen  *coverage
 
-	mu  sync.Mutex
-	dbs []*database
+	mu    sync.Mutex
+	dbs   []*database
+	lives *rand.Rand // how Resumes go
 }
 
 // A database is what a guard guards, and the truth about it. world.mu guards it.
@@ -104,6 +105,7 @@ const noAnswer = neverAgain
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), clk: &fakeClock{Clock: clock.Process()}, base: time.Now()}
+	w.lives = rand.New(rand.NewPCG(seed, 3))
 	var err error
 	if w.sched, err = NewScheduler(SchedulerOptions{Clock: w.clk}); err != nil {
 		t.Fatal(err)
@@ -273,7 +275,7 @@ func (d *database) pause() {
 
 func (d *database) resume(ctx context.Context) error {
 	d.w.mu.Lock()
-	slow, fails := time.Duration(d.w.rng.IntN(5000))*time.Millisecond, d.w.rng.IntN(5) == 0
+	slow, fails := time.Duration(d.w.lives.IntN(5000))*time.Millisecond, d.w.lives.IntN(5) == 0
 	d.w.mu.Unlock()
 	select {
 	case <-ctx.Done():
