@@ -264,7 +264,7 @@ func (db *DB) open(ctx context.Context) (err error) {
 		return err
 	}
 	sent := db.sched.Now()
-	if !record.FirstDenied.IsZero() { // the KEK's own answer has to take the denial back
+	if record.Class == crypt.ClassDenied || !record.FirstDenied.IsZero() { // the KEK's own answer has to take the denial back
 		ctx = crypt.PrimaryOnly(ctx)
 	}
 	ring, err := db.unwrapAll(ctx)

@@ -36,6 +36,9 @@ func testFleet(tb testing.TB, o *FleetOptions) *Fleet {
 func TestFleetUnderOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fleet := testFleet(t, &FleetOptions{CacheSize: 4 << 20, clock: clock.Process()})
+		nScrubs := 0
+		run := fleet.scrubs.run
+		fleet.scrubs.run = func() error { nScrubs++; return run() }
 		key := newFakeKey("k")
 		var dbs []*DB
 		for i := range 3 {
@@ -67,6 +70,9 @@ func TestFleetUnderOneKey(t *testing.T) {
 			if st := db.Status(); st.Key.State != Paused || st.LastWipe == nil || !st.LastWipe.HeapScrubbed {
 				t.Errorf("after the deadline: %v, wipe %+v", st.Key.State, st.LastWipe)
 			}
+		}
+		if nScrubs == 0 {
+			t.Error("the wipes did not use the fleet's scrub")
 		}
 		key.set(crypt.ClassNone)
 		time.Sleep(20 * time.Second)

@@ -121,7 +121,7 @@ func (db *DB) refuse(cause error, record guard.Record) error {
 	if pe, ok := errors.AsType[*crypt.ProviderError](cause); ok {
 		record.RequestID = pe.RequestID
 	}
-	if class == crypt.ClassDenied && record.FirstDenied.IsZero() {
+	if (class == crypt.ClassDenied || record.Class == crypt.ClassDenied) && record.FirstDenied.IsZero() {
 		record.FirstDenied, record.FirstDeniedID = db.clock.Now(), record.RequestID
 	}
 	if record.State == guard.Active {

@@ -161,14 +161,14 @@ func (o *Options) withDefaults() Options {
 	if out.fs == nil {
 		out.fs = vfs.OS()
 	}
-	if out.scrub == nil {
-		out.scrub = scrub.Heap
-	}
-	if out.Fleet != nil { // leases count in the scheduler's time
-		out.clock = out.Fleet.sched.Clock()
+	if out.Fleet != nil {
+		out.clock = out.Fleet.sched.Clock() // leases count in the scheduler's time
 		if out.scrub == nil {
 			out.scrub = out.Fleet.scrubs.heap
 		}
+	}
+	if out.scrub == nil {
+		out.scrub = scrub.Heap
 	}
 	if out.clock == nil {
 		out.clock = clock.System()

@@ -140,6 +140,7 @@ func (g *Guard) onProbed(a attempt) (n news) {
 	late := m.expired
 	m.probing, m.expired = false, false
 	if a.err == nil {
+		m.forgetDenials() // whenever it came: the KMS did not deny
 		g.callGood(a.receipt)
 	}
 	if late && (a.err == nil && a.sent+g.cfg.Policy.Bound() <= now || crypt.ClassOf(a.err) == crypt.ClassUnreachable) {
@@ -179,7 +180,8 @@ func (g *Guard) settle(err error, sent time.Duration) {
 	fresh := sent+g.cfg.Policy.Bound() > now && sent > m.heard
 	switch {
 	case !fresh:
-		m.nextProbe = now // it came too late to grant anything, or a denial is younger
+		// It came too late to grant anything, or a denial is younger.
+		m.nextProbe = now + jitter(min(time.Second, g.retryEvery()))
 	case m.state == Active || m.state == Suspended:
 		from, was := m.state, m.failing
 		g.good(sent)
@@ -192,13 +194,11 @@ func (g *Guard) settle(err error, sent time.Duration) {
 			g.event(from)
 		}
 	case m.state == Paused && m.life == lifeNone:
-		m.forgetDenials()
 		m.unsaved = true
 		m.goodSent = sent
 		m.resuming, m.waiting = append(m.resuming, m.waiting...), nil
 		g.callResume()
 	case m.state == Paused:
-		m.forgetDenials()
 		m.nextProbe = now // once Pause has returned
 		m.asked, m.waiting = append(m.asked, m.waiting...), nil
 	}

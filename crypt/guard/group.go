@@ -178,6 +178,7 @@ func (g *Guard) waits() bool {
 // retryAfter returns the time to the next probe while the key is away.
 func (g *Guard) retryAfter() time.Duration {
 	if g.group != nil && g.m.shareable && !g.sched.scouts(g) && g.waits() {
+		g.m.slow = true
 		return jitter(min(g.cfg.Policy.ProbeInterval, waitIntervalMax))
 	}
 	return jitter(g.retryEvery())

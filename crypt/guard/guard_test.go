@@ -434,6 +434,27 @@ func TestMachineSlept(t *testing.T) {
 	})
 }
 
+// TestMachineSleptBeforeStart sleeps between the unwrap that opens a database and
+// the start of its guard.
+func TestMachineSleptBeforeStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, testPolicy)
+		clk := &fakeClock{Clock: clock.Process()}
+		s, err := NewScheduler(SchedulerOptions{Clock: clk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		r.cfg.Scheduler = s
+		sent := s.Now()
+		clk.slept.Add(int64(time.Hour))
+		r.set(crypt.ClassDenied)
+		r.startWith(Record{}, sent)
+		synctest.Wait()
+		r.want(Suspended)
+	})
+}
+
 func TestWallClockSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, testPolicy)
@@ -533,19 +554,49 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
+// BenchmarkCheck is what every operation pays for the lease.
 func BenchmarkCheck(b *testing.B) {
 	g, err := Start(Config{
-		Policy: testPolicy,
+		Policy: Policy{ProbeInterval: time.Hour, ProbeTimeout: time.Minute, Deadline: time.Hour},
 		Probe:  func(context.Context) (crypt.Receipt, error) { return crypt.Receipt{}, nil },
 	}, Record{}, time.Hour)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer g.Close()
-	for b.Loop() {
-		if err := g.Check(); err != nil {
-			b.Fatal(err)
+	b.Run("clock alone", func(b *testing.B) {
+		for b.Loop() {
+			_ = g.clk.Monotonic()
 		}
+	})
+	b.Run("one", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := g.Check(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := g.Check(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+}
+
+// TestCheckAllocatesNothing guards what BenchmarkCheck reports.
+func TestCheckAllocatesNothing(t *testing.T) {
+	r := newRig(t, testPolicy)
+	r.cfg.Clock = clock.System()
+	r.start()
+	if n := testing.AllocsPerRun(100, func() { _ = r.g.Check() }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

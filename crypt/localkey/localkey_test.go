@@ -47,6 +47,9 @@ func wantError(t *testing.T, err error, class crypt.Class, code, text string) {
 	if pe.Class != class || pe.Code != code || !strings.Contains(pe.Error(), text) {
 		t.Fatalf("got %v (%s, %s), want %s, %s, %q", pe, pe.Class, pe.Code, class, code, text)
 	}
+	if whole := code == codeNotFound || code == codeWithheld; code != codeIncorrect && pe.WholeKey != whole { // incorrect is either
+		t.Errorf("%v: WholeKey is %v", pe, pe.WholeKey)
+	}
 }
 
 func TestRoundTrip(t *testing.T) {
