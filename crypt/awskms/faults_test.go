@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/devkms"
 	"github.com/byokdb/byokdb/internal/devkms/admin"
@@ -63,6 +65,9 @@ func TestFaults(t *testing.T) {
 			if tt.at != nil {
 				w.p = tt.at(t, w)
 				w.p.clients.kms.Retryer = newRetryer(time.Millisecond)
+			}
+			if w.slow {
+				w.p.clients.kms.Retryer = hourly{w.p.clients.kms.Retryer}
 			}
 			for op, call := range calls(w, wrapped) {
 				if len(tt.only) > 0 && !slices.Contains(tt.only, op) {
@@ -279,6 +284,15 @@ func transportShapes() []shape {
 			rules: []devkms.Rule{{Fault: devkms.FaultThrottle, Times: 1}, {Fault: devkms.FaultHang}},
 		},
 		{
+			name: "reset, then hung", class: unreachable, code: codeNetwork, text: "broke off", timeout: short, cause: context.DeadlineExceeded,
+			rules: []devkms.Rule{{Fault: devkms.FaultReset, Times: 1}, {Fault: devkms.FaultHang}},
+		},
+		{
+			name: "reset, and no time to wait", class: unreachable, code: codeNetwork, text: "broke off", timeout: time.Minute,
+			rules: []devkms.Rule{{Fault: devkms.FaultReset}},
+			at:    func(_ *testing.T, w *world) *Provider { w.slow = true; return w.p },
+		},
+		{
 			name: "proxy refuses to connect", class: unreachable, code: codeNetwork, text: "",
 			at: func(t *testing.T, w *world) *Provider {
 				t.Helper()
@@ -298,6 +312,11 @@ func transportShapes() []shape {
 		},
 	}
 }
+
+// hourly is a retryer that waits too long for any probe.
+type hourly struct{ aws.Retryer }
+
+func (hourly) RetryDelay(int, error) (time.Duration, error) { return time.Hour, nil }
 
 // transport is the provider's, to break it.
 func transport(t *testing.T, p *Provider) *http.Transport {
