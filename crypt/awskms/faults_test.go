@@ -349,7 +349,12 @@ func tlsShapes() []shape {
 		row("untrusted", at(func(*x509.Certificate, *tls.Config) {}, false)),
 		row("of another host", at(func(c *x509.Certificate, _ *tls.Config) { c.IPAddresses, c.DNSNames = nil, []string{"kms.example"} }, true)),
 		row("expired", at(func(c *x509.Certificate, _ *tls.Config) { c.NotAfter = time.Now().Add(-time.Hour) }, true)),
-		row("refused by the server", at(func(_ *x509.Certificate, s *tls.Config) { s.ClientAuth = tls.RequireAnyClientCert }, true)),
+		row("refused by the server", func(t *testing.T, w *world) *Provider {
+			t.Helper()
+			p := at(func(_ *x509.Certificate, s *tls.Config) { s.MinVersion = tls.VersionTLS13 }, true)(t, w)
+			transport(t, p).TLSClientConfig.MaxVersion = tls.VersionTLS12
+			return p
+		}),
 		row("spoken to a plain server", func(t *testing.T, w *world) *Provider {
 			t.Helper()
 			w.endpoint = "https" + w.endpoint[len("http"):]

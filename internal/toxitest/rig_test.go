@@ -27,10 +27,10 @@ import (
 
 // policy is short, so that the bound is waited for in a moment, and long enough
 // for a machine that does other things.
-var policy = engine.Policy{ProbeInterval: 300 * time.Millisecond, ProbeTimeout: 1200 * time.Millisecond, Deadline: time.Minute}
+var policy = engine.Policy{ProbeInterval: 300 * time.Millisecond, ProbeTimeout: 800 * time.Millisecond, Deadline: time.Minute}
 
 // nParallel tests run at a time, whatever the number of processors: they wait.
-const nParallel = "4"
+const nParallel = "6"
 
 const (
 	recoveryMax = 20 * time.Second // fails the test; recovery takes about a second
