@@ -212,7 +212,10 @@ var errAlready = errors.New("it is so already")
 
 // transportShapes are failures of the network, or of time.
 func transportShapes() []shape {
-	const short = 80 * time.Millisecond
+	const (
+		short = 80 * time.Millisecond // nothing comes in it
+		long  = time.Second           // one answer comes in it
+	)
 	zero, some := 0, 100
 	dial := func(fn func(context.Context) error) func(*testing.T, *world) *Provider {
 		return func(t *testing.T, w *world) *Provider {
@@ -280,11 +283,11 @@ func transportShapes() []shape {
 			rules: []devkms.Rule{{Fault: devkms.FaultAccessDenied, CutAfter: &zero}},
 		},
 		{
-			name: "throttled, then hung", class: unreachable, code: "ThrottlingException", text: "rate", timeout: short, cause: context.DeadlineExceeded,
+			name: "throttled, then hung", class: unreachable, code: "ThrottlingException", text: "rate", timeout: long, cause: context.DeadlineExceeded,
 			rules: []devkms.Rule{{Fault: devkms.FaultThrottle, Times: 1}, {Fault: devkms.FaultHang}},
 		},
 		{
-			name: "reset, then hung", class: unreachable, code: codeNetwork, text: "broke off", timeout: short, cause: context.DeadlineExceeded,
+			name: "reset, then hung", class: unreachable, code: codeNetwork, text: "broke off", timeout: long, cause: context.DeadlineExceeded,
 			rules: []devkms.Rule{{Fault: devkms.FaultReset, Times: 1}, {Fault: devkms.FaultHang}},
 		},
 		{
