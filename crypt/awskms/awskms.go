@@ -178,13 +178,15 @@ func word[T ~string](v T) string {
 
 // Generate has the KMS make a DEK.
 func (p *Provider) Generate(ctx context.Context, c crypt.Context) (*crypt.Secret, crypt.Wrapped, crypt.Receipt, error) {
+	var read readings
 	call := p.clients.call(ctx)
-	out, err := call.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
+	out, err := call.GenerateDataKey(read.with(ctx), &kms.GenerateDataKeyInput{
 		KeyId: &p.keyARN, KeySpec: types.DataKeySpecAes256, EncryptionContext: c.Map(),
 	})
 	if err != nil {
 		return nil, crypt.Wrapped{}, crypt.Receipt{}, p.refusals.note(c, p.sort(ctx, opGenerate, call.why(err)))
 	}
+	defer read.wipe()
 	defer clear(out.Plaintext)
 	a := answer{op: opGenerate, metadata: out.ResultMetadata}
 	if err := p.checkBlob(a, out.CiphertextBlob); err != nil {
@@ -209,14 +211,16 @@ func (p *Provider) Unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context)
 
 // unwrap asks the key in one region.
 func (s *site) unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (*crypt.Secret, crypt.Receipt, error) {
+	var read readings
 	call := s.clients.call(ctx)
-	out, err := call.Decrypt(ctx, &kms.DecryptInput{
+	out, err := call.Decrypt(read.with(ctx), &kms.DecryptInput{
 		KeyId: &s.keyARN, CiphertextBlob: w.Bytes, EncryptionContext: c.Map(),
 		EncryptionAlgorithm: types.EncryptionAlgorithmSpecSymmetricDefault,
 	})
 	if err != nil {
 		return nil, crypt.Receipt{}, s.sort(ctx, opUnwrap, call.why(err))
 	}
+	defer read.wipe()
 	defer clear(out.Plaintext)
 	a := answer{op: opUnwrap, metadata: out.ResultMetadata}
 	dek, err := s.take(a, out.KeyId, out.Plaintext)

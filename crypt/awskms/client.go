@@ -38,10 +38,11 @@ const (
 const developmentSecret = "development-development-development-----"
 
 // clients makes SDK clients of one region. Each call gets one of its own: a
-// client keeps the buffers in which answers were read, and those held an
-// unwrapped DEK. For the same reason connections are not kept alive, and HTTP/2,
-// whose buffers all connections share, is off. All that becomes garbage with the
-// call, which the wipe of the Go heap then clears.
+// client keeps the buffers in which answers were read. For the same reason
+// connections are not kept alive, and HTTP/2, whose buffers all connections
+// share, is off. What held a DEK is cleared (answer.go); the rest, and what a
+// call that failed had read, becomes garbage with the call, which the wipe of
+// the Go heap then clears.
 type clients struct {
 	http  *http.Client
 	creds *liveCredentials
@@ -118,7 +119,8 @@ func (c *clients) call(ctx context.Context) oneCall {
 	o := c.kms
 	a := &attempts{Retryer: o.Retryer, ctx: ctx}
 	o.Retryer = a
-	return oneCall{Client: kms.New(o), attempts: a} // New makes buffers of its own
+	client := kms.New(o, func(o *kms.Options) { o.Protocol = ownProtocol{o.Protocol} }) // New makes buffers of its own
+	return oneCall{Client: client, attempts: a}
 }
 
 // why returns the error of a call. Where its time ran out in an attempt after
@@ -195,6 +197,8 @@ func tuneTransport(t *http.Transport) {
 	t.TLSHandshakeTimeout = tlsTimeout
 	t.ResponseHeaderTimeout = headerTimeout
 	t.DisableKeepAlives = true
+	t.DisableCompression = true
+	t.ReadBufferSize = readBufferSize
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
@@ -204,6 +208,7 @@ func tuneTransport(t *http.Transport) {
 }
 
 func newHTTPClient(t *http.Transport) *http.Client {
+	t.DialContext = noted(t.DialContext)
 	return &http.Client{
 		Transport: boundedTransport{t}, Timeout: requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
