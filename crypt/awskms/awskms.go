@@ -105,10 +105,10 @@ func (p *Provider) Close() error {
 
 // describe asks for the key's description.
 func (s *site) describe(ctx context.Context, op string) (*types.KeyMetadata, answer, error) {
-	c := s.clients.call()
+	c := s.clients.call(ctx)
 	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &s.keyARN})
 	if err != nil {
-		return nil, answer{}, s.sort(ctx, op, c.why(ctx, err))
+		return nil, answer{}, s.sort(ctx, op, c.why(err))
 	}
 	a := answer{op: op, metadata: out.ResultMetadata}
 	if out.KeyMetadata == nil {
@@ -178,13 +178,15 @@ func word[T ~string](v T) string {
 
 // Generate has the KMS make a DEK.
 func (p *Provider) Generate(ctx context.Context, c crypt.Context) (*crypt.Secret, crypt.Wrapped, crypt.Receipt, error) {
-	call := p.clients.call()
-	out, err := call.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
+	var read readings
+	call := p.clients.call(ctx)
+	out, err := call.GenerateDataKey(read.with(ctx), &kms.GenerateDataKeyInput{
 		KeyId: &p.keyARN, KeySpec: types.DataKeySpecAes256, EncryptionContext: c.Map(),
 	})
 	if err != nil {
-		return nil, crypt.Wrapped{}, crypt.Receipt{}, p.refusals.note(c, p.sort(ctx, opGenerate, call.why(ctx, err)))
+		return nil, crypt.Wrapped{}, crypt.Receipt{}, p.refusals.note(c, p.sort(ctx, opGenerate, call.why(err)))
 	}
+	defer read.wipe()
 	defer clear(out.Plaintext)
 	a := answer{op: opGenerate, metadata: out.ResultMetadata}
 	if err := p.checkBlob(a, out.CiphertextBlob); err != nil {
@@ -209,14 +211,16 @@ func (p *Provider) Unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context)
 
 // unwrap asks the key in one region.
 func (s *site) unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (*crypt.Secret, crypt.Receipt, error) {
-	call := s.clients.call()
-	out, err := call.Decrypt(ctx, &kms.DecryptInput{
+	var read readings
+	call := s.clients.call(ctx)
+	out, err := call.Decrypt(read.with(ctx), &kms.DecryptInput{
 		KeyId: &s.keyARN, CiphertextBlob: w.Bytes, EncryptionContext: c.Map(),
 		EncryptionAlgorithm: types.EncryptionAlgorithmSpecSymmetricDefault,
 	})
 	if err != nil {
-		return nil, crypt.Receipt{}, s.sort(ctx, opUnwrap, call.why(ctx, err))
+		return nil, crypt.Receipt{}, s.sort(ctx, opUnwrap, call.why(err))
 	}
+	defer read.wipe()
 	defer clear(out.Plaintext)
 	a := answer{op: opUnwrap, metadata: out.ResultMetadata}
 	dek, err := s.take(a, out.KeyId, out.Plaintext)
@@ -228,14 +232,14 @@ func (s *site) unwrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (*c
 
 // Rewrap has the KMS encrypt the DEK in w anew, without its leaving the KMS.
 func (p *Provider) Rewrap(ctx context.Context, w crypt.Wrapped, c crypt.Context) (crypt.Wrapped, crypt.Receipt, error) {
-	call := p.clients.call()
+	call := p.clients.call(ctx)
 	out, err := call.ReEncrypt(ctx, &kms.ReEncryptInput{
 		CiphertextBlob: w.Bytes,
 		SourceKeyId:    &p.keyARN, SourceEncryptionContext: c.Map(),
 		DestinationKeyId: &p.keyARN, DestinationEncryptionContext: c.Map(),
 	})
 	if err != nil {
-		return crypt.Wrapped{}, crypt.Receipt{}, p.refusals.note(c, p.sort(ctx, opRewrap, call.why(ctx, err)))
+		return crypt.Wrapped{}, crypt.Receipt{}, p.refusals.note(c, p.sort(ctx, opRewrap, call.why(err)))
 	}
 	a := answer{op: opRewrap, metadata: out.ResultMetadata}
 	if err := p.checkBlob(a, out.CiphertextBlob); err != nil {

@@ -41,6 +41,7 @@ type world struct {
 	endpoint string
 	arn      string
 	p        *Provider
+	slow     bool // to try again
 }
 
 func newWorld(t *testing.T) *world {

@@ -134,21 +134,26 @@ func (s *site) sort(ctx context.Context, op string, err error) error {
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.RequestID = printable(response.ServiceRequestID())
 	}
+	sorted := ctx
+	late, ok := errors.AsType[*outOfTime](err)
+	if ok {
+		err, sorted = late.err, context.WithoutCancel(ctx) // as it was when the attempt failed
+	}
 	var creds *credentialsError
 	var api smithy.APIError
 	switch {
 	case errors.As(err, &creds):
-		sortCredentials(ctx, e, creds)
+		sortCredentials(sorted, e, creds)
 	case errors.As(err, &api) && api.ErrorCode() != codeUnknown && printable(api.ErrorCode()) != "":
 		sortCode(e, api.ErrorCode())
 		if e.Code == codeInvalidState {
 			s.invalidState(ctx, e, api.ErrorMessage())
 		}
-		if ctx.Err() != nil && e.Class == crypt.ClassUnreachable {
-			e.Err = ctx.Err() // it answered, and its time ran out while it was asked again
-		}
 	default:
-		sortTransport(ctx, e, err)
+		sortTransport(sorted, e, err)
+	}
+	if ok && e.Class == crypt.ClassUnreachable {
+		e.Err = ctx.Err()
 	}
 	e.WholeKey = e.Class == crypt.ClassDenied && slices.Contains(wholeKey, e.Code)
 	if e.Class == crypt.ClassCredentials {
@@ -181,7 +186,7 @@ func sortCode(e *crypt.ProviderError, code string) {
 // does to a key says so; any other counts as an outage, for data must not be
 // erased on a guess.
 func (s *site) invalidState(ctx context.Context, e *crypt.ProviderError, message string) {
-	out, err := s.clients.call().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &s.keyARN})
+	out, err := s.clients.call(ctx).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &s.keyARN})
 	if err == nil && out.KeyMetadata != nil && aws.ToString(out.KeyMetadata.Arn) == s.keyARN {
 		e.Class, e.Detail = classOfState(out.KeyMetadata.KeyState, out.KeyMetadata.Origin, e.Detail)
 		return

@@ -38,10 +38,11 @@ const (
 const developmentSecret = "development-development-development-----"
 
 // clients makes SDK clients of one region. Each call gets one of its own: a
-// client keeps the buffers in which answers were read, and those held an
-// unwrapped DEK. For the same reason connections are not kept alive, and HTTP/2,
-// whose buffers all connections share, is off. All that becomes garbage with the
-// call, which the wipe of the Go heap then clears.
+// client keeps the buffers in which answers were read. For the same reason
+// connections are not kept alive, and HTTP/2, whose buffers all connections
+// share, is off. What held a DEK is cleared (answer.go); the rest, and what a
+// call that failed had read, becomes garbage with the call, which the wipe of
+// the Go heap then clears.
 type clients struct {
 	http  *http.Client
 	creds *liveCredentials
@@ -107,42 +108,62 @@ func (t target) credentials(cfg aws.Config, hc *http.Client) aws.CredentialsProv
 	return assumeRole(cfg, t, hc, "")
 }
 
-// oneCall is a client for one call, with the last answer that it was given.
+// oneCall is a client for one call, and how its attempts went.
 type oneCall struct {
 	*kms.Client
-	last *lastAnswer
+	attempts *attempts
 }
 
-// call returns a client for one call.
-func (c *clients) call() oneCall {
+// call returns a client for one call, which ends with ctx.
+func (c *clients) call(ctx context.Context) oneCall {
 	o := c.kms
-	last := &lastAnswer{Retryer: o.Retryer}
-	o.Retryer = last
-	return oneCall{Client: kms.New(o), last: last} // New makes buffers of its own
+	a := &attempts{Retryer: o.Retryer, ctx: ctx}
+	o.Retryer = a
+	client := kms.New(o, func(o *kms.Options) { o.Protocol = ownProtocol{o.Protocol} }) // New makes buffers of its own
+	return oneCall{Client: client, attempts: a}
 }
 
-// why returns the error of a call. Where its time ran out before another
-// attempt, what the KMS answered to the one before goes along: it says more.
-func (c oneCall) why(ctx context.Context, err error) error {
-	var api smithy.APIError
-	if ctx.Err() == nil || c.last.err == nil || errors.As(err, &api) {
+// why returns the error of a call. Where its time ran out in an attempt after
+// the first, what the attempt before met says more than that.
+func (c oneCall) why(err error) error {
+	if _, ok := errors.AsType[smithy.APIError](err); ok || c.attempts.ctx.Err() == nil || c.attempts.last == nil {
 		return err
 	}
-	return errors.Join(c.last.err, err)
+	return &outOfTime{c.attempts.last}
 }
 
-// lastAnswer is a retryer that notes the error answers that it decides about.
-type lastAnswer struct {
+// outOfTime is what an attempt met whose successor had no time to end.
+type outOfTime struct{ err error }
+
+func (e *outOfTime) Error() string { return "in an attempt before the time was up: " + e.err.Error() }
+func (e *outOfTime) Unwrap() error { return e.err }
+
+// attempts is the retryer of one call.
+type attempts struct {
 	aws.Retryer
-	err error
+	ctx  context.Context
+	last error // of an attempt that was not ended by ctx
 }
 
-// IsErrorRetryable notes an answer of the service.
-func (l *lastAnswer) IsErrorRetryable(err error) bool {
-	if _, ok := errors.AsType[smithy.APIError](err); ok {
-		l.err = err
+// IsErrorRetryable notes what an attempt met.
+func (a *attempts) IsErrorRetryable(err error) bool {
+	if _, ok := errors.AsType[*smithy.CanceledError](err); !ok && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		a.last = err
 	}
-	return l.Retryer.IsErrorRetryable(err)
+	return a.Retryer.IsErrorRetryable(err)
+}
+
+// RetryDelay returns err instead where there is no time left for the delay: the
+// caller learns at once what it was, and may do better than wait.
+func (a *attempts) RetryDelay(attempt int, err error) (time.Duration, error) {
+	d, derr := a.Retryer.RetryDelay(attempt, err)
+	if derr != nil {
+		return 0, derr
+	}
+	if end, ok := a.ctx.Deadline(); ok && time.Until(end) <= d {
+		return 0, err
+	}
+	return d, nil
 }
 
 func defaultRetryer() aws.Retryer { return newRetryer(backoffMax) }
@@ -176,6 +197,8 @@ func tuneTransport(t *http.Transport) {
 	t.TLSHandshakeTimeout = tlsTimeout
 	t.ResponseHeaderTimeout = headerTimeout
 	t.DisableKeepAlives = true
+	t.DisableCompression = true
+	t.ReadBufferSize = readBufferSize
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
@@ -185,6 +208,7 @@ func tuneTransport(t *http.Transport) {
 }
 
 func newHTTPClient(t *http.Transport) *http.Client {
+	t.DialContext = noted(t.DialContext)
 	return &http.Client{
 		Transport: boundedTransport{t}, Timeout: requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

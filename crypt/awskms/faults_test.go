@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/devkms"
 	"github.com/byokdb/byokdb/internal/devkms/admin"
@@ -63,6 +65,9 @@ func TestFaults(t *testing.T) {
 			if tt.at != nil {
 				w.p = tt.at(t, w)
 				w.p.clients.kms.Retryer = newRetryer(time.Millisecond)
+			}
+			if w.slow {
+				w.p.clients.kms.Retryer = hourly{w.p.clients.kms.Retryer}
 			}
 			for op, call := range calls(w, wrapped) {
 				if len(tt.only) > 0 && !slices.Contains(tt.only, op) {
@@ -207,7 +212,10 @@ var errAlready = errors.New("it is so already")
 
 // transportShapes are failures of the network, or of time.
 func transportShapes() []shape {
-	const short = 80 * time.Millisecond
+	const (
+		short = 80 * time.Millisecond // nothing comes in it
+		long  = time.Second           // one answer comes in it
+	)
 	zero, some := 0, 100
 	dial := func(fn func(context.Context) error) func(*testing.T, *world) *Provider {
 		return func(t *testing.T, w *world) *Provider {
@@ -275,8 +283,17 @@ func transportShapes() []shape {
 			rules: []devkms.Rule{{Fault: devkms.FaultAccessDenied, CutAfter: &zero}},
 		},
 		{
-			name: "throttled, then hung", class: unreachable, code: "ThrottlingException", text: "rate", timeout: short, cause: context.DeadlineExceeded,
+			name: "throttled, then hung", class: unreachable, code: "ThrottlingException", text: "rate", timeout: long, cause: context.DeadlineExceeded,
 			rules: []devkms.Rule{{Fault: devkms.FaultThrottle, Times: 1}, {Fault: devkms.FaultHang}},
+		},
+		{
+			name: "reset, then hung", class: unreachable, code: codeNetwork, text: "broke off", timeout: long, cause: context.DeadlineExceeded,
+			rules: []devkms.Rule{{Fault: devkms.FaultReset, Times: 1}, {Fault: devkms.FaultHang}},
+		},
+		{
+			name: "reset, and no time to wait", class: unreachable, code: codeNetwork, text: "broke off", timeout: time.Minute,
+			rules: []devkms.Rule{{Fault: devkms.FaultReset}},
+			at:    func(_ *testing.T, w *world) *Provider { w.slow = true; return w.p },
 		},
 		{
 			name: "proxy refuses to connect", class: unreachable, code: codeNetwork, text: "",
@@ -298,6 +315,11 @@ func transportShapes() []shape {
 		},
 	}
 }
+
+// hourly is a retryer that waits too long for any probe.
+type hourly struct{ aws.Retryer }
+
+func (hourly) RetryDelay(int, error) (time.Duration, error) { return time.Hour, nil }
 
 // transport is the provider's, to break it.
 func transport(t *testing.T, p *Provider) *http.Transport {
@@ -330,7 +352,12 @@ func tlsShapes() []shape {
 		row("untrusted", at(func(*x509.Certificate, *tls.Config) {}, false)),
 		row("of another host", at(func(c *x509.Certificate, _ *tls.Config) { c.IPAddresses, c.DNSNames = nil, []string{"kms.example"} }, true)),
 		row("expired", at(func(c *x509.Certificate, _ *tls.Config) { c.NotAfter = time.Now().Add(-time.Hour) }, true)),
-		row("refused by the server", at(func(_ *x509.Certificate, s *tls.Config) { s.ClientAuth = tls.RequireAnyClientCert }, true)),
+		row("refused by the server", func(t *testing.T, w *world) *Provider {
+			t.Helper()
+			p := at(func(_ *x509.Certificate, s *tls.Config) { s.MinVersion = tls.VersionTLS13 }, true)(t, w)
+			transport(t, p).TLSClientConfig.MaxVersion = tls.VersionTLS12
+			return p
+		}),
 		row("spoken to a plain server", func(t *testing.T, w *world) *Provider {
 			t.Helper()
 			w.endpoint = "https" + w.endpoint[len("http"):]

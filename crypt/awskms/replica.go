@@ -18,7 +18,7 @@ import (
 // so that its result is there in time.
 const (
 	anywhereTimeout = 2 * requestTimeout // for callers without a deadline
-	primaryShare    = 2                  // the primary alone has 1/primaryShare of the time
+	primaryShare    = 3                  // the primary alone has 1/primaryShare of the time
 	hearShare       = 8                  // after the first yes, the other replicas have 1/hearShare to say no
 	hearMax         = time.Second
 	againPause      = 250 * time.Millisecond

@@ -96,7 +96,7 @@ func TestReplicaServes(t *testing.T) {
 			f.fault(devkms.Rule{Key: f.arn, Fault: fault})
 			timeout := patience
 			if fault == devkms.FaultHang {
-				timeout = 400 * time.Millisecond // the primary's share is half of it
+				timeout = 1200 * time.Millisecond // the primary's share is a third of it
 			}
 			r, err := f.unwrap(timeout)
 			if err != nil || r.KeyID != f.us && r.KeyID != f.ap || r.RequestID == "" || r.MaterialID != f.wrapped.MaterialID {
@@ -132,8 +132,8 @@ func TestReplicaNeverOverrules(t *testing.T) {
 				t.Errorf("the answer of %s", pe.KeyID)
 			}
 			// So does a denial that comes late, once the replicas were asked.
-			f.fault(devkms.Rule{Key: f.arn, Operations: answering, Fault: tt.fault, LatencyMS: 200}, devkms.Rule{Operations: answering, Fault: devkms.FaultHang})
-			_, err = f.unwrap(350 * time.Millisecond)
+			f.fault(devkms.Rule{Key: f.arn, Operations: answering, Fault: tt.fault, LatencyMS: 700}, devkms.Rule{Operations: answering, Fault: devkms.FaultHang})
+			_, err = f.unwrap(1500 * time.Millisecond)
 			if pe := providerError(t, err, tt.class, tt.code, ""); pe.KeyID != f.arn {
 				t.Errorf("late, the answer of %s", pe.KeyID)
 			}
@@ -196,15 +196,15 @@ func TestReplicaDenies(t *testing.T) {
 	}
 	for _, fault := range []devkms.Fault{devkms.FaultReset, devkms.FaultHang} {
 		f.fault(devkms.Rule{Key: f.arn, Fault: fault})
-		_, err := f.unwrap(600 * time.Millisecond)
+		_, err := f.unwrap(patience)
 		pe := providerError(t, err, denied, "DisabledException", "cannot be reached, and this replica of it refuses")
 		if pe.KeyID != f.ap || pe.RequestID == "" {
 			t.Errorf("%s: the answer of %s, request %q", fault, pe.KeyID, pe.RequestID)
 		}
 	}
 	// A primary that is slow, or throttles for a moment, is not gone.
-	f.fault(devkms.Rule{Key: f.arn, LatencyMS: 400})
-	if r, err := f.unwrap(600 * time.Millisecond); err != nil || r.KeyID != f.arn {
+	f.fault(devkms.Rule{Key: f.arn, LatencyMS: 1000})
+	if r, err := f.unwrap(patience); err != nil || r.KeyID != f.arn {
 		t.Errorf("slow: %s, %v", r.KeyID, err)
 	}
 	f.fault(devkms.Rule{Key: f.arn, Fault: devkms.FaultThrottle, Times: attemptsMax})
@@ -222,7 +222,7 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Errorf("the failure of %s", pe.KeyID)
 	}
 	f.fault(devkms.Rule{Fault: devkms.FaultHang})
-	_, err = f.unwrap(300 * time.Millisecond)
+	_, err = f.unwrap(time.Second)
 	wantError(t, err, unreachable, codeTimeout, "in time")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the cause is lost: %v", err)

@@ -10,6 +10,8 @@ import (
 
 const testARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
+const testMRK = "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+
 func TestOpen(t *testing.T) {
 	local := "local:" + filepath.ToSlash(filepath.Join(t.TempDir(), "dev.key"))
 	tests := []struct {
@@ -18,6 +20,7 @@ func TestOpen(t *testing.T) {
 	}{
 		{"awskms:" + testARN + "?endpoint=http://127.0.0.1:1", testARN, true},
 		{"awskms:" + testARN, testARN, false},
+		{"awskms:" + testMRK + "?replica=" + strings.Replace(testMRK, "eu-west-1", "us-east-1", 1), testMRK, false},
 		{local, "local:", true},
 	}
 	t.Setenv("AWS_PROFILE", "")
@@ -52,6 +55,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"local:dev.key?mode=0644", "unknown parameter"},
 		{"awskms:alias/orders", "alias"},
 		{"awskms:" + testARN + "?insecure=1", "unknown parameter"},
+		{"awskms:" + testARN + "?replica=" + testMRK, "no multi-Region key"},
 		{"awskms:" + testARN + "?secret_key=hunter2", "looks like a secret"},
 	}
 	for _, tt := range tests {
