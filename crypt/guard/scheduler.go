@@ -102,23 +102,26 @@ func (s *Scheduler) Close() {
 // loop is the scheduler's goroutine.
 func (s *Scheduler) loop() {
 	defer close(s.done)
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(watchInterval)
 	defer timer.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-timer.C:
-		case <-s.wake:
-		}
+	for s.ctx.Err() == nil {
 		s.watch()
 		for _, g := range s.takeDue() {
 			g.locked(g.step)
 		}
-		if wait, any := s.untilNext(); any {
-			timer.Reset(wait)
-		} else {
+		wait, any := s.untilNext()
+		switch {
+		case !any:
 			timer.Stop()
+		case wait == 0:
+			continue
+		default:
+			timer.Reset(wait)
+		}
+		select {
+		case <-s.ctx.Done():
+		case <-timer.C:
+		case <-s.wake:
 		}
 	}
 }

@@ -293,3 +293,20 @@ func TestResumeFails(t *testing.T) {
 		}
 	})
 }
+
+// TestGraceTakesAnOutage looks at the lease itself: as long as nobody has noticed
+// an outage, the grace is no part of it.
+func TestGraceTakesAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := testPolicy
+		p.UnreachableGrace = time.Hour
+		r := newRig(t, p).start()
+		for range 3 {
+			last := r.g.Status().LastGood
+			if got := time.Duration(r.g.lease.Load()) - r.cfg.Clock.Monotonic() + time.Since(last); got != p.Bound() {
+				t.Errorf("the lease lasts %v after the last good probe", got)
+			}
+			r.pass(time.Minute)
+		}
+	})
+}
