@@ -30,18 +30,23 @@ func TestDrill(t *testing.T) {
 			db := bubble(t, newFakeKey("k"), c.policy, Options{})
 			put(t, db, "c", "k", "v")
 			time.Sleep(17 * time.Second) // somewhere between two probes
-			other, done := make(chan error, 1), make(chan struct{})
+			other, stop := make(chan error, 1), make(chan struct{})
 			go func() { // somebody else's operations
-				defer close(done)
+				defer close(other)
 				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Second):
+					}
 					if err := getErr(db); err != nil {
 						other <- err
 						return
 					}
-					time.Sleep(time.Second)
 				}
 			}()
 			r, err := db.Drill(t.Context(), c.kind)
+			close(stop)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +58,6 @@ func TestDrill(t *testing.T) {
 				r.NServed == 0 || r.NRefused == 0 || r.Recovered == 0 || r.Recovered > 20*time.Second {
 				t.Errorf("%+v", r)
 			}
-			<-done
 			err = <-other
 			if ke, ok := errors.AsType[*KeyError](err); !ok || ke.Class != c.class || c.kind == DrillDenied && !strings.Contains(ke.Message, "Drill: ") {
 				t.Errorf("beside a drill: %v", err)

@@ -51,7 +51,7 @@ func (g *Guard) callProbe() {
 	// One that a lease or a caller waits for has its time from now on; others
 	// from when they are sent.
 	urgent := m.state == Active || len(m.asked) > 0
-	m.probing, m.expired, m.probeEnd = true, false, neverAgain
+	m.probing, m.expired, m.silent, m.probeEnd = true, false, false, neverAgain
 	if urgent {
 		m.probeEnd = now + g.cfg.Policy.ProbeTimeout
 	}

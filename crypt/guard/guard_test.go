@@ -199,6 +199,28 @@ func TestGrace(t *testing.T) {
 			t.Errorf("class %v", ke.Class)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // nobody is refused between the lease and the grace
+		r := newRig(t, p).start()
+		r.do(func() { r.hang = true })
+		r.pass(p.Bound() - 3*time.Millisecond)
+		for range 6000 {
+			if err := r.g.Check(); err != nil { // before any other goroutine of this moment, perhaps
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		r.want(Active)
+	})
+	synctest.Test(t, func(t *testing.T) { // a late denial ends it too
+		r := newRig(t, p).start()
+		release := make(chan struct{})
+		r.do(func() { r.answer, r.deaf = crypt.ClassDenied, release })
+		r.pass(p.Bound() - time.Second)
+		r.want(Active)
+		close(release)
+		r.pass(time.Millisecond)
+		r.want(Suspended)
+	})
 	synctest.Test(t, func(t *testing.T) { // a denial ends the grace
 		r := newRig(t, p).start()
 		r.set(crypt.ClassUnreachable)
@@ -356,6 +378,15 @@ func TestErase(t *testing.T) {
 		}
 		if err := r.g.ProbeNow(t.Context()); !errors.Is(err, ErrKeyUnavailable) {
 			t.Errorf("ProbeNow: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // neither do denials of a replica
+		r := newRig(t, p).start()
+		r.do(func() { r.answer, r.keyID = crypt.ClassDenied, "a replica" })
+		r.pass(2 * p.Deadline)
+		r.want(Paused)
+		if d := r.g.Status().DeniedFor; d != 0 {
+			t.Errorf("denied for %v", d)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) { // an outage in between does not count

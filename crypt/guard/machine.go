@@ -32,6 +32,7 @@ type machine struct {
 
 	probing   bool
 	expired   bool          // the probe under way has had its time
+	silent    bool          // it has no answer yet, and the grace was granted
 	probeEnd  time.Duration // neverAgain while it waits for its turn
 	lastAsked time.Duration // when the last probe was called for
 	nextProbe time.Duration
@@ -192,10 +193,18 @@ func (g *Guard) firstInterval() time.Duration {
 func (g *Guard) step() {
 	m := &g.m
 	now := g.now()
+	if now >= g.silentAt() {
+		m.silent = true
+		g.grant(m.lastGood + g.cfg.Policy.Bound() + g.cfg.Policy.UnreachableGrace)
+	}
 	if m.probing && !m.expired && now >= m.probeEnd {
 		m.expired = true
-		g.noteOutage(errNoAnswer(g.cfg))
-		g.settle(errNoAnswer(g.cfg), m.probeEnd-g.cfg.Policy.ProbeTimeout)
+		err := errNoAnswer(g.cfg)
+		if m.state == Active && m.failing && m.class == crypt.ClassUnreachable && m.err != nil {
+			err = m.err // an attempt before found a cause, which says more
+		}
+		g.noteOutage(err)
+		g.settle(err, m.probeEnd-g.cfg.Policy.ProbeTimeout)
 	}
 	if m.state == Active && now >= m.leaseEnd {
 		m.since, m.failing = g.failedSince(), true
@@ -229,7 +238,7 @@ func (g *Guard) nextDue() time.Duration {
 	m := &g.m
 	next := neverAgain
 	if m.probing && !m.expired {
-		next = min(next, m.probeEnd)
+		next = min(next, m.probeEnd, g.silentAt())
 	}
 	switch m.state {
 	case Active:
@@ -251,6 +260,23 @@ func (g *Guard) nextDue() time.Duration {
 		next = min(next, m.saveNext)
 	}
 	return next
+}
+
+// silentShare: where the policy has a grace, it is granted when a probe has had
+// 1/silentShare of its time without an answer. That time ends when the lease does:
+// if the outage were found only then, operations would be refused between. Whatever
+// answer comes takes it back.
+const silentShare = 2
+
+// silentAt returns when the grace is to be granted for the probe under way,
+// neverAgain if it was or there is none.
+func (g *Guard) silentAt() time.Duration {
+	m := &g.m
+	if !m.probing || m.silent || m.probeEnd == neverAgain || m.state != Active || g.cfg.Policy.UnreachableGrace == 0 {
+		return neverAgain
+	}
+	timeout := g.cfg.Policy.ProbeTimeout
+	return m.probeEnd - timeout + timeout/silentShare
 }
 
 // failedSince is when the key became unavailable: at the first failure found,
@@ -299,7 +325,7 @@ func (g *Guard) fail(err error, sent time.Duration) {
 	now := g.now()
 	class := crypt.ClassOf(err)
 	m.counters.failed(class)
-	g.noteDenial(class == crypt.ClassDenied && !simulated(err), err, sent)
+	g.noteDenial(g.deniedByKEK(err), err, sent)
 	if m.state != Active {
 		if g.setFailure(err) {
 			g.event(m.state)
@@ -340,10 +366,11 @@ func (m *machine) forgetDenials() {
 	m.firstDenied, m.firstDeniedID = time.Time{}, ""
 }
 
-// simulated reports whether a drill made the error.
-func simulated(err error) bool {
+// deniedByKEK reports whether an error is a denial that the KMS stated of the KEK
+// itself: neither a drill's, nor one of a replica.
+func (g *Guard) deniedByKEK(err error) bool {
 	pe, ok := errors.AsType[*crypt.ProviderError](err)
-	return ok && pe.Simulated
+	return ok && pe.Class == crypt.ClassDenied && !pe.Simulated && (pe.KeyID == "" || pe.KeyID == g.cfg.KeyID)
 }
 
 // noteDenial counts an answer to a call that was sent then as a denial that the

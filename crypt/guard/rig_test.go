@@ -21,6 +21,7 @@ type rig struct {
 	mu      sync.Mutex
 	answer  crypt.Class   // ClassNone: good
 	whole   bool          // a denial is one of the key as a whole
+	keyID   string        // of the key that gives it; empty: the KEK
 	hang    bool          // Probe waits for its ctx
 	deaf    chan struct{} // Probe ignores its ctx until this is closed
 	resume  error
@@ -86,7 +87,7 @@ func (r *rig) set(c crypt.Class) { r.do(func() { r.answer = c }) }
 func (r *rig) probe(ctx context.Context) (crypt.Receipt, error) {
 	r.mu.Lock()
 	r.sent = append(r.sent, time.Now())
-	class, whole, hang, deaf := r.answer, r.whole, r.hang, r.deaf
+	class, whole, hang, deaf, keyID := r.answer, r.whole, r.hang, r.deaf, r.keyID
 	r.mu.Unlock()
 	if deaf != nil {
 		<-deaf
@@ -96,7 +97,7 @@ func (r *rig) probe(ctx context.Context) (crypt.Receipt, error) {
 		return crypt.Receipt{}, ctx.Err()
 	}
 	if class != crypt.ClassNone {
-		return crypt.Receipt{}, &crypt.ProviderError{Class: class, Op: "unwrap", Code: "Test", RequestID: "req-1", Detail: "so it is", WholeKey: whole && class == crypt.ClassDenied}
+		return crypt.Receipt{}, &crypt.ProviderError{Class: class, Op: "unwrap", KeyID: keyID, Code: "Test", RequestID: "req-1", Detail: "so it is", WholeKey: whole && class == crypt.ClassDenied}
 	}
 	return crypt.Receipt{RequestID: "req-0"}, nil
 }
