@@ -81,7 +81,7 @@ func TestAnswersAreWiped(t *testing.T) {
 				if len(p) <= readBufferSize {
 					inBuffer += len(p)
 				}
-				if !bytes.Equal(p, make([]byte, len(p))) { //nolint:forbidigo // of tests: how long it takes says nothing
+				if !bytes.Equal(p, make([]byte, len(p))) {
 					t.Errorf("%s, TLS %v: %d bytes of the answer are left", op, secure, len(p))
 				}
 			}
