@@ -81,7 +81,7 @@ func TestAnswersAreWiped(t *testing.T) {
 				if len(p) <= readBufferSize {
 					inBuffer += len(p)
 				}
-				if !bytes.Equal(p, make([]byte, len(p))) { //nolint:forbidigo // of tests: how long it takes says nothing
+				if !bytes.Equal(p, make([]byte, len(p))) {
 					t.Errorf("%s, TLS %v: %d bytes of the answer are left", op, secure, len(p))
 				}
 			}
@@ -133,5 +133,26 @@ func TestReadDEKAnswer(t *testing.T) {
 	}
 	if err := a.read(iotest.ErrReader(errors.New("other"))); err == nil {
 		t.Error("a reader's error is lost")
+	}
+}
+
+func TestReadBody(t *testing.T) {
+	for _, size := range []int{0, 1, answerSizeMin - 1, answerSizeMin, answerSizeMin + 1, answerSizeMax - 1, answerSizeMax, answerSizeMax + 1} {
+		want := bytes.Repeat([]byte("x"), size)
+		var b readBody
+		b.fill(iotest.HalfReader(bytes.NewReader(want)))
+		got, err := io.ReadAll(&b)
+		if err != nil || len(got) != min(size, answerSizeMax) {
+			t.Errorf("%d bytes: %d read, %v", size, len(got), err)
+		}
+		held := b.b
+		if err := b.Close(); err != nil || bytes.Contains(held, []byte("x")) {
+			t.Errorf("%d bytes: closed, and still there: %v", size, err)
+		}
+	}
+	var b readBody
+	b.fill(io.MultiReader(strings.NewReader("part"), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	if got, err := io.ReadAll(&b); string(got) != "part" || !isBroken(err) {
+		t.Errorf("broken off: %q, %v", got, err)
 	}
 }

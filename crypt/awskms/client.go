@@ -215,29 +215,69 @@ func newHTTPClient(t *http.Transport) *http.Client {
 	}
 }
 
-// boundedTransport cuts answers that no KMS gives, and marks those that break
-// off.
+// boundedTransport reads answers whole before it hands them on, cuts those that
+// no KMS gives, and marks those that break off. The SDK closes a request's body
+// as soon as the answer has begun; where HTTP is not done with it by then, it
+// closes the connection, and the rest of the answer is lost.
 type boundedTransport struct{ *http.Transport }
 
 func (b boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.Transport.RoundTrip(r)
-	if err == nil {
-		resp.Body = boundedBody{r: io.LimitReader(resp.Body, answerSizeMax), Closer: resp.Body}
+	if err != nil {
+		return resp, err
 	}
-	return resp, err
+	body := &readBody{}
+	body.fill(resp.Body)
+	_ = resp.Body.Close() // what there is was read
+	resp.Body = body
+	return resp, nil
 }
 
-type boundedBody struct {
-	r io.Reader
-	io.Closer
+const answerSizeMin = 8 << 10 // bytes; more than a good answer has
+
+// readBody is an answer that was read. Closing it clears it.
+type readBody struct {
+	b   []byte
+	off int
+	err error // after b
 }
 
-func (b boundedBody) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = &brokenBody{err}
+// fill reads r to its end, its failure or the limit.
+func (b *readBody) fill(r io.Reader) {
+	b.b = make([]byte, 0, answerSizeMin)
+	b.err = io.EOF
+	for len(b.b) < answerSizeMax {
+		if len(b.b) == cap(b.b) {
+			more := make([]byte, len(b.b), min(2*cap(b.b), answerSizeMax))
+			copy(more, b.b)
+			clear(b.b)
+			b.b = more
+		}
+		n, err := r.Read(b.b[len(b.b):cap(b.b)])
+		b.b = b.b[:len(b.b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			b.err = &brokenBody{err}
+			return
+		}
 	}
-	return n, err
+}
+
+func (b *readBody) Read(p []byte) (int, error) {
+	if b.off == len(b.b) {
+		return 0, b.err
+	}
+	n := copy(p, b.b[b.off:])
+	b.off += n
+	return n, nil
+}
+
+func (b *readBody) Close() error {
+	clear(b.b)
+	b.b, b.off = nil, 0
+	return nil
 }
 
 // A brokenBody is an answer that began and did not end: the network's failure,

@@ -1,3 +1,7 @@
+//go:build !race
+
+// The shadow memory of the race detector is too large to search.
+
 package awskms
 
 import (
