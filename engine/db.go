@@ -42,18 +42,22 @@ type DB struct {
 	cache    *pager.Cache
 	ownCache bool
 
-	writer  chan struct{} // holds the writer's token
-	closing chan struct{} // closed by Close
+	writer  chan struct{}   // holds the writer's token
+	closing chan struct{}   // closed by Close
+	life    context.Context // ends with it: calls of the KMS do
+	end     context.CancelFunc
+	calls   sync.WaitGroup // calls of the KMS that are not the guard's
 	nViews  atomic.Int64
 
 	txMu    sync.Mutex
 	session *session // nil while paused, erased or closed
 	txs     map[*Tx]struct{}
 	wipes   []func()
-	lastly  *wiped   // what the last wipe wiped
-	ending  *session // is being wiped
-	least   Position // what the next session must not be older than
-	failed  error    // of an earlier session: writes are refused until the next opening
+	gone    chan struct{} // closed when the key becomes unavailable; nil when nobody waits for that
+	lastly  *wiped        // what the last wipe wiped
+	ending  *session      // is being wiped
+	least   Position      // what the next session must not be older than
+	failed  error         // of an earlier session: writes are refused until the next opening
 
 	envMu     sync.Mutex
 	envelopes []*crypt.Envelope
@@ -79,6 +83,7 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 		dir: dir, opts: o.withDefaults(), key: key,
 		writer: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
 	}
+	db.life, db.end = context.WithCancel(context.Background())
 	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition
 	exists, err := db.exists()
 	switch {
@@ -288,6 +293,10 @@ func (db *DB) release() error {
 	return err
 }
 
+// Check returns nil while the key may be used, else a *KeyError, or ErrClosed.
+// Whoever keeps what was read checks before giving it away.
+func (db *DB) Check() error { return db.check() }
+
 // check is the first line of every operation of the database.
 func (db *DB) check() error {
 	select {
@@ -326,15 +335,17 @@ func (db *DB) Close() error {
 	default:
 	}
 	close(db.closing)
+	db.end()
 	db.txMu.Unlock()
 
 	err := db.endSession(ErrClosed, func(s *session) error {
 		if db.guard.Check() != nil {
-			return nil //nolint:nilerr // without the key there is nothing to write; what was acknowledged is durable
+			return s.syncLog() // without the key there is nothing to write
 		}
 		return s.finish()
 	})
 	db.guard.Close() // a pause or return under way ends first
+	db.calls.Wait()
 	if rerr := db.release(); err == nil {
 		err = rerr
 	}

@@ -151,13 +151,14 @@ func (db *DB) probe(ctx context.Context) (crypt.Receipt, error) {
 	return receipt, err
 }
 
-// onEvent writes the journal, tells the program, and wakes whoever waits for the
-// key or for a worker that does.
+// onEvent wakes whoever waits for the key or for a worker that does, writes the
+// journal, and tells the program.
 func (db *DB) onEvent(e Event) {
-	if err := db.appendJournal(e); err != nil {
-		db.log.Error("append to the journal", "err", err)
-	}
 	db.txMu.Lock()
+	if e.To != guard.Active && db.gone != nil {
+		close(db.gone)
+		db.gone = nil
+	}
 	if s := db.session; s != nil {
 		s.wakeAll()
 		if e.To == guard.Active {
@@ -166,6 +167,9 @@ func (db *DB) onEvent(e Event) {
 		}
 	}
 	db.txMu.Unlock()
+	if err := db.appendJournal(e); err != nil {
+		db.log.Error("append to the journal", "err", err)
+	}
 	if db.opts.OnEvent != nil {
 		db.opts.OnEvent(e)
 	}
@@ -217,11 +221,32 @@ func (db *DB) noteMaterial(receipt crypt.Receipt) {
 	if receipt.MaterialID == "" || env.Wrapped.MaterialID == "" || receipt.MaterialID == env.Wrapped.MaterialID {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), db.policy.ProbeTimeout)
-	defer cancel()
+	ctx, done, err := db.callContext(context.Background())
+	if err != nil {
+		return // closed meanwhile
+	}
+	defer done()
 	if err := db.rewrap(ctx, env); err != nil { // the old envelope goes on working
 		db.log.Warn("rewrap after new key material", "err", err)
 	}
+}
+
+// callContext bounds a call of the KMS, which done ends: a hung one must hold up
+// neither its caller nor Close, and none is under way when Close has returned.
+func (db *DB) callContext(parent context.Context) (ctx context.Context, done func(), err error) {
+	db.txMu.Lock()
+	defer db.txMu.Unlock()
+	if err := db.life.Err(); err != nil {
+		return nil, nil, ErrClosed
+	}
+	db.calls.Add(1)
+	ctx, cancel := context.WithTimeout(parent, db.policy.ProbeTimeout)
+	stop := context.AfterFunc(db.life, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		db.calls.Done()
+	}, nil
 }
 
 func (db *DB) newestEnvelope() *crypt.Envelope {
@@ -236,7 +261,15 @@ func (db *DB) Rewrap(ctx context.Context) error {
 	if err := db.check(); err != nil {
 		return err
 	}
+	ctx, done, err := db.callContext(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := db.rewrap(ctx, db.newestEnvelope()); err != nil {
+		if db.life.Err() != nil {
+			return ErrClosed
+		}
 		return translate(db.keyError(err, guard.Record{}))
 	}
 	return nil
