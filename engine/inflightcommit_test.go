@@ -104,7 +104,7 @@ func TestUndoneAfterFreeze(t *testing.T) {
 		x.must(x.write("first"))
 		reader := x.begin(false) // with it, what readers see is kept
 		_, release := x.block(newRun)
-		flush := x.blocked(release, func() error { return x.db.flushed(t.Context()) })
+		flush := x.blocked(release, func() error { return x.db.flushed(x.t.Context()) })
 		tx := x.begin(true)
 		x.must(x.collection(tx, "op").Put([]byte("late"), nil))
 		s := x.db.session
@@ -116,7 +116,7 @@ func TestUndoneAfterFreeze(t *testing.T) {
 		x.key.hung.Store(true)
 		x.await(Suspended) // between the applying and the writing
 		if err := s.awaitFate(f, true); !errors.Is(err, ErrKeyUnavailable) {
-			t.Errorf("a batch that was not written before the key went: %v", err)
+			x.t.Errorf("a batch that was not written before the key went: %v", err)
 		}
 		batch.reset()
 		x.must(errors.Join(tx.Rollback(), reader.Rollback()))
@@ -143,7 +143,7 @@ func TestAcknowledgedIsSyncedWithoutKey(t *testing.T) {
 			x.must(err)
 			x.key.hung.Store(false)
 			x.opts.fs = crashed
-			db, err := Open(t.Context(), memDir, x.key, x.opts)
+			db, err := Open(x.t.Context(), memDir, x.key, x.opts)
 			x.must(err)
 			x.check(db)
 			x.must(db.Close())
@@ -168,7 +168,7 @@ func TestKeyGoesAmongTombstones(t *testing.T) {
 			}))
 		}
 		fill(func(c *Collection, key []byte) error { return c.Put(key, key) })
-		x.must(x.db.flushed(t.Context()))
+		x.must(x.db.flushed(x.t.Context()))
 		fill(func(c *Collection, key []byte) error { return c.Delete(key) })
 		x.must(x.write("a", "z"))
 		for _, forward := range []bool{true, false} {
@@ -179,30 +179,30 @@ func TestKeyGoesAmongTombstones(t *testing.T) {
 				move, last = cur.Prev, "a"
 			}
 			if !move() {
-				t.Fatal(cur.Err())
+				x.t.Fatal(cur.Err())
 			}
 			// The key goes in the middle of the move: the clock jumps when it has
 			// been read so often.
 			x.clock.jumpAfter(5, x.db.policy.Bound())
 			if move() || !errors.Is(cur.Err(), ErrKeyUnavailable) || cur.Key() != nil || cur.Value() != nil {
-				t.Errorf("forward %v: it moved to %q, %v", forward, cur.Key(), cur.Err())
+				x.t.Errorf("forward %v: it moved to %q, %v", forward, cur.Key(), cur.Err())
 			}
 			x.clock.back()
 			if !move() || string(cur.Key()) != last || cur.Err() != nil {
-				t.Errorf("forward %v: it went on to %q, %v", forward, cur.Key(), cur.Err())
+				x.t.Errorf("forward %v: it went on to %q, %v", forward, cur.Key(), cur.Err())
 			}
 			x.must(tx.Rollback())
 		}
 		s := x.db.session
-		w := &runWriter{s: s, ctx: t.Context()}
+		w := &runWriter{s: s, ctx: x.t.Context()}
 		for i := range checkEvery - 1 {
 			if err := w.look(0); err != nil {
-				t.Fatal(i, err)
+				x.t.Fatal(i, err)
 			}
 		}
 		x.clock.jumpAfter(0, x.db.policy.Bound())
 		if err := w.look(0); !errors.Is(err, ErrKeyUnavailable) {
-			t.Errorf("a merge of %d dead entries never looks at the key: %v", checkEvery, err)
+			x.t.Errorf("a merge of %d dead entries never looks at the key: %v", checkEvery, err)
 		}
 		x.clock.back()
 		x.serves()
