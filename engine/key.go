@@ -110,6 +110,7 @@ func (db *DB) refuse(cause error, record guard.Record) error {
 	if class == crypt.ClassTampered {
 		return fmt.Errorf("%w: %w", ErrCorrupt, cause) // the record is evidence: it stays
 	}
+	before := record
 	if record.UnavailableSince.IsZero() {
 		record.UnavailableSince = db.clock.Now()
 	}
@@ -120,10 +121,25 @@ func (db *DB) refuse(cause error, record guard.Record) error {
 		record.State = guard.Suspended
 	}
 	record.Class, record.Message = class, providerMessage(cause)
+	if record.State != before.State || record.Class != before.Class {
+		record.Sequence++
+		db.report(before.State, record)
+	}
 	if err := db.saveRecord(record); err != nil {
 		return errors.Join(db.keyError(cause, record), err)
 	}
 	return db.keyError(cause, record)
+}
+
+// report tells of a transition that an opening found, as the guard does of others.
+func (db *DB) report(from State, record guard.Record) {
+	e := Event{
+		Sequence: record.Sequence, Time: db.clock.Now().Round(0).UTC(), From: from, To: record.State,
+		Class: record.Class, Message: record.Message, RequestID: record.RequestID,
+	}
+	db.log.Log(context.Background(), e.Level(), "key state", "from", e.From.String(), "to", e.To.String(),
+		"class", e.Class.String(), "message", e.Message, "request_id", e.RequestID)
+	db.onEvent(e)
 }
 
 func (db *DB) saveRecord(record guard.Record) error {

@@ -275,7 +275,7 @@ func (g *Guard) callReport() {
 	m.reporting = true
 	g.calls.Go(func() {
 		for _, e := range events {
-			g.log.Info("key state", "from", e.From.String(), "to", e.To.String(), "class", e.Class.String(),
+			g.log.Log(context.Background(), e.Level(), "key state", "from", e.From.String(), "to", e.To.String(), "class", e.Class.String(),
 				"message", e.Message, "request_id", e.RequestID)
 			if g.cfg.OnEvent != nil {
 				g.cfg.OnEvent(e)
