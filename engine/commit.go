@@ -103,18 +103,18 @@ func (s *session) awaitFate(f *fate, sync bool) error {
 	return f.err
 }
 
-// writeGroup hands what is pending to the log, synced or not. A sync of what the
-// log has already needs no key. Errors: *KeyError, with what was pending undone;
+// writeGroup hands what is pending to the log and syncs it. A sync of what the log
+// has already needs no key. Errors: *KeyError, with what was pending undone;
 // ErrFailed.
-func (s *session) writeGroup(sync bool) error {
+func (s *session) writeGroup() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && (len(s.pending) > 0 || s.leading || sync && s.durable < s.applied) {
+	for s.failed == nil && (len(s.pending) > 0 || s.leading || s.durable < s.applied) {
 		if s.leading {
 			s.changed.Wait()
 			continue
 		}
-		if err := s.lead(sync); err != nil && s.failed == nil {
+		if err := s.lead(true); err != nil && s.failed == nil {
 			return err
 		}
 	}
@@ -218,7 +218,7 @@ func (s *session) makeRoom() error {
 // freeze moves the memtable to those that wait for their flush. The caller
 // holds the writer's token.
 func (s *session) freeze() error {
-	if err := s.writeGroup(true); err != nil { // a run never holds what the log does not
+	if err := s.writeGroup(); err != nil { // a run never holds what the log does not
 		return err
 	}
 	floor, err := s.log.Rotate()
@@ -249,7 +249,7 @@ func (s *session) syncer() {
 		case <-s.ctx.Done():
 			return
 		case <-t.C:
-			_ = s.writeGroup(true) // sticky: the next commit reports it
+			_ = s.writeGroup() // sticky: the next commit reports it
 		}
 	}
 }

@@ -195,9 +195,9 @@ func WriteMetrics(w io.Writer, databases ...Metrics) error {
 			kind = "counter"
 		}
 		name := metricsPrefix + f.name
-		b.WriteString("# HELP " + name + " " + helpEscapes.Replace(f.help) + "\n# TYPE " + name + " " + kind + "\n")
+		_, _ = b.WriteString("# HELP " + name + " " + helpEscapes.Replace(f.help) + "\n# TYPE " + name + " " + kind + "\n")
 		for _, line := range samples[f.name] {
-			b.WriteString(line) // Flush returns the first error
+			_, _ = b.WriteString(line) // Flush returns the first error
 		}
 	}
 	return b.Flush()

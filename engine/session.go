@@ -447,7 +447,7 @@ func (s *session) finish() error {
 			return err
 		}
 	}
-	if err := s.writeGroup(true); err != nil {
+	if err := s.writeGroup(); err != nil {
 		return err
 	}
 	return s.log.Close()
@@ -455,7 +455,7 @@ func (s *session) finish() error {
 
 // syncLog makes durable what was acknowledged, without the key.
 func (s *session) syncLog() error {
-	err := s.writeGroup(true)
+	err := s.writeGroup()
 	if errors.Is(err, ErrKeyUnavailable) || s.db.opts.Sync == SyncFull {
 		return nil // all that is left was refused, or has reported its failure
 	}

@@ -289,6 +289,7 @@ var sqlFlights = []struct {
 }
 
 func TestSQLInFlight(t *testing.T) {
+	t.Parallel()
 	if len(sqlFlights) == 0 {
 		t.Fatal("nothing is under way")
 	}

@@ -127,29 +127,39 @@ type keyLoss struct {
 }
 
 var keyLosses = []keyLoss{
-	{"disabled", func(ctx context.Context, k *kmsRig) error { return admin.Disable(ctx, k.endpoint(), k.arn) },
-		func(ctx context.Context, k *kmsRig) error { return admin.Enable(ctx, k.endpoint(), k.arn) }},
-	{"decrypt denied by policy", func(ctx context.Context, k *kmsRig) error { return admin.SetPolicy(ctx, k.endpoint(), k.arn, denyDecrypt) },
+	{
+		"disabled", func(ctx context.Context, k *kmsRig) error { return admin.Disable(ctx, k.endpoint(), k.arn) },
+		func(ctx context.Context, k *kmsRig) error { return admin.Enable(ctx, k.endpoint(), k.arn) },
+	},
+	{
+		"decrypt denied by policy", func(ctx context.Context, k *kmsRig) error {
+			return admin.SetPolicy(ctx, k.endpoint(), k.arn, denyDecrypt)
+		},
 		func(ctx context.Context, k *kmsRig) error {
 			return admin.SetPolicy(ctx, k.endpoint(), k.arn, allowAll)
-		}},
-	{"deletion scheduled", func(ctx context.Context, k *kmsRig) error { return admin.ScheduleDeletion(ctx, k.endpoint(), k.arn) },
+		},
+	},
+	{
+		"deletion scheduled", func(ctx context.Context, k *kmsRig) error { return admin.ScheduleDeletion(ctx, k.endpoint(), k.arn) },
 		func(ctx context.Context, k *kmsRig) error {
 			return errors.Join(admin.CancelDeletion(ctx, k.endpoint(), k.arn), admin.Enable(ctx, k.endpoint(), k.arn))
-		}},
+		},
+	},
 	{"KMS hangs", func(_ context.Context, k *kmsRig) error {
 		k.server.SetFault(func(string) devkms.Fault { return devkms.FaultHang })
 		return nil
 	}, func(_ context.Context, k *kmsRig) error { k.server.SetFault(nil); return nil }},
-	{"connection refused", func(_ context.Context, k *kmsRig) error { k.stop(); return nil },
-		func(_ context.Context, k *kmsRig) error { k.start(); return nil }},
+	{
+		"connection refused", func(_ context.Context, k *kmsRig) error { k.stop(); return nil },
+		func(_ context.Context, k *kmsRig) error { k.start(); return nil },
+	},
 }
 
 // TestBound takes the key away at random moments of the probe's cycle, and looks
 // for the last operation that succeeded: it must not have begun later after the
 // KMS's refusal than status says. That upper bound is the promise, and all that
 // is asserted of times.
-func TestBound(t *testing.T) {
+func TestBound(t *testing.T) { //nolint:tparallel // tests after it start and stop processes, which the load would slow
 	for i, loss := range keyLosses {
 		t.Run(loss.name, func(t *testing.T) {
 			t.Parallel()

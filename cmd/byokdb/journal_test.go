@@ -103,17 +103,25 @@ func scriptHolder(ts *testscript.TestScript, neg bool, args []string) {
 		return key.Close()
 	}}
 	ts.Defer(func() { ts.Check(h.end()) })
-	ts.Value(holdersKey{}).(map[string]held)[dir] = h //nolint:forcetypeassert // Setup made it
+	holders(ts)[dir] = h
 }
 
 // holdersKey is where a script keeps its holders.
 type holdersKey struct{}
 
+func holders(ts *testscript.TestScript) map[string]held {
+	m, ok := ts.Value(holdersKey{}).(map[string]held)
+	if !ok {
+		ts.Fatalf("the script was set up without holders")
+	}
+	return m
+}
+
 func scriptRelease(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: release DIR")
 	}
-	h, ok := ts.Value(holdersKey{}).(map[string]held)[ts.MkAbs(args[0])]
+	h, ok := holders(ts)[ts.MkAbs(args[0])]
 	if !ok {
 		ts.Fatalf("nobody holds %s", args[0])
 	}
