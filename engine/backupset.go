@@ -364,6 +364,9 @@ func (d *destination) write(ctx context.Context, src *backupSource, o BackupOpti
 			return report, err
 		}
 	}
+	if err := src.check(); err != nil { // it ends whole, or not at all
+		return report, err
+	}
 	b, err := x.marshal()
 	if err != nil {
 		return report, err

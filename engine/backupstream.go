@@ -61,6 +61,9 @@ func writeStream(ctx context.Context, src *backupSource, w io.Writer, o BackupOp
 		}
 		add(p.name, p.size, sum)
 	}
+	if err := src.check(); err != nil { // it ends whole, or not at all
+		return report, fmt.Errorf("write backup: %w", err)
+	}
 	b, err = x.marshal()
 	if err := whole(backupIndex, b, err); err != nil {
 		return report, fmt.Errorf("write backup: %w", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/byokdb/byokdb/engine/internal/memtable"
 	"github.com/byokdb/byokdb/engine/internal/wal"
 )
 
@@ -19,20 +20,17 @@ const frozenMax = 2
 // which release gives back as soon as the next writer may begin.
 //
 // After an error nothing of the batch is visible; after a crash all of it may
-// be, if the error came from the log. The batch's large values are not used any
-// more when commit returns.
+// be, if the error came from the log. When the key went before the batch was
+// written, it is undone. The batch's large values are not used any more when
+// commit returns.
 func (s *session) commit(batch *encoded, release func()) error {
 	s.pace(batch.size)
-	number, err := s.apply(batch)
+	f, err := s.apply(batch)
 	release()
 	if err != nil {
 		return err
 	}
-	if s.db.opts.Sync == SyncFull {
-		err = s.awaitDurable(number)
-	} else {
-		err = s.writeGroup(false)
-	}
+	err = s.awaitFate(f, s.db.opts.Sync == SyncFull)
 	if err != nil && len(batch.large) > 0 {
 		s.awaitLeader()
 	}
@@ -49,69 +47,90 @@ func (s *session) awaitLeader() {
 	}
 }
 
+// A fate is what becomes of the batches that are written together.
+type fate struct {
+	known bool
+	err   error
+}
+
 // apply numbers a batch and applies it to the memtable.
-func (s *session) apply(batch *encoded) (uint64, error) {
+func (s *session) apply(batch *encoded) (*fate, error) {
 	if err := s.makeRoom(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil {
-		return 0, s.failed
+		return nil, s.failed
 	}
+	number := s.applied + 1
+	if batch.commit() > number && s.undone != nil { // the writer had begun on what was undone
+		return nil, s.undone
+	}
+	invariant(batch.commit() == number, "a batch is numbered by its writer")
 	switch { // keep the visible state for readers before the tip leaves it
 	case s.published == nil:
 		s.published = s.newView()
 	case s.leading && s.preserved == nil:
 		s.preserved = s.newView()
 	}
-	number := s.applied + 1
-	invariant(batch.commit() == number, "a batch is numbered by its writer")
 	if err := batch.apply((*tip)(s)); err != nil {
-		return 0, s.failLocked(fmt.Errorf("apply: %w", err)) // no memory: the tip is half a commit
+		return nil, s.failLocked(fmt.Errorf("apply: %w", err)) // no memory: the tip is half a commit
 	}
 	s.applied = number
 	s.pending = s.pending.add(batch)
-	return number, nil
+	if s.fate == nil {
+		s.fate = &fate{}
+	}
+	return s.fate, nil
 }
 
-// awaitDurable returns when the commit of that number is durable. Whoever comes
-// first writes for all who have applied by then; the others wait.
-func (s *session) awaitDurable(number uint64) error {
+// awaitFate returns when it is known what became of a batch. Whoever comes first
+// writes for all who have applied by then; the others wait.
+func (s *session) awaitFate(f *fate, sync bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.durable < number {
+	for !f.known {
 		switch {
 		case s.failed != nil:
 			return s.failed
 		case s.leading:
 			s.changed.Wait()
 		default:
-			s.lead(true)
+			_ = s.lead(sync) // the fate tells
 		}
 	}
-	return nil
+	return f.err
 }
 
-// writeGroup hands what is pending to the log, synced or not.
-func (s *session) writeGroup(sync bool) error {
+// writeGroup hands what is pending to the log and syncs it. A sync of what the log
+// has already needs no key. Errors: *KeyError, with what was pending undone;
+// ErrFailed.
+func (s *session) writeGroup() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && (len(s.pending) > 0 || s.leading || sync && s.durable < s.applied) {
+	for s.failed == nil && (len(s.pending) > 0 || s.leading || s.durable < s.applied) {
 		if s.leading {
 			s.changed.Wait()
 			continue
 		}
-		s.lead(sync)
+		if err := s.lead(true); err != nil && s.failed == nil {
+			return err
+		}
 	}
 	return s.failed
 }
 
 // lead writes everything pending, as one frame unless it is large. s.mu is held,
 // and released during the I/O; s.leading keeps others out meanwhile.
-func (s *session) lead(sync bool) {
-	group, last := s.pending, s.applied
-	s.pending, s.spare = s.spare, nil
+func (s *session) lead(sync bool) error {
+	if len(s.pending) > 0 {
+		if err := s.db.guard.Check(); err != nil {
+			return s.undo(err)
+		}
+	}
+	group, last, f := s.pending, s.applied, s.fate
+	s.pending, s.spare, s.fate = s.spare, nil, nil
 	s.leading = true
 	s.mu.Unlock()
 
@@ -133,7 +152,7 @@ func (s *session) lead(sync bool) {
 	s.spare = group
 	s.leading = false
 	if err != nil {
-		_ = s.failLocked(err) // whoever waits reports it
+		err = s.failLocked(err)
 	} else {
 		s.unref(s.published)
 		s.published, s.preserved = s.preserved, nil
@@ -142,7 +161,32 @@ func (s *session) lead(sync bool) {
 			s.durable = last
 		}
 	}
+	if f != nil {
+		f.known, f.err = true, err
+	}
 	s.changed.Broadcast()
+	return err
+}
+
+// undo takes back every batch that was applied and not written, because the key
+// went: the tip becomes what readers see, and their committers return why. So
+// nothing is sealed after the lease, and nothing comes to light later of which a
+// committer was told that it failed. A writable transaction that began on top of
+// them is refused at its Commit. s.mu is held, and nobody writes a group.
+func (s *session) undo(why error) error {
+	v := s.published
+	invariant(v != nil && v.commit == s.visible, "readers' state is kept while the tip is ahead of it")
+	if v.tables[0] == s.mem {
+		s.mem.Restore(v.mems[0])
+	} else { // begun since: all that it holds is undone
+		s.mem.Restore(memtable.New().Snapshot())
+	}
+	s.dir, s.applied = v.dir, v.commit
+	s.pending = s.pending.reset()
+	s.fate.known, s.fate.err = true, why
+	s.fate, s.undone = nil, why
+	s.changed.Broadcast()
+	return why
 }
 
 // groupKeepMax is the largest buffer for batches, in bytes, that is kept.
@@ -180,7 +224,7 @@ func (s *session) freeze() error {
 
 // freezeMem is freeze that returns the table.
 func (s *session) freezeMem() (*table, error) {
-	if err := s.writeGroup(true); err != nil { // a run never holds what the log does not
+	if err := s.writeGroup(); err != nil { // a run never holds what the log does not
 		return nil, err
 	}
 	floor, err := s.log.Rotate()
@@ -212,28 +256,44 @@ func (s *session) syncer() {
 		case <-s.ctx.Done():
 			return
 		case <-t.C:
-			if s.db.guard.Check() == nil {
-				_ = s.writeGroup(true) // sticky: the next commit reports it
-			}
+			_ = s.writeGroup() // sticky: the next commit reports it
 		}
 	}
 }
 
-// acquireWriter waits for the writer's token.
+// acquireWriter waits for the writer's token, until the key goes: whoever holds
+// it may then have to wait for the key.
 func (db *DB) acquireWriter(ctx context.Context) error {
 	select {
 	case db.writer <- struct{}{}:
 		return nil
 	default:
 	}
-	select {
-	case db.writer <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the writer: %w", ctx.Err())
-	case <-db.closing:
-		return ErrClosed
+	for {
+		gone := db.keyGone() // taken before the look at the key, which it must not miss
+		if err := db.check(); err != nil {
+			return err
+		}
+		select {
+		case db.writer <- struct{}{}:
+			return nil
+		case <-gone:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the writer: %w", ctx.Err())
+		case <-db.closing:
+			return ErrClosed
+		}
 	}
+}
+
+// keyGone returns a channel that is closed when the key becomes unavailable.
+func (db *DB) keyGone() <-chan struct{} {
+	db.txMu.Lock()
+	defer db.txMu.Unlock()
+	if db.gone == nil {
+		db.gone = make(chan struct{})
+	}
+	return db.gone
 }
 
 func (db *DB) releaseWriter() { <-db.writer }

@@ -107,10 +107,13 @@ func (s *session) mergeRuns(ctx context.Context, c *compaction) ([]*run, error) 
 	older := c.v.deeper(c.to)
 	for ok := m.first(); ok; ok = m.next() {
 		id, _ := splitKey(m.key())
+		var err error
 		if c.live.dead(id) || m.tombstone() && !older.mayHold(m.key()) {
-			continue
+			err = w.look(0) // a stretch of garbage may be long
+		} else {
+			err = w.addCurrent(m)
 		}
-		if err := w.addCurrent(m); err != nil {
+		if err != nil {
 			m.fail(err)
 			break
 		}

@@ -27,6 +27,7 @@ const (
 	within              // on a record
 	before              // before the first
 	behind              // behind the last
+	amidst              // on a tombstone: the key went before the next record was found
 )
 
 // Cursor returns a cursor over [lo, hi); nil is no bound. It stands before the
@@ -70,7 +71,7 @@ func (c *Cursor) Next() bool {
 	switch c.place {
 	case fresh, before:
 		ok = c.m.seekGE(c.lo)
-	case within:
+	case within, amidst:
 		ok = c.m.next()
 	case behind:
 		return false
@@ -88,7 +89,7 @@ func (c *Cursor) Prev() bool {
 	switch c.place {
 	case fresh, behind:
 		ok = c.m.seekLT(c.hi)
-	case within:
+	case within, amidst:
 		ok = c.m.prev()
 	case before:
 		return false
@@ -112,17 +113,23 @@ func (c *Cursor) Seek(key []byte) bool {
 // enter begins an operation; an error of the key stays in Err only as long as
 // it lasts.
 func (c *Cursor) enter() bool {
-	if c.m == nil {
+	if err := c.c.tx.enter(); err != nil {
+		c.err = err
+		return false
+	}
+	switch {
+	case c.m == nil:
 		if c.err == nil {
 			c.err = ErrTxClosed
 		}
-		return false
+	case c.m.err != nil:
+		c.err = translate(c.m.err)
+	default:
+		c.err = nil
+		return true
 	}
-	if c.m.err != nil {
-		return false
-	}
-	c.err = c.c.tx.enter()
-	return c.err == nil
+	c.c.tx.leave()
+	return false
 }
 
 // look begins a look at the current record. The key's lease was checked when
@@ -141,9 +148,10 @@ func (c *Cursor) look() bool {
 	return false
 }
 
-// settle skips tombstones, stops at the bounds and notes errors.
+// settle skips tombstones, stops at the bounds and notes errors. It looks at the
+// key every checkEvery tombstones.
 func (c *Cursor) settle(ok, forward bool) bool {
-	for ok {
+	for n := 1; ok; n++ {
 		key := c.m.key()
 		if forward && bytes.Compare(key, c.hi) >= 0 || !forward && bytes.Compare(key, c.lo) < 0 {
 			break
@@ -151,6 +159,12 @@ func (c *Cursor) settle(ok, forward bool) bool {
 		if !c.m.tombstone() {
 			c.place = within
 			return true
+		}
+		if n%checkEvery == 0 {
+			if c.err = c.c.tx.db.guard.Check(); c.err != nil {
+				c.place = amidst
+				return false
+			}
 		}
 		if forward {
 			ok = c.m.next()
@@ -196,6 +210,9 @@ func (c *Cursor) Value() []byte {
 // largeValue reads a large value into memory of the transaction's own. tx.mu is
 // held.
 func (c *Cursor) largeValue(it *pager.Iter) []byte {
+	if c.err = c.c.tx.db.guard.Check(); c.err != nil {
+		return nil // it is read from the disk only now
+	}
 	v := make([]byte, it.Size())
 	if _, err := io.ReadFull(it.Stream(), v); err != nil {
 		clear(v)
@@ -221,6 +238,9 @@ func (c *Cursor) ValueReader() (*ValueReader, error) {
 	tx := c.c.tx
 	defer tx.leave()
 	if it := c.m.large(); it != nil && it.Size() > keepMax {
+		if err := tx.db.guard.Check(); err != nil {
+			return nil, err
+		}
 		return tx.newReader(nil, it.ValueReader()), nil
 	}
 	v, ok := c.value()
@@ -255,6 +275,11 @@ func (c *Cursor) UnsafeValue() []byte {
 
 // value reads the current value; it is never nil when ok. tx.mu is held.
 func (c *Cursor) value() (v []byte, ok bool) {
+	if c.m.large() != nil { // it is read from the disk only now
+		if c.err = c.c.tx.db.guard.Check(); c.err != nil {
+			return nil, false
+		}
+	}
 	v, err := c.m.value()
 	if err != nil {
 		c.m.fail(err)

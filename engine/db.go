@@ -57,10 +57,11 @@ type DB struct {
 	session *session // nil while paused, erased or closed
 	txs     map[*Tx]struct{}
 	wipes   []func()
-	lastly  *wiped   // what the last wipe wiped
-	ending  *session // is being wiped
-	least   Position // what the next session must not be older than
-	failed  error    // of an earlier session: writes are refused until the next opening
+	gone    chan struct{} // closed when the key becomes unavailable; nil when nobody waits for that
+	lastly  *wiped        // what the last wipe wiped
+	ending  *session      // is being wiped
+	least   Position      // what the next session must not be older than
+	failed  error         // of an earlier session: writes are refused until the next opening
 
 	envMu     sync.Mutex
 	envelopes []*crypt.Envelope // by epoch; the slice is replaced, never changed
@@ -336,6 +337,10 @@ func (db *DB) release() error {
 	return err
 }
 
+// Check returns nil while the key may be used, else a *KeyError, or ErrClosed.
+// Whoever keeps what was read checks before giving it away.
+func (db *DB) Check() error { return db.check() }
+
 // check is the first line of every operation of the database.
 func (db *DB) check() error {
 	select {
@@ -379,7 +384,7 @@ func (db *DB) Close() error {
 
 	err := db.endSession(ErrClosed, func(s *session) error {
 		if db.guard.Check() != nil {
-			return nil //nolint:nilerr // without the key there is nothing to write; what was acknowledged is durable
+			return s.syncLog() // without the key there is nothing to write
 		}
 		return s.finish()
 	})

@@ -190,6 +190,7 @@ func translate(err error) error {
 		{wal.ErrFailed, ErrFailed},
 		{catalog.ErrFailed, ErrFailed},
 		{wal.ErrStale, ErrStale},
+		{guard.ErrClosed, ErrClosed},
 	} {
 		if errors.Is(err, m.from) && !errors.Is(err, m.to) {
 			return fmt.Errorf("%w: %w", m.to, err)

@@ -4,25 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 	"github.com/byokdb/byokdb/engine/internal/memtable"
 )
 
+// flushRetry is when a flush is tried again that the key held up, unless the
+// key's return wakes the flusher before. A lease that was renewed at its very end
+// brings no event.
+const flushRetry = time.Second
+
 // flusher writes frozen memtables to runs, oldest first.
 func (s *session) flusher() {
+	retry := time.NewTimer(flushRetry)
+	defer retry.Stop()
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-s.flushes:
+		case <-retry.C:
 		}
 		for s.hasFrozen() && s.ctx.Err() == nil {
 			if err := s.flushOldest(s.ctx); err != nil {
 				if s.backgroundFault("flush", err) {
 					return
 				}
-				break // the key is away: its return wakes the flusher
+				retry.Reset(flushRetry)
+				break // the key is away
 			}
 		}
 	}

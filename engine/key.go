@@ -115,6 +115,7 @@ func (db *DB) refuse(cause error, record guard.Record) error {
 	if class == crypt.ClassTampered {
 		return fmt.Errorf("%w: %w", ErrCorrupt, cause) // the record is evidence: it stays
 	}
+	before := record
 	if record.UnavailableSince.IsZero() {
 		record.UnavailableSince = db.clock.Now()
 	}
@@ -128,10 +129,25 @@ func (db *DB) refuse(cause error, record guard.Record) error {
 		record.State = guard.Suspended
 	}
 	record.Class, record.Message = class, providerMessage(cause)
+	if record.State != before.State || record.Class != before.Class {
+		record.Sequence++
+		db.report(before.State, record)
+	}
 	if err := db.saveRecord(record); err != nil {
 		return errors.Join(db.keyError(cause, record), err)
 	}
 	return db.keyError(cause, record)
+}
+
+// report tells of a transition that an opening found, as the guard does of others.
+func (db *DB) report(from State, record guard.Record) {
+	e := Event{
+		Sequence: record.Sequence, Time: db.clock.Now().Round(0).UTC(), From: from, To: record.State,
+		Class: record.Class, Message: record.Message, RequestID: record.RequestID,
+	}
+	db.log.Log(context.Background(), e.Level(), "key state", "from", e.From.String(), "to", e.To.String(),
+		"class", e.Class.String(), "message", e.Message, "request_id", e.RequestID)
+	db.onEvent(e)
 }
 
 func (db *DB) saveRecord(record guard.Record) error {
@@ -160,13 +176,14 @@ func (db *DB) probe(ctx context.Context) (crypt.Receipt, error) {
 	return receipt, err
 }
 
-// onEvent writes the journal, tells the program, and wakes whoever waits for the
-// key or for a worker that does.
+// onEvent wakes whoever waits for the key or for a worker that does, writes the
+// journal, and tells the program.
 func (db *DB) onEvent(e Event) {
-	if err := db.appendJournal(e); err != nil {
-		db.log.Error("append to the journal", "err", err)
-	}
 	db.txMu.Lock()
+	if e.To != guard.Active && db.gone != nil {
+		close(db.gone)
+		db.gone = nil
+	}
 	if s := db.session; s != nil {
 		s.wakeAll()
 		if e.To == guard.Active {
@@ -176,6 +193,9 @@ func (db *DB) onEvent(e Event) {
 		}
 	}
 	db.txMu.Unlock()
+	if err := db.appendJournal(e); err != nil {
+		db.log.Error("append to the journal", "err", err)
+	}
 	if db.opts.OnEvent != nil {
 		db.opts.OnEvent(e)
 	}

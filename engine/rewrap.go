@@ -21,7 +21,7 @@ func (db *DB) Rewrap(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	return translate(db.callError(db.rewrap(ctx)))
+	return db.keyOpError(db.rewrap(ctx))
 }
 
 // rewrap replaces every envelope once the new one was seen to unwrap to the same

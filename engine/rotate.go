@@ -38,7 +38,15 @@ func (db *DB) RotateKey(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	return translate(db.rotate(ctx))
+	return db.keyOpError(db.rotate(ctx))
+}
+
+// keyOpError returns the error of a change of the data keys.
+func (db *DB) keyOpError(err error) error {
+	if err != nil && db.life.Err() != nil {
+		return ErrClosed
+	}
+	return translate(db.callError(err))
 }
 
 // beginKeyOp waits until nobody else changes the data keys, and bounds what is
@@ -93,7 +101,7 @@ func (db *DB) rotate(ctx context.Context) error {
 	c.Epoch++
 	dek, env, receipt, err := db.generate(ctx, c)
 	if err != nil {
-		return db.callError(err)
+		return err
 	}
 	if err := db.check(); err != nil {
 		dek.Wipe()
@@ -136,6 +144,9 @@ func (db *DB) generate(ctx context.Context, c crypt.Context) (*crypt.Secret, *cr
 // callError makes the failure of a call at the KMS a *KeyError. The guard has
 // seen nothing of it: the database is in the state that it says.
 func (db *DB) callError(err error) error {
+	if _, ok := errors.AsType[*KeyError](err); ok {
+		return err // the guard's own
+	}
 	err = db.keyError(err, guard.Record{})
 	if ke, ok := errors.AsType[*KeyError](err); ok {
 		ke.State = db.guard.Status().State

@@ -76,19 +76,26 @@ func (w *runWriter) addCurrent(m *merge) error {
 
 // ready looks at the key now and then, and begins a run where none is begun.
 func (w *runWriter) ready(size int64) error {
-	if w.n += 1 + int(size>>16); w.n >= checkEvery {
-		w.n = 0
-		if err := w.ctx.Err(); err != nil {
-			return err
-		}
-		if err := w.s.db.guard.Check(); err != nil {
-			return err
-		}
+	if err := w.look(size); err != nil {
+		return err
 	}
 	if w.b == nil {
 		return w.begin()
 	}
 	return nil
+}
+
+// look looks at the key, and whether the work is to end, every checkEvery
+// entries.
+func (w *runWriter) look(size int64) error {
+	if w.n += 1 + int(size>>16); w.n < checkEvery {
+		return nil
+	}
+	w.n = 0
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	return w.s.db.guard.Check()
 }
 
 func (w *runWriter) endIfFull() error {

@@ -44,6 +44,8 @@ type session struct {
 	preserved *view      // at the end of the group under way, once a later commit was applied
 	pending   group      // batches applied but not yet handed to the log
 	spare     group      // the other memory for pending
+	fate      *fate      // of pending; nil when there is none
+	undone    error      // why batches were undone the last time
 	leading   bool       // a committer is writing a group
 	failed    error      // sticky: why writes are refused
 	nextRun   uint64     // id of the next run
@@ -417,12 +419,16 @@ func (s *session) wakeAll() {
 	s.changed.Broadcast()
 }
 
-// ended says why the session was interrupted.
+// ended says why the session was interrupted. The key may be back already, and
+// another session have begun.
 func (s *session) ended() error {
 	if err := s.db.check(); err != nil {
 		return err
 	}
-	return ErrClosed
+	return &KeyError{
+		State: Paused, KeyID: s.db.clear.KeyID,
+		Message: "memory was wiped while the operation was under way; begin it again",
+	}
 }
 
 // stop interrupts the background work and waits for its end.
@@ -452,10 +458,19 @@ func (s *session) finish() error {
 			return err
 		}
 	}
-	if err := s.writeGroup(true); err != nil {
+	if err := s.writeGroup(); err != nil {
 		return err
 	}
 	return s.log.Close()
+}
+
+// syncLog makes durable what was acknowledged, without the key.
+func (s *session) syncLog() error {
+	err := s.writeGroup()
+	if errors.Is(err, ErrKeyUnavailable) || s.db.opts.Sync == SyncFull {
+		return nil // all that is left was refused, or has reported its failure
+	}
+	return err
 }
 
 // finishFlushMin is the size in bytes of a memtable that Close flushes: smaller

@@ -21,10 +21,11 @@ import (
 type Tx struct {
 	db       *DB
 	s        *session
-	writable bool
+	writable bool // as it was begun; never changed
 
 	mu       sync.Mutex // one operation at a time; a pause waits for it
 	err      error      // why the transaction has ended
+	token    bool       // it holds the writer's
 	view     *view
 	dir      *directory
 	writes   *memtable.Table // of a writable transaction
@@ -74,6 +75,7 @@ func (db *DB) newTx(writable bool) (*Tx, error) {
 		return nil, db.unavailable()
 	}
 	if writable {
+		tx.token = true
 		tx.view = tx.s.writeView()
 		tx.writes = db.takeTable()
 	} else {
@@ -152,7 +154,7 @@ func (tx *Tx) Check() error {
 	return nil
 }
 
-// Writable reports whether the transaction may write.
+// Writable reports whether the transaction was begun to write.
 func (tx *Tx) Writable() bool { return tx.writable }
 
 // DB returns the database.
@@ -161,7 +163,9 @@ func (tx *Tx) DB() *DB { return tx.db }
 // Commit makes the transaction's writes durable, as Options.Sync says, and
 // visible, and ends it. After an error nothing of it is visible in this
 // process; if the error is ErrFailed, all of it may be there after reopening,
-// or nothing. Errors: ErrTxClosed, ErrReadOnly, ErrTxTooLarge, *KeyError, ErrFailed.
+// or nothing; if it is a *KeyError, nothing. A commit whose writing began before
+// the key went ends as it would have. Errors: ErrTxClosed, ErrReadOnly,
+// ErrTxTooLarge, *KeyError, ErrFailed.
 func (tx *Tx) Commit() error {
 	if err := tx.enterWrite(); err != nil {
 		if errors.Is(err, ErrKeyUnavailable) || errors.Is(err, ErrTxTooLarge) {
@@ -179,7 +183,7 @@ func (tx *Tx) Commit() error {
 	err := tx.s.commit(&batch, release)
 	batch.reset()
 	tx.db.keepBatch(batch.buf)
-	tx.writable = false // the token is given back
+	tx.token = false // it is given back
 	tx.end(ErrTxClosed)
 	return err
 }
@@ -218,8 +222,8 @@ func (tx *Tx) end(why error) {
 		tx.db.returnTable(tx.writes)
 		tx.writes = nil
 	}
-	if tx.writable {
-		tx.writable = false
+	if tx.token {
+		tx.token = false
 		tx.db.releaseWriter()
 	}
 	tx.db.forget(tx)
@@ -292,11 +296,15 @@ func (tx *Tx) Savepoint() Savepoint {
 
 // RollbackTo undoes what came after sp, which stays valid. Collections that
 // were created after it must not be used any more; cursors keep their snapshot.
+// It needs no key: what failed because the key went must not stay half done in a
+// transaction that goes on when the key is back. Errors: why the transaction has
+// ended; ErrReadOnly.
 func (tx *Tx) RollbackTo(sp Savepoint) error {
-	if err := tx.enter(); err != nil {
-		return err
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.err != nil {
+		return tx.err
 	}
-	defer tx.leave()
 	if !tx.writable {
 		return ErrReadOnly
 	}

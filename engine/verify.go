@@ -232,7 +232,7 @@ func (v *verification) logOf(s *session) error {
 		return err
 	}
 	defer v.db.releaseWriter()
-	if err := s.writeGroup(true); err != nil && !errors.Is(err, ErrFailed) {
+	if err := s.writeGroup(); err != nil && !errors.Is(err, ErrFailed) {
 		return err
 	}
 	s.manifestMu.Lock()

@@ -124,14 +124,14 @@ func TestVerifyDirNotes(t *testing.T) {
 		"wal/00000001.wal": []byte("old"),
 	}, x.crashed.withRecord(t, "journal", "\x00\x00\x00\x00\x00\x00\x00\x02", nil))
 	report, err := dirReport(t, im, x.key)
-	if err != nil || len(report.Notes) != 7 {
+	if !errors.Is(err, ErrCorrupt) || len(report.Faults) != 1 || !strings.Contains(err.Error(), "its end was removed") || len(report.Notes) != 6 {
 		t.Errorf("%q, %v", report.Notes, err)
 	}
 	if !slices.Contains(report.NotChecked, notEnd) {
 		t.Errorf("of a log that was not closed: %q", report.NotChecked)
 	}
 	report, err = dirReport(t, im, nil)
-	if err == nil || len(report.Faults) != 2 { // the half run, and a segment that is none
+	if err == nil || len(report.Faults) != 3 { // the journal's end, the half run, and a segment that is none
 		t.Errorf("without a key: %v", report.Faults)
 	}
 	if report, err = dirReport(t, x.sound, nil); err != nil || report.Pages != 0 || len(report.NotChecked) != 3 {

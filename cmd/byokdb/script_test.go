@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 //	damage DIR            flip a bit in the sealed bytes of a run or of the log
 //	value FILE NAME       set $NAME to what FILE holds, without the line's end
 //	position DIR          set $POSITION to the database's position
+//	journalcut DIR        remove the last entry of the journal
+//	journaledit DIR A B   replace A by B in its first entry, the checksum made right
+//	journaladd DIR JSON   add an entry to it
+//	holder DIR            hold the database open until release DIR
 //
 // and $DATA holds airports.csv and routes.csv.
 func TestScripts(t *testing.T) {
@@ -36,6 +40,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DATA", env.Cd+"/data")
+			env.Values[holdersKey{}] = map[string]held{}
 			if err := os.Mkdir(env.Cd+"/data", 0o700); err != nil {
 				return err
 			}
@@ -54,6 +59,12 @@ func TestScripts(t *testing.T) {
 
 			"position": scriptPosition,
 			"value":    scriptValue,
+
+			"journalcut":  scriptJournalCut,
+			"journaledit": scriptJournalEdit,
+			"journaladd":  scriptJournalAdd,
+			"holder":      scriptHolder,
+			"release":     scriptRelease,
 		},
 	})
 }

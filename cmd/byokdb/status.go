@@ -74,45 +74,72 @@ type storageReport struct {
 }
 
 func newStatus() *cobra.Command {
-	var asJSON bool
+	var asJSON, asMetrics, asJournal bool
 	cmd := &cobra.Command{
 		Use:   "status DIR",
 		Short: "Say how the key and the database are",
 		Long: `Say how the key and the database are. Works without the key too: it then says what
-is known, since when the key is unavailable and when memory is wiped, and exits with 4.`,
+is known, since when the key is unavailable and when memory is wiped, and exits with 4.
+
+--journal prints every transition of the key that was recorded, to lay beside the KMS's
+own log. It needs neither the key nor the database for itself, and exits with 3 when the
+journal's chain does not hold.
+
+--metrics writes Prometheus's text format; of a database that another process has open,
+or whose key is away, what the catalog recorded of the key.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return status(cmd.Context(), cmd.OutOrStdout(), args[0], asJSON)
+			w := cmd.OutOrStdout()
+			switch {
+			case asJournal && asMetrics:
+				return usagef("--journal and --metrics are two outputs; ask for one")
+			case asMetrics && asJSON:
+				return usagef("--metrics is a format of its own; leave --json out")
+			case asJournal:
+				return journal(w, args[0], asJSON, terminalWidth(w)())
+			}
+			return status(cmd.Context(), w, args[0], asJSON, asMetrics)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object; of the journal, one a line")
+	cmd.Flags().BoolVar(&asMetrics, "metrics", false, "write metrics in Prometheus's text format")
+	cmd.Flags().BoolVar(&asJournal, "journal", false, "print the journal of the key's transitions")
 	return cmd
 }
 
 // status prints what is known of dir. Its error is the key's, after the
 // report was printed.
-func status(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
+func status(ctx context.Context, w io.Writer, dir string, asJSON, asMetrics bool) error {
 	info, err := engine.Stat(dir)
 	if err != nil {
 		return err
 	}
-	r := reportOfInfo(info)
+	r, m := reportOfInfo(info), info.Metrics()
+	write := func() error {
+		if asMetrics {
+			return engine.WriteMetrics(w, m)
+		}
+		return r.write(w, asJSON)
+	}
 	d, openErr := openDir(ctx, dir)
 	if openErr == nil {
-		r = reportOfStatus(d.eng.Status())
+		r, m = reportOfStatus(d.eng.Status()), d.eng.Metrics()
 		r.Created = moment(info.Created)
 		if err := d.Close(); err != nil {
 			return err
 		}
 	} else if errors.Is(openErr, engine.ErrInUse) {
-		return errors.Join(r.write(w, asJSON), openErr) // what was last recorded, and who knows more
+		return errors.Join(write(), openErr) // what was last recorded, and who knows more
 	} else {
 		if exitCode(openErr) != exitUnavailable && !errors.Is(openErr, engine.ErrErased) {
 			return openErr
 		}
 		r.Key.apply(openErr)
+		if again, err := engine.Stat(dir); err == nil { // the opening has recorded what it found
+			m = again.Metrics()
+		}
 	}
-	if err := r.write(w, asJSON); err != nil {
+	if err := write(); err != nil {
 		return err
 	}
 	return openErr

@@ -323,8 +323,8 @@ func (g *Guard) callReport() {
 			if e.Kind != "" {
 				g.log.Info("key event", "what", string(e.Kind), "message", e.Message, "request_id", e.RequestID)
 			} else {
-				g.log.Info("key state", "from", e.From.String(), "to", e.To.String(), "class", e.Class.String(),
-					"message", e.Message, "request_id", e.RequestID)
+				g.log.Log(context.Background(), e.Level(), "key state", "from", e.From.String(), "to", e.To.String(),
+					"class", e.Class.String(), "message", e.Message, "request_id", e.RequestID)
 			}
 			if g.cfg.OnEvent != nil {
 				g.cfg.OnEvent(e)

@@ -40,13 +40,15 @@ func (r *Rows) Next(dst []value.Value) error {
 	for i := range dst {
 		dst[i] = r.f.regs[out[i]]
 	}
+	// Rows were read from memory that a pause wipes: they count only if there was
+	// none until now. Those of RETURNING outlive their transaction.
+	check := r.f.s.d.db.Check
 	if r.f.tx != nil {
-		// Rows were read from memory that a pause wipes: they count only if
-		// there was none until now.
-		if err := r.f.tx.Check(); err != nil {
-			clear(dst)
-			return err
-		}
+		check = r.f.tx.Check
+	}
+	if err := check(); err != nil {
+		clear(dst)
+		return err
 	}
 	return nil
 }

@@ -95,13 +95,33 @@ func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt) (*plan
 	if p, err = compile(s, *parsed); err != nil {
 		return nil, err
 	}
+	d.keep(text, p)
+	return p, nil
+}
+
+// controlPlan returns the plan of BEGIN and its kin, nil for other statements.
+func (d *Database) controlPlan(text string, st parse.Stmt) (*plan, error) {
+	switch st.Stmt.(type) {
+	case *ast.BeginStmt, *ast.CommitStmt, *ast.RollbackStmt, *ast.SavepointStmt, *ast.ReleaseStmt:
+	default:
+		return nil, nil
+	}
+	p, err := compile(&schema.Schema{}, st)
+	if err != nil {
+		return nil, err
+	}
+	d.keep(text, p)
+	return p, nil
+}
+
+// keep puts a plan into the cache.
+func (d *Database) keep(text string, p *plan) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.plans) >= plansMax {
 		clear(d.plans)
 	}
 	d.plans[text] = p
-	return p, nil
 }
 
 // Session is one connection's state: its transaction and counters. It is not
@@ -238,6 +258,9 @@ func (s *Session) control(ctx context.Context, stmt ast.Stmt) error {
 			}
 			s.auto = true
 		}
+		if err := s.tx.Check(); err != nil {
+			return err
+		}
 		s.saves = append(s.saves, save{n.Name.Name, s.tx.Savepoint()})
 		return nil
 	case *ast.ReleaseStmt:
@@ -301,6 +324,13 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 			return nil, tail, nil
 		}
 		st.parsed = &list[0]
+		if cached, err = s.d.controlPlan(first, list[0]); err != nil {
+			return nil, "", err
+		}
+	}
+	if cached != nil && cached.control { // needs no schema: a transaction that the key ended must be left somehow
+		st.plan = cached
+		return st, tail, nil
 	}
 	tx := s.tx
 	if tx == nil {

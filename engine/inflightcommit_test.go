@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/vfs/memfs"
+)
+
+// Commits that wait for one another when the key goes.
+
+// inflight runs fn on a database in a bubble.
+func inflight(t *testing.T, p Policy, opts func(o *Options), fn func(x *inflightRig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { fn(newInflightRig(t, p, &inflightOp{opts: opts})) })
+}
+
+// TestGroupWithoutKey has one committer in a sync and sixteen behind it, who have
+// applied their batches, when the key goes. The first is promised; the others are
+// refused, and nothing of them is there then or later: not in memory, and not
+// after a crash.
+func TestGroupWithoutKey(t *testing.T) {
+	for _, sync := range []SyncMode{SyncFull, SyncInterval, SyncOff} {
+		for _, created := range []bool{false, true} {
+			t.Run(fmt.Sprintf("sync %d, created %v", sync, created), func(t *testing.T) {
+				inflight(t, Policy{Deadline: time.Hour}, func(o *Options) { o.Sync = sync }, func(x *inflightRig) {
+					groupWithoutKey(x, created)
+				})
+			})
+		}
+	}
+}
+
+func groupWithoutKey(x *inflightRig, created bool) {
+	x.must(x.write("first"))
+	match := logSync
+	if x.opts.Sync != SyncFull {
+		match = func(c memfs.Call) bool { return c.Op == memfs.OpWrite && !isRun(c.Path) }
+	}
+	_, release := x.block(match)
+	leader := x.blocked(release, func() error { return x.write("leader", "leader too") })
+	var waiting []flight
+	for i := range 16 {
+		k := fmt.Sprintf("w%02d", i)
+		waiting = append(waiting, x.blocked(nil, func() error {
+			err := x.db.Update(func(tx *Tx) error {
+				if created {
+					if _, err := tx.CreateCollection(k); err != nil {
+						return err
+					}
+				}
+				c, err := tx.Collection("op")
+				if err == nil {
+					err = c.Put([]byte(k), []byte("of "+k))
+				}
+				return err
+			})
+			x.note(err, k)
+			return err
+		}))
+	}
+	heir := x.begin(true) // on top of all of them
+	if _, err := x.collection(heir, "op").Get([]byte("w15")); err != nil {
+		x.t.Fatalf("the writer does not see what was applied: %v", err)
+	}
+	x.must(x.collection(heir, "op").Put([]byte("heir"), nil))
+	x.key.set(crypt.ClassDenied)
+	x.await(Suspended)
+	release()
+	if err := leader.step(); err != nil {
+		x.t.Errorf("the commit that was being written: %v", err)
+	}
+	for _, f := range waiting {
+		x.refused(f, Suspended)
+	}
+	x.back()
+	if err := heir.Commit(); !errors.Is(err, ErrKeyUnavailable) {
+		x.t.Errorf("a commit on top of what was undone: %v", err)
+	}
+	x.check(x.db)
+	x.must(x.write("afterwards"))
+	x.must(x.db.View(func(tx *Tx) error {
+		names, err := tx.Collections()
+		if len(names) != 2 {
+			x.t.Errorf("collections of refused commits are there: %q", names)
+		}
+		return err
+	}))
+	x.serves()
+	x.end("crash")
+}
+
+func isRun(path string) bool { return newRun(memfs.Call{Op: memfs.OpCreate, Path: path}) }
+
+// TestUndoneAfterFreeze undoes a commit that was applied to a memtable which was
+// begun after readers took their snapshot.
+func TestUndoneAfterFreeze(t *testing.T) {
+	inflight(t, Policy{Deadline: time.Hour}, nil, func(x *inflightRig) {
+		x.must(x.write("first"))
+		reader := x.begin(false) // with it, what readers see is kept
+		_, release := x.block(newRun)
+		flush := x.blocked(release, func() error { return x.db.flushed(x.t.Context()) })
+		tx := x.begin(true)
+		x.must(x.collection(tx, "op").Put([]byte("late"), nil))
+		s := x.db.session
+		tx.mu.Lock()
+		batch := tx.encode()
+		f, err := s.apply(&batch)
+		tx.mu.Unlock()
+		x.must(err)
+		x.key.hung.Store(true)
+		x.await(Suspended) // between the applying and the writing
+		if err := s.awaitFate(f, true); !errors.Is(err, ErrKeyUnavailable) {
+			x.t.Errorf("a batch that was not written before the key went: %v", err)
+		}
+		batch.reset()
+		x.must(errors.Join(tx.Rollback(), reader.Rollback()))
+		x.back()
+		release()
+		_ = flush.step() // it may have ended without the key
+		x.serves()
+	})
+}
+
+// TestAcknowledgedIsSyncedWithoutKey: what SyncInterval acknowledged needs no key
+// to become durable in time, and what SyncOff did needs none at Close.
+func TestAcknowledgedIsSyncedWithoutKey(t *testing.T) {
+	for _, sync := range []SyncMode{SyncInterval, SyncOff} {
+		inflight(t, Policy{Deadline: time.Hour}, func(o *Options) { o.Sync = sync }, func(x *inflightRig) {
+			x.key.hung.Store(true)
+			time.Sleep(time.Until(x.db.Status().Key.LeaseUntil) - time.Millisecond)
+			x.must(x.write("last"))
+			x.await(Suspended)
+			if sync == SyncOff {
+				x.must(x.db.Close())
+			}
+			crashed, err := x.fs.Crash(rand.New(rand.NewPCG(1, 2)), memfs.AnyNames)
+			x.must(err)
+			x.key.hung.Store(false)
+			x.opts.fs = crashed
+			db, err := Open(x.t.Context(), memDir, x.key, x.opts)
+			x.must(err)
+			x.check(db)
+			x.must(db.Close())
+		})
+	}
+}
+
+// TestKeyGoesAmongTombstones interrupts a move over many deleted records, which
+// goes on from where it was; and a compaction of nothing but garbage.
+func TestKeyGoesAmongTombstones(t *testing.T) {
+	const n = 20 * checkEvery
+	inflight(t, Policy{Deadline: time.Hour}, func(o *Options) { o.MemtableSize = 4 << 20 }, func(x *inflightRig) {
+		fill := func(fn func(c *Collection, key []byte) error) {
+			x.must(x.db.Update(func(tx *Tx) error {
+				c := x.collection(tx, "op")
+				for i := range n {
+					if err := fn(c, fmt.Appendf(nil, "gone-%06d", i)); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+		}
+		fill(func(c *Collection, key []byte) error { return c.Put(key, key) })
+		x.must(x.db.flushed(x.t.Context()))
+		fill(func(c *Collection, key []byte) error { return c.Delete(key) })
+		x.must(x.write("a", "z"))
+		for _, forward := range []bool{true, false} {
+			tx := x.begin(false)
+			cur := x.collection(tx, "op").Cursor(nil, nil)
+			move, last := cur.Next, "z"
+			if !forward {
+				move, last = cur.Prev, "a"
+			}
+			if !move() {
+				x.t.Fatal(cur.Err())
+			}
+			// The key goes in the middle of the move: the clock jumps when it has
+			// been read so often.
+			x.clock.jumpAfter(5, x.db.policy.Bound())
+			if move() || !errors.Is(cur.Err(), ErrKeyUnavailable) || cur.Key() != nil || cur.Value() != nil {
+				x.t.Errorf("forward %v: it moved to %q, %v", forward, cur.Key(), cur.Err())
+			}
+			x.clock.back()
+			if !move() || string(cur.Key()) != last || cur.Err() != nil {
+				x.t.Errorf("forward %v: it went on to %q, %v", forward, cur.Key(), cur.Err())
+			}
+			x.must(tx.Rollback())
+		}
+		s := x.db.session
+		w := &runWriter{s: s, ctx: x.t.Context()}
+		for i := range checkEvery - 1 {
+			if err := w.look(0); err != nil {
+				x.t.Fatal(i, err)
+			}
+		}
+		x.clock.jumpAfter(0, x.db.policy.Bound())
+		if err := w.look(0); !errors.Is(err, ErrKeyUnavailable) {
+			x.t.Errorf("a merge of %d dead entries never looks at the key: %v", checkEvery, err)
+		}
+		x.clock.back()
+		x.serves()
+	})
+}
