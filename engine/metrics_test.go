@@ -165,7 +165,7 @@ func TestMetrics(t *testing.T) {
 		expect(1, "byokdb_key_failing", "class", "denied")
 		expect(0, "byokdb_key_lease_seconds")
 		expect(1, "byokdb_key_suspensions_total")
-		if v, ok := metricsOf(t, db)("byokdb_key_failures_total"); !ok || v < 2 {
+		if v, ok := metricsOf(t, db)("byokdb_key_failures_total", "class", "denied"); !ok || v < 2 {
 			t.Errorf("%v failures, %v", v, ok)
 		}
 		since, _ := metricsOf(t, db)("byokdb_key_unavailable_since_timestamp_seconds")

@@ -59,6 +59,7 @@ var operations = []struct {
 	do   func(context.Context, *engine.DB) error
 }{
 	{"rewrap", func(ctx context.Context, db *engine.DB) error { return db.Rewrap(ctx) }},
+	{"rotate", func(ctx context.Context, db *engine.DB) error { return db.RotateKey(ctx) }},
 }
 
 // each runs a test for every toxic, at the same time: they wait, mostly.
