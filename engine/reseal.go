@@ -186,11 +186,7 @@ func (s *session) reseal() (more bool, err error) {
 	if err := s.resealLog(epoch); err != nil {
 		return false, err
 	}
-	c, err := s.pickReseal(epoch)
-	switch {
-	case err != nil:
-		return false, err
-	case c != nil:
+	if c := s.pickReseal(epoch); c != nil {
 		return true, s.compact(s.ctx, c)
 	}
 	sealed, err := catalog.InspectManifest(s.db.cat.Manifest())
@@ -237,7 +233,7 @@ func (s *session) resealLog(epoch crypt.Epoch) error {
 // pickReseal returns a compaction that writes a run of an older epoch anew in
 // its level, or level 0 into the next: claimed, and with a reference to its
 // version. Nil when there is none, or others are at work where there is.
-func (s *session) pickReseal(epoch crypt.Epoch) (*compaction, error) {
+func (s *session) pickReseal(epoch crypt.Epoch) *compaction {
 	s.mu.Lock()
 	v := s.version.ref()
 	s.mu.Unlock()
@@ -252,15 +248,15 @@ func (s *session) pickReseal(epoch crypt.Epoch) (*compaction, error) {
 			}
 			if level == 0 {
 				if c := p.level(0); c != nil {
-					return c, nil
+					return c
 				}
 				break // all of level 0 goes at once
 			}
 			if c := p.job(level, level, []*run{r}); p.claim(c) {
-				return c, nil
+				return c
 			}
 		}
 	}
 	v.unref()
-	return nil, nil //nolint:nilnil // nothing to do is no error
+	return nil
 }

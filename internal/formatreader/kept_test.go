@@ -423,7 +423,9 @@ func keepRotating(t *testing.T, dir, key string) string {
 				t.Fatal(err)
 			}
 		}
-		update(t, db, "c", func(c *engine.Collection) error { return c.Put(fmt.Appendf(nil, "key %d", i%12), bytes.Repeat([]byte{byte(i)}, 900)) })
+		update(t, db, "c", func(c *engine.Collection) error {
+			return c.Put(fmt.Appendf(nil, "key %d", i%12), bytes.Repeat([]byte{byte(i)}, 900))
+		})
 	}
 	if st := db.Status().Rotation; !st.Underway || st.Files == 0 {
 		t.Errorf("%+v", st)
