@@ -114,7 +114,7 @@ func (c *Cursor) Seek(key []byte) bool {
 func (c *Cursor) enter() bool {
 	if c.m == nil {
 		if c.err == nil {
-			c.err = ErrTxClosed
+			c.err = c.c.tx.ended()
 		}
 		return false
 	}
