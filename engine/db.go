@@ -24,6 +24,7 @@ import (
 	"github.com/byokdb/byokdb/engine/internal/memtable"
 	"github.com/byokdb/byokdb/engine/internal/wal"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/scrub"
 	"github.com/byokdb/byokdb/pager"
 )
 
@@ -219,6 +220,7 @@ func (db *DB) makeDirs() error {
 
 // open opens an existing database.
 func (db *DB) open(ctx context.Context) (err error) {
+	scrub.Prepare()
 	db.cat, err = catalog.Open(db.opts.fs, db.dir)
 	if err != nil {
 		return err

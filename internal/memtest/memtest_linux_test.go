@@ -54,7 +54,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{binary: filepath.Join(t.TempDir(), "memtest")}
-	build := exec.Command("go", "build", "-o", r.binary, "./cmd")
+	build := exec.Command("go", "build", "-tags", "memdebug", "-ldflags=-checklinkname=0", "-o", r.binary, "./cmd")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -113,16 +113,16 @@ func (r *rig) story(t *testing.T) {
 	})
 	t.Logf("paused after %v", time.Since(began))
 	c.do("refused")
-	report(t, "paused", needles, c.search(needles))
+	report(t, "paused", needles, c.search(needles), c)
 	if err := admin.Enable(t.Context(), r.endpoint, r.arn); err != nil {
 		t.Fatal(err)
 	}
 	c.await("active", func(st engine.Status) bool { return st.Key.State == engine.Active })
 	c.do("check", "release", "close")
-	report(t, "closed", needles, c.search(needles))
+	report(t, "closed", needles, c.search(needles), c)
 }
 
-func report(t *testing.T, when string, needles []needle, f *procmem.Finding) {
+func report(t *testing.T, when string, needles []needle, f *procmem.Finding, cs ...*child) {
 	t.Helper()
 	total := 0
 	sums := map[string]int{}
@@ -135,10 +135,21 @@ func report(t *testing.T, when string, needles []needle, f *procmem.Finding) {
 	}
 	t.Logf("%s: %d needles, %d MiB read, %d KiB dark: %d hits: %v", when, len(needles), f.NRead>>20, f.NDark>>10, total, sums)
 	if when != "before" {
-		for i, h := range f.Hits {
-			if i < 20 {
-				t.Logf("   %s at %#x in %s", needles[h.Needle].name, h.Address, h.Mapping)
+		var q strings.Builder
+		last := uint64(0)
+		for _, h := range f.Hits {
+			if h.Address>>12 != last && q.Len() < 20000 {
+				fmt.Fprintf(&q, " %#x", h.Address)
+			} else if h.Needle < 100 { continue }
+			last = h.Address >> 12
+		}
+		if q.Len() > 0 {
+			for _, line := range strings.Split(cs[0].say("debug"+q.String()), "\t") {
+				t.Log("   ", line)
 			}
+		}
+		for i, h := range f.Hits {
+			if !strings.Contains(h.Mapping, " 00:00 0 ") && i < 10 { t.Log(needles[h.Needle].name, h) }
 		}
 	}
 }

@@ -50,7 +50,12 @@ type server struct {
 	program *memtest.Program
 }
 
+var debug func(string) string
+
 func (s *server) serve(command string) string {
+	if a, ok := strings.CutPrefix(command, "debug "); ok {
+		return debug(a)
+	}
 	if command == "status" {
 		return s.status()
 	}
