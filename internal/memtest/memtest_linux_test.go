@@ -140,7 +140,9 @@ func report(t *testing.T, when string, needles []needle, f *procmem.Finding, cs 
 		for _, h := range f.Hits {
 			if h.Address>>12 != last && q.Len() < 20000 {
 				fmt.Fprintf(&q, " %#x", h.Address)
-			} else if h.Needle < 100 { continue }
+			} else if h.Needle < 100 {
+				continue
+			}
 			last = h.Address >> 12
 		}
 		if q.Len() > 0 {
@@ -149,7 +151,9 @@ func report(t *testing.T, when string, needles []needle, f *procmem.Finding, cs 
 			}
 		}
 		for i, h := range f.Hits {
-			if !strings.Contains(h.Mapping, " 00:00 0 ") && i < 10 { t.Log(needles[h.Needle].name, h) }
+			if !strings.Contains(h.Mapping, " 00:00 0 ") && i < 10 {
+				t.Log(needles[h.Needle].name, h)
+			}
 		}
 	}
 }

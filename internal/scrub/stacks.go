@@ -105,7 +105,8 @@ func grow9000() {
 // Sizes of frames in bytes, the return address included, rounded up.
 const (
 	descendFrame = 192
-	stepFrame    = 64
+	stepFrame    = 48
+	halfStep     = 16
 )
 
 // descend goes down to the guard in frames of zeros.
@@ -126,28 +127,40 @@ func descend(guard uintptr) {
 //go:noinline
 func step(guard uintptr) {
 	var b [8]byte
-	if uintptr(unsafe.Pointer(&b)) > guard+stepFrame {
+	switch at := uintptr(unsafe.Pointer(&b)); {
+	case at > guard+stepFrame:
 		step(guard)
-	} else {
+	case at > guard+stepFrame-halfStep:
+		stepHalf()
+	default:
 		enterGuard()
 	}
 	runtime.KeepAlive(&b)
 }
 
+// stepHalf is a frame without variables.
+//
+//go:noinline
+func stepHalf() { enterGuard() }
+
 // enterGuard has the largest frame that may lie within the guard.
 //
 //go:noinline
 func enterGuard() {
-	var b [104]byte
+	var b [112]byte
 	clearGuard()
 	runtime.KeepAlive(&b)
 }
 
 // clearGuard clears nearly all that is left: some 30 bytes are not reached.
 //
+var lowest uintptr
+
 //go:nosplit
 //go:noinline
 func clearGuard() {
-	var b [768]byte
+
+	var b [784]byte
+	lowest = uintptr(unsafe.Pointer(&b))
 	runtime.KeepAlive(&b)
 }

@@ -10,6 +10,7 @@ import (
 
 // Rows is the result of a statement.
 type Rows struct {
+	s       *Session
 	f       *frame
 	plan    *plan
 	st      *Stmt
@@ -18,6 +19,10 @@ type Rows struct {
 	gen     uint64
 	changes int64
 	closed  bool
+
+	prev, next *Rows // of the session's open results
+	linked     bool
+	ended      *engine.Tx // after a wipe: the transaction that it has ended
 }
 
 // Columns describes the result.
@@ -26,6 +31,14 @@ func (r *Rows) Columns() []ColumnInfo { return r.plan.columns() }
 // Next puts the next row into dst, which has one value per column; io.EOF
 // after the last. The values are copies.
 func (r *Rows) Next(dst []value.Value) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	if r.ended != nil && !r.closed {
+		if err := r.ended.Check(); err != nil {
+			return err
+		}
+		return engine.ErrTxClosed
+	}
 	ok, err := r.step()
 	if err != nil {
 		return err
@@ -63,6 +76,13 @@ func (r *Rows) step() (bool, error) {
 
 // Close ends the query and drops its rows.
 func (r *Rows) Close() error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.end()
+}
+
+// end is Close with r.s.mu held.
+func (r *Rows) end() error {
 	if r.closed {
 		return nil
 	}
@@ -76,6 +96,7 @@ func (r *Rows) Close() error {
 
 func (r *Rows) finish() {
 	r.closed = true
+	r.unlink()
 	if r.it != nil {
 		r.it.close()
 		r.it = nil

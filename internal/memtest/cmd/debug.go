@@ -33,7 +33,7 @@ func spanOf(p uintptr) *mspan
 
 type g struct {
 	lo, hi, sg0, sg1, pan, def, m uintptr
-	sp, pc                      uintptr
+	sp, pc                        uintptr
 }
 
 //go:linkname allgs runtime.allgs
