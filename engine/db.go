@@ -267,12 +267,14 @@ func (db *DB) open(ctx context.Context) (err error) {
 	}
 	s, err := openSession(db, ring)
 	if err != nil {
+		_ = db.opts.scrub() // rows were read until then
 		return err
 	}
 	db.session = s
 	db.guard, err = guard.Start(db.guardConfig(), record, sent)
 	if err != nil {
 		s.wipe()
+		_ = db.opts.scrub()
 		return err
 	}
 	s.start()
@@ -330,13 +332,14 @@ func (db *DB) Close() error {
 	close(db.closing)
 	db.txMu.Unlock()
 
-	err := db.endSession(ErrClosed, func(s *session) error {
+	w, err := db.dropSession(ErrClosed, func(s *session) error {
 		if db.guard.Check() != nil {
 			return nil //nolint:nilerr // without the key there is nothing to write; what was acknowledged is durable
 		}
 		return s.finish()
 	})
 	db.guard.Close() // a pause or return under way ends first
+	db.scrub(w)      // only now: a probe under way had the DEK in hand
 	if rerr := db.release(); err == nil {
 		err = rerr
 	}

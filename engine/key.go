@@ -300,8 +300,24 @@ func (db *DB) pausedError() error {
 }
 
 // endSession ends every transaction with why, lets last finish the session's
-// work, and wipes it. Without a session it only wipes what is left.
+// work, and wipes it and the Go heap.
 func (db *DB) endSession(why error, last func(s *session) error) error {
+	w, err := db.dropSession(why, last)
+	db.scrub(w)
+	return err
+}
+
+// scrub clears what was left on the Go heap, and publishes w.
+func (db *DB) scrub(w *wiped) {
+	w.HeapErr = db.opts.scrub()
+	db.txMu.Lock()
+	defer db.txMu.Unlock()
+	db.lastly = w
+}
+
+// dropSession is endSession before the scrub. Without a session it only wipes
+// what is left.
+func (db *DB) dropSession(why error, last func(s *session) error) (*wiped, error) {
 	w := &wiped{At: db.clock.Now()}
 	db.txMu.Lock()
 	s := db.session
@@ -338,11 +354,7 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 	for _, fn := range wipes {
 		fn()
 	}
-	w.HeapErr = db.opts.scrub()
-	db.txMu.Lock()
-	db.lastly = w
-	db.txMu.Unlock()
-	return err
+	return w, err
 }
 
 // keepFailure notes why writes are refused, for the session after a pause.
@@ -380,13 +392,14 @@ func (db *DB) resume(ctx context.Context) error {
 	}
 	s, err := openSession(db, ring)
 	if err != nil {
+		_ = db.opts.scrub() // rows were read until then
 		return translate(err)
 	}
 	db.txMu.Lock()
 	select {
 	case <-db.closing:
 		db.txMu.Unlock()
-		s.wipe()
+		s.wipe() // Close scrubs the heap once this has returned
 		return ErrClosed
 	default:
 	}

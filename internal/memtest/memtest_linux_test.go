@@ -137,17 +137,19 @@ func report(t *testing.T, when string, needles []needle, f *procmem.Finding, cs 
 	if when != "before" {
 		var q strings.Builder
 		last := uint64(0)
+		var names []string
 		for _, h := range f.Hits {
 			if h.Address>>12 != last && q.Len() < 20000 {
 				fmt.Fprintf(&q, " %#x", h.Address)
+				names = append(names, needles[h.Needle].name)
 			} else if h.Needle < 100 {
 				continue
 			}
 			last = h.Address >> 12
 		}
 		if q.Len() > 0 {
-			for _, line := range strings.Split(cs[0].say("debug"+q.String()), "\t") {
-				t.Log("   ", line)
+			for i, line := range strings.Split(cs[0].say("debug"+q.String()), "\t") {
+				t.Log("   ", line, names[i])
 			}
 		}
 		for i, h := range f.Hits {

@@ -62,6 +62,16 @@ func occupy(size int) (complete bool) {
 	return false
 }
 
+// Stack clears some 4 KiB of the calling goroutine's stack below its caller: what
+// functions that have returned left there. Called before as well, it keeps the
+// stack from growing, and from being left behind, in between.
+//
+//go:noinline
+func Stack() {
+	var b [4 << 10]byte
+	runtime.KeepAlive(&b)
+}
+
 // clearStack makes the stack of the calling goroutine as large as size, and
 // clears all of it that is not in use. The caller is the goroutine's own
 // function, on a stack of the smallest size.
@@ -154,13 +164,10 @@ func enterGuard() {
 
 // clearGuard clears nearly all that is left: some 30 bytes are not reached.
 //
-var lowest uintptr
-
 //go:nosplit
 //go:noinline
 func clearGuard() {
 
 	var b [784]byte
-	lowest = uintptr(unsafe.Pointer(&b))
 	runtime.KeepAlive(&b)
 }
