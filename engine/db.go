@@ -47,14 +47,15 @@ type DB struct {
 	closing chan struct{} // closed by Close
 	nViews  atomic.Int64
 
-	txMu    sync.Mutex
-	session *session // nil while paused, erased or closed
-	txs     map[*Tx]struct{}
-	wipes   []func()
-	lastly  *wiped   // what the last wipe wiped
-	ending  *session // is being wiped
-	least   Position // what the next session must not be older than
-	failed  error    // of an earlier session: writes are refused until the next opening
+	txMu     sync.Mutex
+	session  *session // nil while paused, erased or closed
+	txs      map[*Tx]struct{}
+	wipes    []func()
+	lastly   *wiped // what the last wipe wiped
+	rescrubs sync.WaitGroup
+	ending   *session // is being wiped
+	least    Position // what the next session must not be older than
+	failed   error    // of an earlier session: writes are refused until the next opening
 
 	envMu     sync.Mutex
 	envelopes []*crypt.Envelope
@@ -339,7 +340,8 @@ func (db *DB) Close() error {
 		return s.finish()
 	})
 	db.guard.Close() // a pause or return under way ends first
-	db.scrub(w)      // only now: a probe under way had the DEK in hand
+	db.rescrubs.Wait()
+	db.scrub(w) // only now: a probe under way had the DEK in hand
 	if rerr := db.release(); err == nil {
 		err = rerr
 	}

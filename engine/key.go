@@ -276,12 +276,14 @@ type wiped struct {
 	Runs          int   // whose file keys were wiped
 	MemtableBytes int64 // of recent writes
 	CacheBytes    int64 // of decoded pages
-	HeapErr       error // of the scrub of the Go heap
+	HeapErr       error // of the last scrub of the Go heap
+	Scrubs        int   // of the Go heap
 }
 
 // pause wipes everything that the key made readable.
 func (db *DB) pause() {
 	err := db.endSession(db.pausedError(), func(*session) error { return nil })
+	db.rescrubs.Go(db.scrubLater)
 	if err == nil && db.opts.Sync == SyncInterval { // only now: a disk that hangs must not hold up the wipe
 		err = wal.SyncNewest(db.walConfig(nil))
 	}
@@ -305,14 +307,6 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 	w, err := db.dropSession(why, last)
 	db.scrub(w)
 	return err
-}
-
-// scrub clears what was left on the Go heap, and publishes w.
-func (db *DB) scrub(w *wiped) {
-	w.HeapErr = db.opts.scrub()
-	db.txMu.Lock()
-	defer db.txMu.Unlock()
-	db.lastly = w
 }
 
 // dropSession is endSession before the scrub. Without a session it only wipes

@@ -113,6 +113,7 @@ func (r *rig) story(t *testing.T) {
 	})
 	t.Logf("paused after %v", time.Since(began))
 	c.do("refused")
+	c.await("scrubbed again", func(st engine.Status) bool { return st.LastWipe.HeapScrubs > 1 })
 	report(t, "paused", needles, c.search(needles), c)
 	if err := admin.Enable(t.Context(), r.endpoint, r.arn); err != nil {
 		t.Fatal(err)

@@ -109,7 +109,7 @@ func whole() error {
 		debug.SetGCPercent(percent)
 	}()
 	err := objects()
-	runtime.GC() // stacks of goroutines that have ended, and what objects has made
+	debug.FreeOSMemory() // what objects has made; stacks of goroutines that have ended
 	if serr := stacks(); err == nil {
 		err = serr
 	}

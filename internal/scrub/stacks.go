@@ -12,13 +12,28 @@ var stackSizes = [...]int{2 << 10, 4 << 10, 8 << 10, 16 << 10}
 
 const (
 	stackSpanSize  = 32 << 10 // what the runtime cuts stacks from
-	stackChunkSize = 512 << 10
+	stackChunkSize = 256 << 10
 	nStackChunks   = 64 // of one size; 32 MiB of stacks
 
 	// stackGuard is the part at the lower end of a stack that only functions
 	// without a check may use. Source: internal/abi/stack.go of Go 1.26.
 	stackGuard = 928
 )
+
+// nGoroutines is how many goroutines Prepare starts.
+const nGoroutines = 512
+
+// prepareGoroutines has the runtime make what describes goroutines, which it
+// keeps for good: some 500 bytes for each.
+func prepareGoroutines() {
+	release := make(chan struct{})
+	var ended sync.WaitGroup
+	for range nGoroutines {
+		ended.Go(func() { <-release })
+	}
+	close(release)
+	ended.Wait()
+}
 
 // stacks clears free stacks: it starts so many goroutines at the same time that
 // the runtime has to make new stacks, each of which clears its own. Were a size

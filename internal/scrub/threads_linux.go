@@ -32,6 +32,7 @@ var prepare = sync.OnceFunc(func() {
 		})
 	}
 	ended.Wait()
+	prepareGoroutines()
 })
 
 // nThreadsMax bounds how many threads are visited.
