@@ -180,8 +180,7 @@ func watch(dir string) (stop func() headers) {
 	}
 }
 
-// keyNeedles returns everything that the keys of a database could be left as:
-// first how many of the files that are there now show their key schedule.
+// keyNeedles returns everything that the keys of a database could be left as.
 func keyNeedles(t *testing.T, dir string, known headers, keys map[uint32][]byte) []needle {
 	t.Helper()
 	known.collect(dir)
@@ -194,8 +193,7 @@ func keyNeedles(t *testing.T, dir string, known headers, keys map[uint32][]byte)
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		kind := crypt.Kind(name[0] - '0')
-		_, all := fileNeedles(t, name, kind, known[name], keys[1])
-		out = append(out, all...)
+		out = append(out, fileNeedles(t, name, kind, known[name], keys[1])...)
 	}
 	return out
 }

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -125,8 +124,8 @@ func dekNeedles(epoch uint32, dek []byte) []needle {
 }
 
 // fileNeedles are the file key of a header, what it is derived from and what
-// AES-256-GCM makes of it. live are those that a file in use must show.
-func fileNeedles(t *testing.T, name string, kind crypt.Kind, header, dek []byte) (live, all []needle) {
+// AES-256-GCM makes of it.
+func fileNeedles(t *testing.T, name string, kind crypt.Kind, header, dek []byte) (all []needle) {
 	t.Helper()
 	at := sealedKinds[kind]
 	salt := header[at.salt:][:32]
@@ -143,8 +142,7 @@ func fileNeedles(t *testing.T, name string, kind crypt.Kind, header, dek []byte)
 		t.Fatalf("%s: the commitment is another one: the derivation in this test is wrong", name)
 	}
 	parts := schedule(t, okm[:32])
-	live = parts
-	all = append(slices.Clone(parts), needle{"file key", okm[:32]}, needle{"extracted key", prk})
+	all = append(parts, needle{"file key", okm[:32]}, needle{"extracted key", prk})
 	for _, pad := range []byte{0x36, 0x5c} {
 		padded := bytes.Clone(prk)
 		for i := range padded {
@@ -155,7 +153,7 @@ func fileNeedles(t *testing.T, name string, kind crypt.Kind, header, dek []byte)
 	for i := range all {
 		all[i].name = name + ": " + all[i].name
 	}
-	return live, all
+	return all
 }
 
 // schedule returns the parts of what the standard library makes of a key that

@@ -15,8 +15,9 @@ import (
 	bsql "github.com/byokdb/byokdb/sql"
 )
 
-// Policy has the shape of a real one with short times.
-var Policy = engine.Policy{ProbeInterval: 300 * time.Millisecond, ProbeTimeout: 3 * time.Second, Deadline: time.Second}
+// Policy has the shape of a real one with short times, but for the time that a
+// probe may take on a busy machine.
+var Policy = engine.Policy{ProbeInterval: 300 * time.Millisecond, ProbeTimeout: 30 * time.Second, Deadline: time.Second}
 
 // Program is the program whose memory is searched.
 type Program struct {
@@ -212,8 +213,13 @@ func (p *Program) Release() error {
 	return err
 }
 
-// Close closes the database under whatever is still open.
+// Close closes the database under whatever is still open, once goroutines that
+// work have ended.
 func (p *Program) Close() error {
+	if p.held.stop != nil {
+		p.held.stop()
+		p.held.traffic.Wait()
+	}
 	err := p.Engine.Close()
 	return errors.Join(err, p.SQL.Close(), p.key.Close())
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -59,6 +60,9 @@ var rounds struct {
 	next    *round // not begun; nil when nobody waits
 }
 
+// nRounds counts scrubs, for tests.
+var nRounds atomic.Int64
+
 // Heap clears every dead object on the Go heap and every free goroutine stack,
 // and returns free memory to the system. It takes tens of milliseconds, more on
 // a large heap, stops the garbage collector meanwhile, and lets one goroutine
@@ -95,6 +99,7 @@ func Heap() error {
 
 // whole is one scrub.
 func whole() error {
+	nRounds.Add(1)
 	// Every processor but one is given up for a moment: each holds back spans
 	// with dead slots, stacks, and up to 512 KiB of free pages that nobody else
 	// can clear or give back.
@@ -114,7 +119,6 @@ func whole() error {
 		err = serr
 	}
 	threads()
-	debug.FreeOSMemory()
 	return err
 }
 

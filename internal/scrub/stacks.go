@@ -20,21 +20,6 @@ const (
 	stackGuard = 928
 )
 
-// nGoroutines is how many goroutines Prepare starts.
-const nGoroutines = 512
-
-// prepareGoroutines has the runtime make what describes goroutines, which it
-// keeps for good: some 500 bytes for each.
-func prepareGoroutines() {
-	release := make(chan struct{})
-	var ended sync.WaitGroup
-	for range nGoroutines {
-		ended.Go(func() { <-release })
-	}
-	close(release)
-	ended.Wait()
-}
-
 // stacks clears free stacks: it starts so many goroutines at the same time that
 // the runtime has to make new stacks, each of which clears its own. Were a size
 // or the guard another one, stacks would grow, and some bytes stay as they are.

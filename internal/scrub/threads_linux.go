@@ -11,30 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nThreads is how many threads Prepare starts.
-const nThreads = 16
-
-// Prepare starts threads, once in a process. A thread has two stacks of its own,
-// 16 KiB and 32 KiB of memory that the runtime takes as it is and that nobody
-// can clear: they should be made while no row has been in memory. A program
-// rarely needs more threads later.
-func Prepare() { prepare() }
-
-var prepare = sync.OnceFunc(func() {
-	var started, ended sync.WaitGroup
-	started.Add(nThreads)
-	for range nThreads {
-		ended.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			started.Done()
-			started.Wait()
-		})
-	}
-	ended.Wait()
-	prepareGoroutines()
-})
-
 // nThreadsMax bounds how many threads are visited.
 const nThreadsMax = 10_000
 

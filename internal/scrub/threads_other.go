@@ -2,7 +2,5 @@
 
 package scrub
 
-// Prepare does nothing here.
-func Prepare() {}
-
+// threads does nothing here: only Linux names a thread's signal stack.
 func threads() {}

@@ -10,6 +10,7 @@
 //	refused, check  what is held was refused; all rows are there
 //	status          the state of the key and of the last wipe, as JSON
 //	release, close  let go of what is held; close the database
+//	what ADDRESS…   the kinds of memory there
 package main
 
 import (
@@ -50,11 +51,12 @@ type server struct {
 	program *memtest.Program
 }
 
-var debug func(string) string
+// whatIs tells what kind of memory is at addresses, in a build that can.
+var whatIs func(addresses string) string
 
 func (s *server) serve(command string) string {
-	if a, ok := strings.CutPrefix(command, "debug "); ok {
-		return debug(a)
+	if a, ok := strings.CutPrefix(command, "what "); ok && whatIs != nil {
+		return whatIs(a)
 	}
 	if command == "status" {
 		return s.status()
