@@ -51,11 +51,11 @@ type DB struct {
 	session  *session // nil while paused, erased or closed
 	txs      map[*Tx]struct{}
 	wipes    []func()
-	lastly   *wiped // what the last wipe wiped
-	rescrubs sync.WaitGroup
-	ending   *session // is being wiped
-	least    Position // what the next session must not be older than
-	failed   error    // of an earlier session: writes are refused until the next opening
+	lastly   *wiped         // what the last wipe wiped
+	rescrubs sync.WaitGroup // of pauses that scrub once more
+	ending   *session       // is being wiped
+	least    Position       // what the next session must not be older than
+	failed   error          // of an earlier session: writes are refused until the next opening
 
 	envMu     sync.Mutex
 	envelopes []*crypt.Envelope

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -105,6 +106,7 @@ func whole() error {
 	// can clear or give back.
 	procs := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(procs)
+	settle()
 	runtime.GC()         // twice: what a sync.Pool holds survives one collection
 	debug.FreeOSMemory() // collects too
 	percent := debug.SetGCPercent(-1)
@@ -120,6 +122,16 @@ func whole() error {
 	}
 	threads()
 	return err
+}
+
+// settle lets goroutines end that are about to: a stack that is given back
+// behind the scrub is not cleared.
+func settle() {
+	const nMax, longest = 64, 20 * time.Millisecond
+	began := time.Now()
+	for i := 0; i < nMax && time.Since(began) < longest; i++ {
+		runtime.Gosched()
+	}
 }
 
 // objects clears dead objects.

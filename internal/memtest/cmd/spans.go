@@ -44,10 +44,17 @@ var allGoroutines []*goroutine
 
 const spanInUse = 1
 
+// The runtime leaves 32 bytes free at the upper end of each stack.
+const (
+	stackSizeMin = 2048
+	stackTop     = 32
+)
+
 func init() { whatIs = describe }
 
 // describe returns tail for memory behind the last object of a span, parked for
-// the unused part of a stack, and else reached; with the details behind it.
+// the unused part of a stack, top for its upper end, and else reached; with the
+// details behind it.
 func describe(addresses string) string {
 	var out []string
 	for _, word := range strings.Fields(addresses) {
@@ -66,6 +73,9 @@ func kindOf(a uintptr) string {
 		return "reached: no span"
 	}
 	kind := "reached"
+	if s.state != spanInUse && (a-s.start)%stackSizeMin >= stackSizeMin-stackTop {
+		kind = "top"
+	}
 	if s.state == spanInUse && s.objectSize > 0 && (a-s.start)/s.objectSize >= uintptr(s.nObjects) {
 		kind = "tail"
 	}
