@@ -118,7 +118,8 @@ func deks(t *testing.T, dir, uri string) map[uint32][]byte {
 func dekNeedles(epoch uint32, dek []byte) []needle {
 	name := fmt.Sprintf("DEK %d", epoch)
 	return []needle{
-		{name, dek}, {name + " in base64", []byte(base64.StdEncoding.EncodeToString(dek))},
+		{name, dek},
+		{name + " in base64", []byte(base64.StdEncoding.EncodeToString(dek))},
 		{name + " as decimal bytes", fmt.Appendf(nil, "%d", dek)[1:80]},
 	}
 }

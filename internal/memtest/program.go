@@ -79,7 +79,7 @@ func (p *Program) Hold(ctx context.Context) error {
 		}
 	}
 	for range 4 {
-		st, err := p.SQL.PrepareContext(ctx, "SELECT txt FROM t WHERE id < 50 AND txt <> '"+p.Marks.Text(HeldStatement, 1)+"'") //nolint:sqlclosecheck // held on purpose
+		st, err := p.SQL.PrepareContext(ctx, "SELECT txt FROM t WHERE id < 50 AND txt <> '"+p.Marks.Text(HeldStatement, 1)+"'") //nolint:gosec,sqlclosecheck // a literal, and held, on purpose
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func readStmt(ctx context.Context, st *stdsql.Stmt) error {
 	if err != nil {
 		return err
 	}
-	for rows.Next() { //nolint:revive // to its end
+	for rows.Next() {
 	}
 	return errors.Join(rows.Err(), rows.Close())
 }

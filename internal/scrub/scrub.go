@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/byokdb/byokdb/internal/clock"
 )
 
 // ErrIncomplete means that the heap grew or was in use too much for every size
@@ -116,6 +118,7 @@ func whole() error {
 		debug.SetGCPercent(percent)
 	}()
 	err := objects()
+	moveStack()
 	debug.FreeOSMemory() // what objects has made; stacks of goroutines that have ended
 	if serr := stacks(); err == nil {
 		err = serr
@@ -128,8 +131,9 @@ func whole() error {
 // behind the scrub is not cleared.
 func settle() {
 	const nMax, longest = 64, 20 * time.Millisecond
-	began := time.Now()
-	for i := 0; i < nMax && time.Since(began) < longest; i++ {
+	c := clock.System()
+	began := c.Monotonic()
+	for i := 0; i < nMax && c.Monotonic()-began < longest; i++ {
 		runtime.Gosched()
 	}
 }

@@ -72,6 +72,16 @@ func Stack() {
 	runtime.KeepAlive(&b)
 }
 
+// moveStack has the calling goroutine go on with another stack, if its own is
+// not larger than 64 KiB: that may lie on pages which were not clear when it was
+// made. The old one is then free memory.
+//
+//go:noinline
+func moveStack() {
+	var b [72 << 10]byte
+	runtime.KeepAlive(&b)
+}
+
 // clearStack makes the stack of the calling goroutine as large as size, and
 // clears all of it that is not in use. The caller is the goroutine's own
 // function, on a stack of the smallest size.
@@ -167,7 +177,6 @@ func enterGuard() {
 //go:nosplit
 //go:noinline
 func clearGuard() {
-
 	var b [784]byte
 	runtime.KeepAlive(&b)
 }

@@ -18,7 +18,8 @@ const nThreadsMax = 10_000
 // registers there when a signal comes, those included that have just encrypted
 // or copied something. Threads that are in a system call are not reached.
 func threads() {
-	<-time.After(time.Microsecond) // a thread that waits for the network becomes idle
+	t := time.NewTimer(time.Microsecond) // a thread that waits for the network becomes idle
+	<-t.C
 	known := threadIDs()
 	if known == nil {
 		return
