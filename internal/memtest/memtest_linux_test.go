@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -220,7 +221,7 @@ func (r *rig) demand(t *testing.T, c *child, when string, needles []needle) {
 		for i, what := range strings.Split(c.say("what"+ask.String()), "\t") {
 			kind, _, _ := strings.Cut(what, ":")
 			kinds[kind]++
-			if kind != "tail" && kind != "parked" && kind != "top" {
+			if !slices.Contains([]string{"tail", "parked", "top", "signal", "freed"}, kind) {
 				t.Errorf("%s: %s is left at %#x: %s", when, needles[marks[i].Needle].name, marks[i].Address, what)
 			}
 		}

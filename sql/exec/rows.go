@@ -20,9 +20,7 @@ type Rows struct {
 	changes int64
 	closed  bool
 
-	prev, next *Rows // of the session's open results
-	linked     bool
-	ended      *engine.Tx // after a wipe: the transaction that it has ended
+	ended *engine.Tx // after a wipe: the transaction that it has ended
 }
 
 // Columns describes the result.
@@ -32,7 +30,13 @@ func (r *Rows) Columns() []ColumnInfo { return r.plan.columns() }
 // after the last. The values are copies.
 func (r *Rows) Next(dst []value.Value) error {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	err := r.next(dst)
+	r.s.mu.Unlock()
+	return err
+}
+
+// next is Next with r.s.mu held.
+func (r *Rows) next(dst []value.Value) error {
 	if r.ended != nil && !r.closed {
 		if err := r.ended.Check(); err != nil {
 			return err

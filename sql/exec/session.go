@@ -128,7 +128,7 @@ type Session struct {
 	changes, totalChanges, lastInsertRowID int64
 
 	mu    sync.Mutex // held while a statement is compiled or runs; a wipe waits for it
-	open  *Rows      // results that are not closed, linked
+	open  []*Rows    // results that are not closed
 	stmts map[*Stmt]struct{}
 }
 

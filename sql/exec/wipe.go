@@ -20,7 +20,7 @@ func (d *Database) forget() {
 func (s *Session) wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for r := s.open; r != nil; r = r.next {
+	for _, r := range s.open {
 		r.wipe()
 	}
 	for st := range s.stmts {
@@ -40,28 +40,20 @@ func (r *Rows) wipe() {
 
 // link puts an open result on its session's list. r.s.mu is held.
 func (r *Rows) link() {
-	if r.closed {
-		return
+	if !r.closed {
+		r.s.open = append(r.s.open, r)
 	}
-	r.next = r.s.open
-	if r.next != nil {
-		r.next.prev = r
-	}
-	r.s.open, r.linked = r, true
 }
 
 // unlink takes it off. r.s.mu is held.
 func (r *Rows) unlink() {
-	if !r.linked {
-		return
+	open := r.s.open
+	for i := len(open) - 1; i >= 0; i-- { // mostly there is one
+		if open[i] == r {
+			last := len(open) - 1
+			open[i], open[last] = open[last], nil
+			r.s.open = open[:last]
+			return
+		}
 	}
-	if r.prev != nil {
-		r.prev.next = r.next
-	} else {
-		r.s.open = r.next
-	}
-	if r.next != nil {
-		r.next.prev = r.prev
-	}
-	r.prev, r.next, r.linked = nil, nil, false
 }

@@ -42,7 +42,14 @@ func spanOf(address uintptr) *span
 //go:linkname allGoroutines runtime.allgs
 var allGoroutines []*goroutine
 
-const spanInUse = 1
+const (
+	spanDead = iota
+	spanInUse
+	spanManual
+
+	pageSize        = 8 << 10
+	signalStackSize = 32 << 10
+)
 
 // The runtime leaves 32 bytes free at the upper end of each stack.
 const (
@@ -53,8 +60,10 @@ const (
 func init() { whatIs = describe }
 
 // describe returns tail for memory behind the last object of a span, parked for
-// the unused part of a stack, top for its upper end, and else reached; with the
-// details behind it.
+// the unused part of a stack, top for its upper end, signal for the stacks on
+// which threads handle signals, freed for pages that are free (the scrub has
+// given them back clear: somebody had them at the time), and else reached; with
+// the details behind it.
 func describe(addresses string) string {
 	var out []string
 	for _, word := range strings.Fields(addresses) {
@@ -73,7 +82,12 @@ func kindOf(a uintptr) string {
 		return "reached: no span"
 	}
 	kind := "reached"
-	if s.state != spanInUse && (a-s.start)%stackSizeMin >= stackSizeMin-stackTop {
+	switch {
+	case s.state == spanDead || a >= s.start+s.nPages*pageSize:
+		kind = "freed"
+	case s.state == spanManual && s.objectSize == signalStackSize && s.nAllocated == 0:
+		kind = "signal"
+	case s.state == spanManual && (a-s.start)%stackSizeMin >= stackSizeMin-stackTop:
 		kind = "top"
 	}
 	if s.state == spanInUse && s.objectSize > 0 && (a-s.start)/s.objectSize >= uintptr(s.nObjects) {
