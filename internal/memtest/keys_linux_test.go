@@ -113,13 +113,15 @@ func deks(t *testing.T, dir, uri string) map[uint32][]byte {
 	return out
 }
 
+const inBase64 = " in base64"
+
 // dekNeedles are the forms in which a DEK may be left: as it is, as the KMS's
 // answer carries it, and as the block of a hash.
 func dekNeedles(epoch uint32, dek []byte) []needle {
 	name := fmt.Sprintf("DEK %d", epoch)
 	return []needle{
 		{name, dek},
-		{name + " in base64", []byte(base64.StdEncoding.EncodeToString(dek))},
+		{name + inBase64, []byte(base64.StdEncoding.EncodeToString(dek))},
 		{name + " as decimal bytes", fmt.Appendf(nil, "%d", dek)[1:80]},
 	}
 }
