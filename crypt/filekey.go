@@ -3,8 +3,6 @@ package crypt
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
@@ -65,21 +63,14 @@ type FileKey struct {
 // header is everything in the file's clear header that precedes the
 // commitment, the salt included, so that any change of it yields another key.
 //
-// The standard library's HKDF works on the Go heap and leaves the DEK behind in
-// the dead state of a hash, for as long as nothing else is put there. A wipe is
-// complete only with a scrub of the heap (internal/scrub) after it.
-//
 // Source: FORMAT.md §2; RFC 5869; NIST SP 800-56C rev. 2.
 func deriveFileKey(dek []byte, kind Kind, salt Salt, header []byte) (*FileKey, Commitment, error) {
 	info := make([]byte, 0, 10+len(header))
 	info = append(info, "byokdb v1"...)
 	info = append(info, byte(kind))
 	info = append(info, header...)
-	okm, err := hkdf.Key(sha256.New, dek, salt[:], string(info), KeySize+CommitmentSize)
-	if err != nil {
-		return nil, Commitment{}, fmt.Errorf("derive file key: %w", err)
-	}
-	defer clear(okm)
+	okm := deriveKeys(dek, salt[:], info)
+	defer clear(okm[:])
 	block, err := aes.NewCipher(okm[:KeySize])
 	if err != nil {
 		return nil, Commitment{}, fmt.Errorf("derive file key: %w", err)

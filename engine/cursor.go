@@ -120,7 +120,7 @@ func (c *Cursor) enter() bool {
 	switch {
 	case c.m == nil:
 		if c.err == nil {
-			c.err = ErrTxClosed
+			c.err = c.c.tx.ended()
 		}
 	case c.m.err != nil:
 		c.err = translate(c.m.err)

@@ -24,6 +24,7 @@ import (
 	"github.com/byokdb/byokdb/engine/internal/memtable"
 	"github.com/byokdb/byokdb/engine/internal/wal"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/scrub"
 	"github.com/byokdb/byokdb/pager"
 )
 
@@ -53,15 +54,16 @@ type DB struct {
 	endLife context.CancelFunc // by Close: ends calls at the KMS
 	nViews  atomic.Int64
 
-	txMu    sync.Mutex
-	session *session // nil while paused, erased or closed
-	txs     map[*Tx]struct{}
-	wipes   []func()
-	gone    chan struct{} // closed when the key becomes unavailable; nil when nobody waits for that
-	lastly  *wiped        // what the last wipe wiped
-	ending  *session      // is being wiped
-	least   Position      // what the next session must not be older than
-	failed  error         // of an earlier session: writes are refused until the next opening
+	txMu     sync.Mutex
+	session  *session // nil while paused, erased or closed
+	txs      map[*Tx]struct{}
+	wipes    []func()
+	gone     chan struct{}  // closed when the key becomes unavailable; nil when nobody waits for that
+	lastly   *wiped         // what the last wipe wiped
+	rescrubs sync.WaitGroup // of pauses that scrub once more
+	ending   *session       // is being wiped
+	least    Position       // what the next session must not be older than
+	failed   error          // of an earlier session: writes are refused until the next opening
 
 	envMu     sync.Mutex
 	envelopes []*crypt.Envelope // by epoch; the slice is replaced, never changed
@@ -228,6 +230,7 @@ func (db *DB) makeDirs() error {
 
 // open opens an existing database.
 func (db *DB) open(ctx context.Context) (err error) {
+	scrub.Prepare()
 	db.cat, err = catalog.Open(db.opts.fs, db.dir)
 	if err != nil {
 		return err
@@ -274,6 +277,7 @@ func (db *DB) open(ctx context.Context) (err error) {
 	}
 	s, err := openSession(db, ring)
 	if err != nil {
+		_ = db.opts.scrub() // rows were read until then
 		return err
 	}
 	if contents.Retiring { // a crash came in between
@@ -286,6 +290,7 @@ func (db *DB) open(ctx context.Context) (err error) {
 	db.guard, err = guard.Start(db.guardConfig(), record, sent)
 	if err != nil {
 		s.wipe()
+		_ = db.opts.scrub()
 		return err
 	}
 	s.start()
@@ -382,7 +387,7 @@ func (db *DB) Close() error {
 	db.endLife()
 	db.txMu.Unlock()
 
-	err := db.endSession(ErrClosed, func(s *session) error {
+	w, err := db.dropSession(ErrClosed, func(s *session) error {
 		if db.guard.Check() != nil {
 			return s.syncLog() // without the key there is nothing to write
 		}
@@ -390,6 +395,8 @@ func (db *DB) Close() error {
 	})
 	db.guard.Close()        // a pause or return under way ends first
 	db.keyOps <- struct{}{} // and so does a rotation, and none begins any more
+	db.rescrubs.Wait()
+	db.scrub(w) // only now: a probe under way had the DEK in hand
 	if rerr := db.release(); err == nil {
 		err = rerr
 	}

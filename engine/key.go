@@ -252,12 +252,14 @@ type wiped struct {
 	Runs          int   // whose file keys were wiped
 	MemtableBytes int64 // of recent writes
 	CacheBytes    int64 // of decoded pages
-	HeapErr       error // of the scrub of the Go heap
+	HeapErr       error // of the last scrub of the Go heap
+	Scrubs        int   // of the Go heap
 }
 
 // pause wipes everything that the key made readable.
 func (db *DB) pause() {
 	err := db.endSession(db.pausedError(), func(*session) error { return nil })
+	db.rescrubs.Go(db.scrubLater)
 	if err == nil && db.opts.Sync == SyncInterval { // only now: a disk that hangs must not hold up the wipe
 		err = wal.SyncNewest(db.walConfig(nil))
 	}
@@ -276,8 +278,16 @@ func (db *DB) pausedError() error {
 }
 
 // endSession ends every transaction with why, lets last finish the session's
-// work, and wipes it. Without a session it only wipes what is left.
+// work, and wipes it and the Go heap.
 func (db *DB) endSession(why error, last func(s *session) error) error {
+	w, err := db.dropSession(why, last)
+	db.scrub(w)
+	return err
+}
+
+// dropSession is endSession before the scrub. Without a session it only wipes
+// what is left.
+func (db *DB) dropSession(why error, last func(s *session) error) (*wiped, error) {
 	w := &wiped{At: db.clock.Now()}
 	db.txMu.Lock()
 	s := db.session
@@ -314,11 +324,7 @@ func (db *DB) endSession(why error, last func(s *session) error) error {
 	for _, fn := range wipes {
 		fn()
 	}
-	w.HeapErr = db.opts.scrub()
-	db.txMu.Lock()
-	db.lastly = w
-	db.txMu.Unlock()
-	return err
+	return w, err
 }
 
 // keepFailure notes why writes are refused, for the session after a pause.
@@ -360,13 +366,14 @@ func (db *DB) resume(ctx context.Context) error {
 	}
 	s, err := openSession(db, ring)
 	if err != nil {
+		_ = db.opts.scrub() // rows were read until then
 		return translate(err)
 	}
 	db.txMu.Lock()
 	select {
 	case <-db.closing:
 		db.txMu.Unlock()
-		s.wipe()
+		s.wipe() // Close scrubs the heap once this has returned
 		return ErrClosed
 	default:
 	}

@@ -41,6 +41,7 @@ type WipeReport struct {
 	MemtableBytes int64     `json:"memtable_bytes"` // of recent writes
 	CacheBytes    int64     `json:"cache_bytes"`    // of decoded pages
 	HeapScrubbed  bool      `json:"heap_scrubbed"`  // dead objects of the Go heap are cleared
+	HeapScrubs    int       `json:"heap_scrubs"`    // how often: a pause does it again after two seconds
 }
 
 // Status is what a database says of itself at one moment. Sizes are in bytes.
@@ -97,7 +98,7 @@ func (db *DB) Status() Status {
 	if w != nil {
 		st.LastWipe = &WipeReport{
 			At: w.At, Transactions: w.Transactions, Runs: w.Runs, MemtableBytes: w.MemtableBytes,
-			CacheBytes: w.CacheBytes, HeapScrubbed: w.HeapErr == nil,
+			CacheBytes: w.CacheBytes, HeapScrubbed: w.HeapErr == nil, HeapScrubs: w.Scrubs,
 		}
 	}
 	if s != nil {

@@ -229,6 +229,16 @@ func (tx *Tx) end(why error) {
 	tx.db.forget(tx)
 }
 
+// ended says why the transaction has ended; ErrTxClosed if it has not.
+func (tx *Tx) ended() error {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.err != nil {
+		return tx.err
+	}
+	return ErrTxClosed
+}
+
 // encode returns the transaction's writes as a batch: creations first, then
 // records in order, drops last. Large values stay in the transaction's table,
 // until that is given back.

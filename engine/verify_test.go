@@ -171,7 +171,7 @@ func TestVerifyDirErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	im := readImage(t, dir)
-	im.withRecord(t, "byokdb", "tombstone", make([]byte, 16)).put(t, dir)
+	im.withRecord(t, "byokdb", "tombstone", make([]byte, 36)).put(t, dir)
 	if err := verify(key); !errors.Is(err, ErrErased) {
 		t.Errorf("a tombstone: %v", err)
 	}

@@ -108,6 +108,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if !exec.Blank(tail) {
 		return nil, sqlerr.New(sqlerr.Misuse, "a prepared statement is one statement; the text has more")
 	}
+	st.Keep()
 	return &stmt{c: c, st: st}, nil
 }
 

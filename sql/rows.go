@@ -88,6 +88,7 @@ func (r *rows) Next(dest []driver.Value) error {
 			dest[i] = v.Go()
 		}
 	}
+	clear(r.buf) // what is handed out is not held here, too
 	return nil
 }
 

@@ -47,7 +47,7 @@ func layerOf(module, path string) (int, bool) {
 // internal but stands on other layers, such as a KMS server for tests. Only
 // the top layer and tests may import it.
 func helper(module, path string) bool {
-	for _, h := range []string{"internal/devkms", "internal/formatreader", "internal/testkit", "internal/torture"} {
+	for _, h := range []string{"internal/devkms", "internal/formatreader", "internal/memtest", "internal/testkit", "internal/torture"} {
 		p := module + "/" + h
 		if path == p || strings.HasPrefix(path, p+"/") {
 			return true

@@ -12,7 +12,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
+	"time"
 	"unsafe"
+
+	"github.com/byokdb/byokdb/internal/clock"
 )
 
 // ErrIncomplete means that the heap grew or was in use too much for every size
@@ -45,30 +49,66 @@ const (
 	headerSize = 8
 )
 
-// mu keeps scrubs from running side by side: they would undo each other's
-// reading of the heap.
-var mu sync.Mutex
+// A round is one scrub and those who wait for it.
+type round struct {
+	done chan struct{}
+	err  error
+}
 
-// Heap clears every dead object on the Go heap and returns free memory to the
-// system. It takes tens of milliseconds, more on a large heap, and stops the
-// garbage collector meanwhile. Objects that are still referenced stay as they
-// are. So do goroutine stacks, and free ones that the collector has not yet
-// given back: a value that was only ever on a stack is not reached. Nor is the
-// tail of a span in use, the few bytes behind its last object (at most an eighth
-// of it): when the runtime made the span of pages that had been freed and not
-// cleared, their old bytes stay there until the span is free. With 1.9 million
-// markers in 16-byte steps over all size classes, and the collector running
-// all the while, some 4,000 were left in that way; with none of the pages reused, 0.
+// rounds lets one scrub run at a time, and one serve all who asked before it
+// began: a thousand databases that are paused at once need two or three.
+var rounds struct {
+	mu      sync.Mutex
+	running bool
+	next    *round // not begun; nil when nobody waits
+}
+
+// nRounds counts scrubs, for tests.
+var nRounds atomic.Int64
+
+// Heap clears every dead object on the Go heap and every free goroutine stack,
+// and returns free memory to the system. It takes tens of milliseconds, more on
+// a large heap, stops the garbage collector meanwhile, and lets one goroutine
+// run at a time. Who asks while a scrub is under way waits for the next one,
+// with all others who do.
 //
-// Source: docs/security.md, "Memory".
+// What is referenced stays as it is. Nor is everything reached that the runtime
+// leaves behind: docs/security.md, "Memory", has the list and how much it is.
 func Heap() error {
-	mu.Lock()
-	defer mu.Unlock()
+	rounds.mu.Lock()
+	r := rounds.next
+	if r == nil {
+		r = &round{done: make(chan struct{})}
+		rounds.next = r
+	}
+	if rounds.running {
+		rounds.mu.Unlock()
+		<-r.done
+		return r.err
+	}
+	rounds.running = true
+	for rounds.next != nil { // whoever came meanwhile is served, too
+		now := rounds.next
+		rounds.next = nil
+		rounds.mu.Unlock()
+		now.err = whole()
+		close(now.done)
+		rounds.mu.Lock()
+	}
+	rounds.running = false
+	rounds.mu.Unlock()
+	return r.err
+}
+
+// whole is one scrub.
+func whole() error {
+	nRounds.Add(1)
 	// Every processor but one is given up for a moment: each holds back spans
-	// with dead slots, and up to 512 KiB of free pages that nobody else can
-	// clear or give back.
+	// with dead slots, stacks, and up to 512 KiB of free pages that nobody else
+	// can clear or give back.
 	procs := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(procs)
+	settle()
 	runtime.GC()         // twice: what a sync.Pool holds survives one collection
 	debug.FreeOSMemory() // collects too
 	percent := debug.SetGCPercent(-1)
@@ -76,8 +116,30 @@ func Heap() error {
 	defer func() {
 		debug.SetMemoryLimit(limit)
 		debug.SetGCPercent(percent)
-		debug.FreeOSMemory()
 	}()
+	err := objects()
+	moveStack()
+	debug.FreeOSMemory() // what objects has made; stacks of goroutines that have ended
+	if serr := stacks(); err == nil {
+		err = serr
+	}
+	threads()
+	return err
+}
+
+// settle lets goroutines end that are about to: a stack that is given back
+// behind the scrub is not cleared.
+func settle() {
+	const nMax, longest = 64, 20 * time.Millisecond
+	c := clock.System()
+	began := c.Monotonic()
+	for i := 0; i < nMax && c.Monotonic()-began < longest; i++ {
+		runtime.Gosched()
+	}
+}
+
+// objects clears dead objects.
+func objects() error {
 	var err error
 	for _, size := range sizes {
 		if !fill(size, func(n int) any { return make([]byte, n) }) {

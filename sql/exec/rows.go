@@ -10,6 +10,7 @@ import (
 
 // Rows is the result of a statement.
 type Rows struct {
+	s       *Session
 	f       *frame
 	plan    *plan
 	st      *Stmt
@@ -18,6 +19,9 @@ type Rows struct {
 	gen     uint64
 	changes int64
 	closed  bool
+
+	wiped bool       // memory was
+	ended *engine.Tx // then: the transaction of the result, nil if it had ended before
 }
 
 // Columns describes the result.
@@ -26,6 +30,20 @@ func (r *Rows) Columns() []ColumnInfo { return r.plan.columns() }
 // Next puts the next row into dst, which has one value per column; io.EOF
 // after the last. The values are copies.
 func (r *Rows) Next(dst []value.Value) error {
+	r.s.mu.Lock()
+	err := r.next(dst)
+	r.s.mu.Unlock()
+	return err
+}
+
+// next is Next with r.s.mu held.
+func (r *Rows) next(dst []value.Value) error {
+	if r.wiped && !r.closed {
+		if err := r.check(r.ended); err != nil {
+			return err
+		}
+		return engine.ErrTxClosed
+	}
 	ok, err := r.step()
 	if err != nil {
 		return err
@@ -41,16 +59,21 @@ func (r *Rows) Next(dst []value.Value) error {
 		dst[i] = r.f.regs[out[i]]
 	}
 	// Rows were read from memory that a pause wipes: they count only if there was
-	// none until now. Those of RETURNING outlive their transaction.
-	check := r.f.s.d.db.Check
-	if r.f.tx != nil {
-		check = r.f.tx.Check
-	}
-	if err := check(); err != nil {
+	// none until now.
+	if err := r.check(r.f.tx); err != nil {
 		clear(dst)
 		return err
 	}
 	return nil
+}
+
+// check looks at the key: by the result's transaction, or without one, since
+// rows of RETURNING outlive theirs.
+func (r *Rows) check(tx *engine.Tx) error {
+	if tx == nil {
+		return r.s.d.db.Check()
+	}
+	return tx.Check()
 }
 
 func (r *Rows) step() (bool, error) {
@@ -65,6 +88,13 @@ func (r *Rows) step() (bool, error) {
 
 // Close ends the query and drops its rows.
 func (r *Rows) Close() error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.end()
+}
+
+// end is Close with r.s.mu held.
+func (r *Rows) end() error {
 	if r.closed {
 		return nil
 	}
@@ -78,6 +108,7 @@ func (r *Rows) Close() error {
 
 func (r *Rows) finish() {
 	r.closed = true
+	r.unlink()
 	if r.it != nil {
 		r.it.close()
 		r.it = nil

@@ -31,21 +31,17 @@ type Database struct {
 	mu     sync.Mutex
 	plans  map[string]*plan
 	schema *schema.Schema
+
+	sessionsMu sync.Mutex
+	sessions   map[*Session]struct{}
 }
 
 // NewDatabase returns a database on db, which stays the caller's to close. When
 // db wipes memory, the plans go too: they hold the literals of statements.
 func NewDatabase(db *engine.DB) *Database {
-	d := &Database{db: db, plans: map[string]*plan{}}
+	d := &Database{db: db, plans: map[string]*plan{}, sessions: map[*Session]struct{}{}}
 	db.OnWipe(d.forget)
 	return d
-}
-
-// forget drops every plan and the schema; they are made anew when needed.
-func (d *Database) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.plans, d.schema = map[string]*plan{}, nil
 }
 
 // schemaOf returns the schema that tx sees.
@@ -64,8 +60,11 @@ func (d *Database) schemaOf(tx *engine.Tx) (*schema.Schema, error) {
 		return nil, err
 	}
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := tx.Check(); err != nil { // memory may have been wiped: nothing is kept any more
+		return nil, err
+	}
 	d.schema = s
-	d.mu.Unlock()
 	return s, nil
 }
 
@@ -95,6 +94,11 @@ func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt) (*plan
 	if p, err = compile(s, *parsed); err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := tx.Check(); err != nil { // memory may have been wiped: nothing is kept any more
+		return nil, err
+	}
 	d.keep(text, p)
 	return p, nil
 }
@@ -104,20 +108,20 @@ func (d *Database) controlPlan(text string, st parse.Stmt) (*plan, error) {
 	switch st.Stmt.(type) {
 	case *ast.BeginStmt, *ast.CommitStmt, *ast.RollbackStmt, *ast.SavepointStmt, *ast.ReleaseStmt:
 	default:
-		return nil, nil
+		return nil, nil //nolint:nilnil // other statements need a schema
 	}
 	p, err := compile(&schema.Schema{}, st)
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.keep(text, p)
 	return p, nil
 }
 
-// keep puts a plan into the cache.
+// keep puts a plan into the cache. d.mu is held.
 func (d *Database) keep(text string, p *plan) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if len(d.plans) >= plansMax {
 		clear(d.plans)
 	}
@@ -144,6 +148,10 @@ type Session struct {
 	rowIDs       map[uint64]int64 // next row id by table root, inside the transaction
 
 	changes, totalChanges, lastInsertRowID int64
+
+	mu    sync.Mutex // held while a statement is compiled or runs; a wipe waits for it
+	open  []*Rows    // results that are not closed
+	stmts map[*Stmt]struct{}
 }
 
 type save struct {
@@ -152,7 +160,13 @@ type save struct {
 }
 
 // NewSession returns a session. Close must be called.
-func (d *Database) NewSession() *Session { return &Session{d: d, busy: busyTimeout} }
+func (d *Database) NewSession() *Session {
+	s := &Session{d: d, busy: busyTimeout}
+	d.sessionsMu.Lock()
+	defer d.sessionsMu.Unlock()
+	d.sessions[s] = struct{}{}
+	return s
+}
 
 // InTx reports whether a transaction is open.
 func (s *Session) InTx() bool { return s.tx != nil }
@@ -236,6 +250,9 @@ func (s *Session) Reset() {
 // Close ends the session.
 func (s *Session) Close() error {
 	s.Reset()
+	s.d.sessionsMu.Lock()
+	defer s.d.sessionsMu.Unlock()
+	delete(s.d.sessions, s)
 	return nil
 }
 
@@ -296,104 +313,6 @@ func (s *Session) rollbackTo(name string) error {
 	return s.tx.RollbackTo(s.saves[i].sp)
 }
 
-// Stmt is a prepared statement of a session.
-type Stmt struct {
-	s      *Session
-	text   string
-	parsed *parse.Stmt
-	plan   *plan
-	idle   *frame // to be used again; it holds no rows
-}
-
-// Prepare compiles the first statement of text and returns what follows it. A
-// text of nothing but blanks and comments gives a nil Stmt.
-//
-// Errors: *sqlerr.Error, those of the engine.
-func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, error) {
-	first, tail := split(text)
-	s.d.mu.Lock()
-	cached := s.d.plans[first]
-	s.d.mu.Unlock()
-	st := &Stmt{s: s, text: first}
-	if cached == nil {
-		list, err := parse.Statements(first)
-		if err != nil {
-			return nil, "", err
-		}
-		if len(list) == 0 {
-			return nil, tail, nil
-		}
-		st.parsed = &list[0]
-		if cached, err = s.d.controlPlan(first, list[0]); err != nil {
-			return nil, "", err
-		}
-	}
-	if cached != nil && cached.control { // needs no schema: a transaction that the key ended must be left somehow
-		st.plan = cached
-		return st, tail, nil
-	}
-	tx := s.tx
-	if tx == nil {
-		var err error
-		if tx, err = s.begin(ctx, false); err != nil {
-			return nil, "", err
-		}
-		defer tx.Rollback() //nolint:errcheck // a snapshot has nothing to lose
-	}
-	p, err := s.d.planOf(tx, first, st.parsed)
-	if err != nil {
-		return nil, "", err
-	}
-	st.plan = p
-	return st, tail, nil
-}
-
-// NumParams returns the number of parameters.
-func (st *Stmt) NumParams() int { return len(st.plan.params) }
-
-// ParamName returns the name of parameter i, from 0, with its sigil; "" when it
-// has none.
-func (st *Stmt) ParamName(i int) string { return st.plan.params[i] }
-
-// ReadOnly reports whether the statement leaves the database as it is.
-func (st *Stmt) ReadOnly() bool { return !st.plan.write && !st.plan.control }
-
-// rows returns the state of a new run; the frame is that of an earlier run if
-// it is over.
-func (st *Stmt) rows(ctx context.Context, tx *engine.Tx, args []value.Value) *Rows {
-	f := st.idle
-	if f == nil {
-		f = st.plan.newFrame()
-	}
-	st.idle = nil
-	f.ctx, f.s, f.tx, f.args = ctx, st.s, tx, args
-	return &Rows{f: f, plan: st.plan, st: st, gen: st.s.gen}
-}
-
-// ColumnInfo describes a column of a result.
-type ColumnInfo struct {
-	Name     string
-	DeclType string // of the table's column that it is, "" for an expression
-	Table    string // the table, "" for an expression
-}
-
-// Columns describes the result, nil for a statement without one.
-func (st *Stmt) Columns() []ColumnInfo { return st.plan.columns() }
-
-func (p *plan) columns() []ColumnInfo {
-	if p.query == nil {
-		return nil
-	}
-	out := make([]ColumnInfo, len(p.query.cols))
-	for i, c := range p.query.cols {
-		out[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table}
-	}
-	return out
-}
-
-// Close releases the statement; its plan stays in the database's cache.
-func (st *Stmt) Close() {}
-
 // Result is what a statement did.
 type Result struct {
 	LastInsertRowID int64
@@ -406,34 +325,47 @@ type Result struct {
 // After an error nothing of the statement remains; the transaction around it
 // stays open, but for a constraint that says ROLLBACK.
 func (s *Session) Exec(ctx context.Context, st *Stmt, args []value.Value) (Result, error) {
-	rows, err := s.Query(ctx, st, args)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows, err := s.query(ctx, st, args)
 	if err != nil {
 		return Result{}, err
 	}
 	for {
 		ok, err := rows.step()
 		if err != nil {
-			return Result{}, errors.Join(err, rows.Close())
+			return Result{}, errors.Join(err, rows.end())
 		}
 		if !ok {
 			break
 		}
 	}
-	return Result{LastInsertRowID: s.lastInsertRowID, Changes: rows.changes}, rows.Close()
+	return Result{LastInsertRowID: s.lastInsertRowID, Changes: rows.changes}, rows.end()
 }
 
 // Query runs a statement; what it changes is changed when Query returns, also
 // with RETURNING. Close of the rows must be called.
 func (s *Session) Query(ctx context.Context, st *Stmt, args []value.Value) (*Rows, error) {
-	if st.plan.control {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.query(ctx, st, args)
+	if err == nil {
+		r.link()
+	}
+	return r, err
+}
+
+// query is Query with s.mu held.
+func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Rows, error) {
+	if st.control {
 		f := &frame{ctx: ctx, s: s}
-		return &Rows{f: f, plan: st.plan}, st.plan.run(f)
+		return &Rows{f: f, plan: st.plan, s: s}, st.plan.run(f)
 	}
 	own := s.tx == nil
 	tx := s.tx
 	if own {
 		var err error
-		if tx, err = s.begin(ctx, st.plan.write); err != nil {
+		if tx, err = s.begin(ctx, st.write); err != nil {
 			return nil, err
 		}
 	}
@@ -451,7 +383,7 @@ func (s *Session) Query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 	if !own {
 		return r, nil
 	}
-	if !st.plan.write {
+	if !st.write {
 		r.tx = tx
 		return r, nil
 	}
@@ -514,7 +446,7 @@ func (s *Session) planFor(st *Stmt, tx *engine.Tx) (*plan, error) {
 			s.version, s.versionKnown = v, true
 		}
 	}
-	if st.plan.version == version {
+	if st.plan != nil && st.plan.version == version {
 		return st.plan, nil
 	}
 	p, err := s.d.planOf(tx, st.text, st.parsed)

@@ -1,0 +1,42 @@
+package crypt
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+
+	"github.com/byokdb/byokdb/internal/scrub"
+)
+
+// okmSize is how much deriveKeys derives, in bytes: two blocks of SHA-256.
+const okmSize = KeySize + CommitmentSize
+
+// deriveKeys is HKDF-SHA256 with an output of 64 bytes. The one of the standard
+// library leaves its input behind, in the dead states of hashes on the Go heap;
+// here they are cleared, and the stack as well.
+//
+// Source: RFC 5869; FORMAT.md §2.
+func deriveKeys(secret, salt, info []byte) (okm [okmSize]byte) {
+	scrub.Stack() // now, so that the stack does not move with the secret on it
+	defer scrub.Stack()
+	var prk, t [sha256.Size]byte
+	mac(&prk, salt, secret)
+	mac(&t, prk[:], info, []byte{1})
+	copy(okm[:], t[:])
+	mac(&t, prk[:], t[:], info, []byte{2})
+	copy(okm[sha256.Size:], t[:])
+	clear(prk[:])
+	clear(t[:])
+	return okm
+}
+
+const _ = uint(okmSize-2*sha256.Size) + uint(2*sha256.Size-okmSize)
+
+// mac puts HMAC-SHA256 of the parts, joined, into out, which may be one of them.
+func mac(out *[sha256.Size]byte, key []byte, parts ...[]byte) {
+	h := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		_, _ = h.Write(p) // a hash has no errors
+	}
+	h.Sum(out[:0])
+	wipeState(h)
+}

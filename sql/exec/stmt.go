@@ -1,0 +1,134 @@
+package exec
+
+import (
+	"context"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// Stmt is a prepared statement of a session.
+type Stmt struct {
+	s      *Session
+	text   string
+	parsed *parse.Stmt // nil when the plan was there, or after a wipe
+	plan   *plan       // nil after a wipe
+	idle   *frame      // to be used again; it holds no rows
+
+	// What the plan says, for the time when there is none.
+	params         []string
+	write, control bool
+}
+
+// Prepare compiles the first statement of text and returns what follows it. A
+// text of nothing but blanks and comments gives a nil Stmt.
+//
+// Errors: *sqlerr.Error, those of the engine.
+func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, tail := split(text)
+	s.d.mu.Lock()
+	cached := s.d.plans[first]
+	s.d.mu.Unlock()
+	st := &Stmt{s: s, text: first}
+	if cached == nil {
+		list, err := parse.Statements(first)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(list) == 0 {
+			return nil, tail, nil
+		}
+		st.parsed = &list[0]
+		if cached, err = s.d.controlPlan(first, list[0]); err != nil {
+			return nil, "", err
+		}
+	}
+	if cached != nil && cached.control { // needs no schema: a transaction that the key ended must be left somehow
+		st.use(cached)
+		return st, tail, nil
+	}
+	tx := s.tx
+	if tx == nil {
+		var err error
+		if tx, err = s.begin(ctx, false); err != nil {
+			return nil, "", err
+		}
+		defer tx.Rollback() //nolint:errcheck // a snapshot has nothing to lose
+	}
+	p, err := s.d.planOf(tx, first, st.parsed)
+	if err != nil {
+		return nil, "", err
+	}
+	st.use(p)
+	return st, tail, nil
+}
+
+func (st *Stmt) use(p *plan) {
+	st.plan, st.params, st.write, st.control = p, p.params, p.write, p.control
+}
+
+// NumParams returns the number of parameters.
+func (st *Stmt) NumParams() int { return len(st.params) }
+
+// ParamName returns the name of parameter i, from 0, with its sigil; "" when it
+// has none.
+func (st *Stmt) ParamName(i int) string { return st.params[i] }
+
+// ReadOnly reports whether the statement leaves the database as it is.
+func (st *Stmt) ReadOnly() bool { return !st.write && !st.control }
+
+// rows returns the state of a new run; the frame is that of an earlier run if
+// it is over.
+func (st *Stmt) rows(ctx context.Context, tx *engine.Tx, args []value.Value) *Rows {
+	f := st.idle
+	if f == nil {
+		f = st.plan.newFrame()
+	}
+	st.idle = nil
+	f.ctx, f.s, f.tx, f.args = ctx, st.s, tx, args
+	return &Rows{s: st.s, f: f, plan: st.plan, st: st, gen: st.s.gen}
+}
+
+// ColumnInfo describes a column of a result.
+type ColumnInfo struct {
+	Name     string
+	DeclType string // of the table's column that it is, "" for an expression
+	Table    string // the table, "" for an expression
+}
+
+// Columns describes the result, nil for a statement without one, and after a
+// wipe of memory until the statement has run again.
+func (st *Stmt) Columns() []ColumnInfo { return st.plan.columns() }
+
+func (p *plan) columns() []ColumnInfo {
+	if p == nil || p.query == nil {
+		return nil
+	}
+	out := make([]ColumnInfo, len(p.query.cols))
+	for i, c := range p.query.cols {
+		out[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table}
+	}
+	return out
+}
+
+// Keep has a wipe of memory reach a statement that is not used at once: what
+// was compiled goes, and comes back when the statement runs again. Close must be
+// called.
+func (st *Stmt) Keep() {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	if st.s.stmts == nil {
+		st.s.stmts = map[*Stmt]struct{}{}
+	}
+	st.s.stmts[st] = struct{}{}
+}
+
+// Close releases the statement; its plan stays in the database's cache.
+func (st *Stmt) Close() {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	delete(st.s.stmts, st)
+}
