@@ -49,18 +49,16 @@ const (
 	headerSize = 8
 )
 
-// A round is one scrub and those who wait for it.
-type round struct {
-	done chan struct{}
-	err  error
-}
+// turns lets one scrub run at a time, and one serve all who asked before it
+// began: a thousand databases that are paused at once need two or three. It is a
+// mutex, and not a channel to wait on, so that those who ask may live in bubbles
+// of package synctest.
+var turns struct {
+	asked atomic.Uint64
 
-// rounds lets one scrub run at a time, and one serve all who asked before it
-// began: a thousand databases that are paused at once need two or three.
-var rounds struct {
-	mu      sync.Mutex
-	running bool
-	next    *round // not begun; nil when nobody waits
+	mu     sync.Mutex // held during a scrub
+	served uint64     // who asked up to there has had one
+	err    error      // of the last
 }
 
 // nRounds counts scrubs, for tests.
@@ -75,29 +73,15 @@ var nRounds atomic.Int64
 // What is referenced stays as it is. Nor is everything reached that the runtime
 // leaves behind: docs/security.md, "Memory", has the list and how much it is.
 func Heap() error {
-	rounds.mu.Lock()
-	r := rounds.next
-	if r == nil {
-		r = &round{done: make(chan struct{})}
-		rounds.next = r
+	turn := turns.asked.Add(1)
+	turns.mu.Lock()
+	defer turns.mu.Unlock()
+	if turns.served < turn {
+		upTo := turns.asked.Load()
+		turns.err = whole()
+		turns.served = upTo
 	}
-	if rounds.running {
-		rounds.mu.Unlock()
-		<-r.done
-		return r.err
-	}
-	rounds.running = true
-	for rounds.next != nil { // whoever came meanwhile is served, too
-		now := rounds.next
-		rounds.next = nil
-		rounds.mu.Unlock()
-		now.err = whole()
-		close(now.done)
-		rounds.mu.Lock()
-	}
-	rounds.running = false
-	rounds.mu.Unlock()
-	return r.err
+	return turns.err
 }
 
 // whole is one scrub.
