@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
@@ -42,20 +43,21 @@ func (c *epochCount) strand(f stranded) {
 	c.stranded = append(c.stranded, f)
 }
 
-// retry removes what was stranded. It returns how many files it has removed and
-// how many are left.
-func (c *epochCount) retry(files vfs.FS) (nRemoved, nLeft int) {
+// retry removes what was stranded. It returns how many files it has removed, and
+// why others are left.
+func (c *epochCount) retry(files vfs.FS) (nRemoved int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := len(c.stranded)
 	c.stranded = slices.DeleteFunc(c.stranded, func(f stranded) bool {
-		if err := files.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if rerr := files.Remove(f.path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = fmt.Errorf("remove a replaced run: %w", rerr)
 			return false
 		}
 		c.addLocked(f.epoch, -1, -f.size)
+		nRemoved++
 		return true
 	})
-	return n - len(c.stranded), len(c.stranded)
+	return nRemoved, err
 }
 
 func (c *epochCount) add(e crypt.Epoch, nFiles int, size int64) {
@@ -146,11 +148,15 @@ func (s *session) resealer() {
 // awaitReseal returns when the resealer may be able to go on.
 func (s *session) awaitReseal() {
 	var retry <-chan time.Time
-	nRemoved, nLeft := s.epochs.retry(s.fs)
+	nRemoved, err := s.epochs.retry(s.fs)
+	s.mu.Lock()
+	s.stuck = err
+	s.changed.Broadcast()
+	s.mu.Unlock()
 	switch {
 	case nRemoved > 0:
 		return
-	case nLeft > 0:
+	case err != nil:
 		t := time.NewTimer(strandedEvery)
 		defer t.Stop()
 		retry = t.C

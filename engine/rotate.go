@@ -180,9 +180,11 @@ func (db *DB) endRotation(s *session, epoch crypt.Epoch) error {
 }
 
 // AwaitRotation returns when nothing is sealed under older DEKs any more and
-// their envelopes are destroyed: at once when no rotation is under way. It
-// waits through a suspension, and not through a pause.
-// Errors: ErrClosed; *KeyError; ErrFailed; ctx's.
+// their envelopes are destroyed: at once when no rotation is under way. It does
+// not wait for the key, with which the rotation goes on. When a file of an older
+// DEK cannot be removed it says so; that is tried again every few seconds, and the
+// rotation ends when it succeeds.
+// Errors: ErrClosed; *KeyError; ErrFailed; the file system's; ctx's.
 func (db *DB) AwaitRotation(ctx context.Context) error {
 	db.txMu.Lock()
 	s := db.session
@@ -192,7 +194,12 @@ func (db *DB) AwaitRotation(ctx context.Context) error {
 		defer db.txMu.Unlock()
 		return db.unavailable()
 	}
-	return translate(s.await(ctx, func() bool { return !s.resealing }))
+	var stuck error
+	err := s.await(ctx, func() bool {
+		stuck = s.stuck
+		return !s.resealing || stuck != nil
+	})
+	return translate(errors.Join(err, stuck))
 }
 
 // PauseRotation stops the re-sealing of older files, before the next of them,

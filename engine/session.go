@@ -54,6 +54,7 @@ type session struct {
 	logBytes  int64   // of the log, as of the last group
 	claims    []*span // parts of the tree where compactions are at work
 	resealing bool    // a rotation is under way
+	stuck     error   // why it does not end for now: a file cannot be removed
 	owed      float64 // nanoseconds of delay that writers have not paid yet
 	nDelays   int64   // of writers, by pace
 	delayed   time.Duration
