@@ -159,6 +159,9 @@ func fileNeedles(t *testing.T, name string, kind crypt.Kind, header, dek []byte)
 	return all
 }
 
+// keySchedule is in the names of such parts.
+const keySchedule = "key schedule"
+
 // schedule returns the parts of what the standard library makes of a key that
 // look random: the round keys of both directions, and the table of the hash.
 func schedule(t *testing.T, key []byte) (parts []needle) {
@@ -182,7 +185,7 @@ func schedule(t *testing.T, key []byte) (parts []needle) {
 			}
 			if len(distinct) > 16 && !seen[string(part)] {
 				seen[string(part)] = true
-				parts = append(parts, needle{fmt.Sprintf("key schedule at %d of %d", off, len(b)), part})
+				parts = append(parts, needle{fmt.Sprintf("%s at %d of %d", keySchedule, off, len(b)), part})
 			}
 		}
 	}

@@ -16,7 +16,10 @@ const nThreadsMax = 10_000
 
 // threads clears the signal stacks of idle threads. The kernel saves all
 // registers there when a signal comes, those included that have just encrypted
-// or copied something. Threads that are in a system call are not reached.
+// or copied something. A thread that is in a system call is not reached: it is
+// sent a signal, so that what an earlier one has saved is overwritten by the
+// registers of now. The signal is the one that the runtime itself uses all the
+// time, and knows to come unasked.
 func threads() {
 	t := time.NewTimer(time.Microsecond) // a thread that waits for the network becomes idle
 	<-t.C
@@ -26,23 +29,29 @@ func threads() {
 	}
 	release := make(chan struct{})
 	var ended sync.WaitGroup
-	visit := make(chan bool)
+	visit := make(chan int)
 	for range nThreadsMax {
 		ended.Go(func() {
 			runtime.LockOSThread()
-			if !known[unix.Gettid()] { // all others are taken: this one was made just now, and ends
-				visit <- false
+			id := unix.Gettid()
+			if !known[id] { // all others are taken: this one was made just now, and ends
+				visit <- 0
 				return
 			}
 			defer runtime.UnlockOSThread()
 			clearRegisters()
 			clearSignalStack()
-			visit <- true
+			visit <- id
 			<-release
 		})
-		if !<-visit {
+		id := <-visit
+		if id == 0 {
 			break
 		}
+		delete(known, id)
+	}
+	for id := range known {
+		_ = unix.Tgkill(unix.Getpid(), id, unix.SIGURG) // it may have ended meanwhile
 	}
 	close(release)
 	ended.Wait()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 )
@@ -62,8 +63,9 @@ func init() { whatIs = describe }
 // describe returns tail for memory behind the last object of a span, parked for
 // the unused part of a stack, top for its upper end, signal for the stacks on
 // which threads handle signals, freed for pages that are free (the scrub has
-// given them back clear: somebody had them at the time), and else reached; with
-// the details behind it.
+// given them back clear: somebody had them at the time), ended for a free stack
+// (likewise: the scrub clears those that are free) and for the stacks on which
+// the scheduler runs, and else reached; with the details behind it.
 func describe(addresses string) string {
 	var out []string
 	for _, word := range strings.Fields(addresses) {
@@ -92,6 +94,9 @@ func kindOf(a uintptr) string {
 	}
 	if s.state == spanInUse && s.objectSize > 0 && (a-s.start)/s.objectSize >= uintptr(s.nObjects) {
 		kind = "tail"
+	}
+	if kind == "reached" && s.state == spanManual && !slices.ContainsFunc(allGoroutines, func(g *goroutine) bool { return g.low <= a && a < g.high }) {
+		kind = "ended"
 	}
 	for _, g := range allGoroutines {
 		if g.low <= a && a < g.high && a < g.sp && uintptr(unsafe.Pointer(&s)) != g.sp {
