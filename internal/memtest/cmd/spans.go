@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unsafe"
 )
@@ -63,9 +62,9 @@ func init() { whatIs = describe }
 // describe returns tail for memory behind the last object of a span, parked for
 // the unused part of a stack, top for its upper end, signal for the stacks on
 // which threads handle signals, freed for pages that are free (the scrub has
-// given them back clear: somebody had them at the time), ended for a free stack
-// (likewise: the scrub clears those that are free) and for the stacks on which
-// the scheduler runs, and else reached; with the details behind it.
+// given them back clear: somebody had them at the time), ended for the other
+// stacks, nearly always of goroutines that have ended behind the scrub, which
+// clears those that are free, and else reached; with the details behind it.
 func describe(addresses string) string {
 	var out []string
 	for _, word := range strings.Fields(addresses) {
@@ -95,7 +94,7 @@ func kindOf(a uintptr) string {
 	if s.state == spanInUse && s.objectSize > 0 && (a-s.start)/s.objectSize >= uintptr(s.nObjects) {
 		kind = "tail"
 	}
-	if kind == "reached" && s.state == spanManual && !slices.ContainsFunc(allGoroutines, func(g *goroutine) bool { return g.low <= a && a < g.high }) {
+	if kind == "reached" && s.state == spanManual {
 		kind = "ended"
 	}
 	for _, g := range allGoroutines {
