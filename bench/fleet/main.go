@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"sync"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -201,10 +202,20 @@ func writeHeapProfile(name string) error {
 	return errors.Join(pprof.WriteHeapProfile(out), out.Close())
 }
 
-func (f *fleetRun) close() (err error) {
+// close closes all databases side by side: they share scrubs of the heap then.
+func (f *fleetRun) close() error {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	var err error
 	for _, db := range f.dbs {
-		err = errors.Join(err, db.Close())
+		all.Go(func() {
+			cerr := db.Close()
+			mu.Lock()
+			defer mu.Unlock()
+			err = errors.Join(err, cerr)
+		})
 	}
+	all.Wait()
 	for _, key := range f.keys {
 		err = errors.Join(err, key.Close())
 	}
