@@ -52,6 +52,25 @@ func (db *DB) rewrap(ctx context.Context) error {
 	return nil
 }
 
+// RememberKeyURI stores the URI of the provider that the database was opened with
+// as the one by which it is opened next, where nobody gives another: to add
+// replicas of the key, or when its role or endpoint changes. The key itself is for
+// life; an opening with another is refused.
+// Errors: ErrClosed; *KeyError; ErrFailed.
+func (db *DB) RememberKeyURI(ctx context.Context) error {
+	ctx, release, err := db.beginKeyOp(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if _, err := db.probe(ctx); err != nil { // this is the provider that must reach the key
+		return db.keyOpError(err)
+	}
+	record := db.clear // it is what the database was opened with, and stays so
+	record.KeyURI, record.Development = db.key.URI(), db.key.Development()
+	return db.keyOpError(db.cat.PutClear(record))
+}
+
 // materialInterval is how often the KMS is asked which material the KEK has now:
 // a call of a kind of its own, for something that happens once a year.
 const materialInterval = 6 * time.Hour

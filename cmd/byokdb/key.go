@@ -27,6 +27,6 @@ func newKey() *cobra.Command {
 				return nil
 			})
 		},
-	}, newKeyRotate(), newKeyRewrap())
+	}, newKeyRotate(), newKeyRewrap(), newKeyURI())
 	return cmd
 }

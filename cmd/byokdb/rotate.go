@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
 )
 
@@ -92,6 +94,34 @@ hours of a rotation of the KMS's key material.`,
 				fmt.Fprintln(cmd.OutOrStdout(), "data key wrapped anew")
 				return nil
 			})
+		},
+	}
+}
+
+func newKeyURI() *cobra.Command {
+	return &cobra.Command{
+		Use:   "uri DIR URI",
+		Short: "Reach the same key in another way from now on",
+		Long: `Open the database by another URI of the same key, and remember that one: to add or drop
+replicas, or when the role, the external id or the endpoint changes. A database belongs
+to its key for life: the URI of another key is refused.`,
+		Args: exactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			ctx := cmd.Context()
+			key, err := keyuri.Open(ctx, args[1])
+			if err != nil {
+				return fmt.Errorf("open key: %w", err)
+			}
+			defer func() { err = errors.Join(err, key.Close()) }()
+			db, err := engine.Open(ctx, args[0], key, &engine.Options{MustExist: true, MinPosition: minPositionOf(ctx)})
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(db.RememberKeyURI(ctx), db.Close()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "opened by %s from now on\n", printable(key.URI()))
+			return nil
 		},
 	}
 }

@@ -446,6 +446,12 @@ func (c *Catalog) PutEnvelope(env *crypt.Envelope) error {
 	return c.update(func(tx *bbolt.Tx) error { return putEnvelope(tx, env) })
 }
 
+// PutClear replaces the clear record, durably. Contents go on showing the one of
+// the opening.
+func (c *Catalog) PutClear(record Clear) error {
+	return c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyClear, record.marshal()) })
+}
+
 // PutGuard stores the guard's record, durably.
 func (c *Catalog) PutGuard(recordBytes []byte) error {
 	return c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyGuard, recordBytes) })
