@@ -1,9 +1,8 @@
 package guard
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
+	"hash/maphash"
 	"math"
 	"time"
 
@@ -482,7 +481,6 @@ func jitter(d time.Duration) time.Duration { return d - random(d/5) }
 
 // random returns a time of 0 to d.
 func random(d time.Duration) time.Duration {
-	var b [8]byte
-	rand.Read(b[:])
-	return time.Duration(binary.LittleEndian.Uint64(b[:]) % (uint64(d) + 1))
+	n := maphash.Bytes(maphash.MakeSeed(), nil) // it spreads calls, and hides nothing
+	return time.Duration(n % (uint64(d) + 1))
 }
