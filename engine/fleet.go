@@ -8,7 +8,6 @@ import (
 
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/internal/clock"
-	"github.com/byokdb/byokdb/internal/scrub"
 	"github.com/byokdb/byokdb/pager"
 )
 
@@ -35,9 +34,8 @@ type FleetOptions struct {
 // as a whole, and while it is away one of them asks at the fast pace for all; each
 // of them is served only for good probes of its own. Safe for concurrent use.
 type Fleet struct {
-	cache  *pager.Cache
-	sched  *guard.Scheduler
-	scrubs scrubs
+	cache *pager.Cache
+	sched *guard.Scheduler
 
 	mu     sync.Mutex
 	nOpen  int
@@ -62,7 +60,7 @@ func NewFleet(o *FleetOptions) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new fleet: %w", errors.Join(err, cache.Close()))
 	}
-	return &Fleet{cache: cache, sched: sched, scrubs: scrubs{run: scrub.Heap}}, nil
+	return &Fleet{cache: cache, sched: sched}, nil
 }
 
 // enter counts a database that is being opened.
@@ -96,43 +94,4 @@ func (f *Fleet) Close() error {
 	f.closed = true
 	f.sched.Close()
 	return f.cache.Close()
-}
-
-// scrubs lets databases that wipe memory at the same time share a scrub of the Go
-// heap, which takes tens of milliseconds: a scrub serves all who asked before it
-// began.
-type scrubs struct {
-	run     func() error // scrub.Heap but in tests
-	running sync.Mutex   // held during a scrub
-
-	mu   sync.Mutex
-	next *scrubRound // not begun yet; nil when nobody waits for one
-}
-
-type scrubRound struct {
-	done chan struct{}
-	err  error // set before done is closed
-}
-
-// heap returns when a scrub that began after the call has ended.
-func (s *scrubs) heap() error {
-	s.mu.Lock()
-	r := s.next
-	first := r == nil
-	if first {
-		r = &scrubRound{done: make(chan struct{})}
-		s.next = r
-	}
-	s.mu.Unlock()
-	if first {
-		s.running.Lock()
-		s.mu.Lock()
-		s.next = nil
-		s.mu.Unlock()
-		r.err = s.run()
-		s.running.Unlock()
-		close(r.done)
-	}
-	<-r.done
-	return r.err
 }

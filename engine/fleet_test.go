@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,9 +35,6 @@ func testFleet(tb testing.TB, o *FleetOptions) *Fleet {
 func TestFleetUnderOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fleet := testFleet(t, &FleetOptions{CacheSize: 4 << 20, clock: clock.Process()})
-		nScrubs := 0
-		run := fleet.scrubs.run
-		fleet.scrubs.run = func() error { nScrubs++; return run() }
 		key := newFakeKey("k")
 		var dbs []*DB
 		for i := range 3 {
@@ -70,9 +66,6 @@ func TestFleetUnderOneKey(t *testing.T) {
 			if st := db.Status(); st.Key.State != Paused || st.LastWipe == nil || !st.LastWipe.HeapScrubbed {
 				t.Errorf("after the deadline: %v, wipe %+v", st.Key.State, st.LastWipe)
 			}
-		}
-		if nScrubs == 0 {
-			t.Error("the wipes did not use the fleet's scrub")
 		}
 		key.set(crypt.ClassNone)
 		time.Sleep(20 * time.Second)
@@ -120,54 +113,4 @@ func TestFleetEnds(t *testing.T) {
 		runtime.Gosched()
 	}
 	t.Errorf("goroutines are left:\n%s", stacks)
-}
-
-// TestScrubsAreShared has many callers at once: each of them gets a scrub that
-// began after its call.
-func TestScrubsAreShared(t *testing.T) {
-	var (
-		s       scrubs
-		wg      sync.WaitGroup
-		mu      sync.Mutex
-		began   []int // for each scrub, how many had called before
-		nCalled int
-	)
-	hold := make(chan struct{})
-	s.run = func() error {
-		mu.Lock()
-		began = append(began, nCalled)
-		first := len(began) == 1
-		mu.Unlock()
-		if first {
-			<-hold
-		}
-		return errors.ErrUnsupported
-	}
-	call := func() {
-		mu.Lock()
-		nCalled++
-		mine := nCalled
-		mu.Unlock()
-		if err := s.heap(); !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("scrub: %v", err)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if began[len(began)-1] < mine {
-			t.Errorf("call %d returned; scrubs began after %v calls", mine, began)
-		}
-	}
-	for range 50 {
-		wg.Go(call)
-	}
-	for waiting := 0; waiting < 50; runtime.Gosched() {
-		mu.Lock()
-		waiting = nCalled
-		mu.Unlock()
-	}
-	close(hold)
-	wg.Wait()
-	if len(began) > 10 {
-		t.Errorf("%d scrubs for 50 calls", len(began))
-	}
 }

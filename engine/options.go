@@ -163,9 +163,6 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.Fleet != nil {
 		out.clock = out.Fleet.sched.Clock() // leases count in the scheduler's time
-		if out.scrub == nil {
-			out.scrub = out.Fleet.scrubs.heap
-		}
 	}
 	if out.scrub == nil {
 		out.scrub = scrub.Heap

@@ -31,7 +31,11 @@ var (
 //   - nothing is erased without denials of its own over the whole deadline;
 //   - after Close nothing is called; and the key's return brings back everybody.
 func TestPromises(t *testing.T) {
-	seeds := make([]uint64, *propertyRuns)
+	n := *propertyRuns
+	if testing.Short() {
+		n = (n + 2) / 3
+	}
+	seeds := make([]uint64, n)
 	for i := range seeds {
 		seeds[i] = rand.Uint64()
 	}

@@ -235,8 +235,12 @@ func TestFlipEveryByte(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	nNoticed, nOpened := 0, 0
 	b := bytes.Clone(good)
-	for at := range good {
-		copy(b[max(at-1, 0):], good[max(at-1, 0):at+1]) // takes the flip before back
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
+	for at := 0; at < len(good); at += step {
+		copy(b[max(at-step, 0):], good[max(at-step, 0):at+1]) // takes the flip before back
 		b[at] ^= 1 << r.IntN(8)
 		got, err := readBytes(b)
 		switch {
@@ -264,7 +268,7 @@ func TestFlipEveryByte(t *testing.T) {
 			t.Fatalf("flip at %d, after a write: %v", at, err)
 		}
 	}
-	if nNoticed < 8000 || nOpened < 5 {
+	if nNoticed < 8000/step || nOpened < 5/step {
 		t.Errorf("%d flips noticed, %d files opened", nNoticed, nOpened)
 	}
 }
