@@ -271,5 +271,8 @@ func setOp(a applier, collection, key []byte, kind memtable.Kind, value []byte) 
 	return a.set(k, kind, value)
 }
 
+// collectionIDSize is the number of bytes before the key in an internal key.
+const collectionIDSize = 4
+
 // collectionPrefix returns the first four bytes of a collection's keys.
 func collectionPrefix(id uint32) []byte { return binary.BigEndian.AppendUint32(nil, id) }

@@ -16,6 +16,7 @@ type Cursor struct {
 	lo, hi []byte // internal keys
 	m      *merge
 	place  place
+	block  block
 	err    error
 }
 
@@ -63,38 +64,58 @@ func (c *Collection) Cursor(lo, hi []byte) *Cursor {
 // Next moves to the next larger key. It returns false behind the last record,
 // from where Prev goes back to it, and on an error.
 func (c *Cursor) Next() bool {
-	if !c.enter() {
-		return false
+	if c.block.more(false) && c.err == nil && c.c.tx.serves() {
+		c.block.i++
+		return true
 	}
-	defer c.c.tx.leave()
-	var ok bool
-	switch c.place {
-	case fresh, before:
-		ok = c.m.seekGE(c.lo)
-	case within, amidst:
-		ok = c.m.next()
-	case behind:
-		return false
-	}
-	return c.settle(ok, true)
+	return c.move(false)
 }
 
 // Prev moves to the next smaller key, as Next does to the larger.
 func (c *Cursor) Prev() bool {
+	if c.block.more(true) && c.err == nil && c.c.tx.serves() {
+		c.block.i++
+		return true
+	}
+	return c.move(true)
+}
+
+func (c *Cursor) move(back bool) bool {
 	if !c.enter() {
 		return false
 	}
 	defer c.c.tx.leave()
+	return c.step(back)
+}
+
+// step moves to the neighbour of the current record. tx.mu is held.
+func (c *Cursor) step(back bool) bool {
+	if c.block.has() && c.stay(back) {
+		return true
+	}
 	var ok bool
-	switch c.place {
-	case fresh, behind:
-		ok = c.m.seekLT(c.hi)
-	case within, amidst:
-		ok = c.m.prev()
-	case before:
+	switch {
+	case c.m.err != nil:
+	case c.place == within || c.place == amidst:
+		ok = c.m.step(back)
+	case c.place == before && back || c.place == behind && !back:
+		return false
+	default:
+		ok = c.ends(back)
+	}
+	if !c.settle(ok, !back) {
 		return false
 	}
-	return c.settle(ok, false)
+	c.moved(back)
+	return true
+}
+
+// ends moves to the first or the last record of the range.
+func (c *Cursor) ends(last bool) bool {
+	if last {
+		return c.m.seekLT(c.hi)
+	}
+	return c.m.seekGE(c.lo)
 }
 
 // Seek moves to the first record with a key ≥ key within the bounds.
@@ -107,6 +128,7 @@ func (c *Cursor) Seek(key []byte) bool {
 	if bytes.Compare(k, c.lo) < 0 {
 		k = c.lo
 	}
+	c.block.reset()
 	return c.settle(c.m.seekGE(k), true)
 }
 
@@ -166,11 +188,7 @@ func (c *Cursor) settle(ok, forward bool) bool {
 				return false
 			}
 		}
-		if forward {
-			ok = c.m.next()
-		} else {
-			ok = c.m.prev()
-		}
+		ok = c.m.step(!forward)
 	}
 	c.err = translate(c.m.err)
 	c.place = before
@@ -187,7 +205,7 @@ func (c *Cursor) Key() []byte {
 		return nil
 	}
 	defer c.c.tx.leave()
-	return c.c.tx.kept.keep(c.m.key()[4:])
+	return c.c.tx.kept.keep(c.key())
 }
 
 // Value returns the record's value, valid until the transaction ends; nil when
@@ -197,7 +215,7 @@ func (c *Cursor) Value() []byte {
 		return nil
 	}
 	defer c.c.tx.leave()
-	if it := c.m.large(); it != nil && it.Size() > keepMax {
+	if it := c.large(); it != nil && it.Size() > keepMax {
 		return c.largeValue(it)
 	}
 	v, ok := c.value()
@@ -237,7 +255,7 @@ func (c *Cursor) ValueReader() (*ValueReader, error) {
 	}
 	tx := c.c.tx
 	defer tx.leave()
-	if it := c.m.large(); it != nil && it.Size() > keepMax {
+	if it := c.large(); it != nil && it.Size() > keepMax {
 		if err := tx.db.guard.Check(); err != nil {
 			return nil, err
 		}
@@ -256,15 +274,21 @@ func (c *Cursor) ValueReader() (*ValueReader, error) {
 // UnsafeKey is Key without the copy: valid until the cursor moves, and it may
 // be wiped under the caller's hands; see [Tx.Check].
 func (c *Cursor) UnsafeKey() []byte {
+	if c.block.has() && !c.c.tx.over.Load() {
+		return c.block.records[c.block.i].Key
+	}
 	if !c.look() {
 		return nil
 	}
 	defer c.c.tx.leave()
-	return c.m.key()[4:]
+	return c.key()
 }
 
 // UnsafeValue is Value without the copy, on the terms of UnsafeKey.
 func (c *Cursor) UnsafeValue() []byte {
+	if c.block.has() && !c.c.tx.over.Load() {
+		return c.block.value()
+	}
 	if !c.look() {
 		return nil
 	}
@@ -273,8 +297,28 @@ func (c *Cursor) UnsafeValue() []byte {
 	return v
 }
 
+// key returns the current key. tx.mu is held.
+func (c *Cursor) key() []byte {
+	if c.block.has() {
+		return c.block.records[c.block.i].Key
+	}
+	return c.m.key()[collectionIDSize:]
+}
+
+// large returns the iterator that stands on the current value, if it is a large
+// one in a run. tx.mu is held.
+func (c *Cursor) large() *pager.Iter {
+	if c.block.has() {
+		return nil
+	}
+	return c.m.large()
+}
+
 // value reads the current value; it is never nil when ok. tx.mu is held.
 func (c *Cursor) value() (v []byte, ok bool) {
+	if c.block.has() {
+		return c.block.value(), true
+	}
 	if c.m.large() != nil { // it is read from the disk only now
 		if c.err = c.c.tx.db.guard.Check(); c.err != nil {
 			return nil, false
@@ -304,6 +348,7 @@ func (c *Cursor) Close() error {
 		return nil
 	}
 	delete(tx.cursors, c)
+	c.block = block{}
 	return c.release()
 }
 

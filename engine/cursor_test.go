@@ -215,22 +215,29 @@ func (s *cursorScene) walk(t *testing.T, c *Collection, state map[string][]byte)
 	}()
 	n := 0
 	var done []string
-	for range 60 {
+	fail := func(format string, args ...any) {
+		t.Helper()
+		t.Fatalf("[%q, %q) %s: %s", lo, hi, strings.Join(done, " "), fmt.Sprintf(format, args...))
+	}
+	back := false
+	for range 100 {
 		var got, want bool
-		switch k := cursorKey(s.rnd); s.rnd.IntN(7) {
-		case 0, 1, 2:
-			done = append(done, "Next")
-			got, want = cur.Next(), m.next()
-		case 3, 4, 5:
+		if s.rnd.IntN(6) == 0 { // mostly one way, as records are read ahead then
+			back = !back
+		}
+		switch k := cursorKey(s.rnd); {
+		case s.rnd.IntN(20) == 0:
+			done = append(done, fmt.Sprintf("Seek(%q)", k))
+			got, want = cur.Seek([]byte(k)), m.seek(k)
+		case s.rnd.IntN(8) == 0:
+			done = append(done, "UnsafeBatch")
+			got, want = checkBatch(cur, m, state, fail)
+		case back:
 			done = append(done, "Prev")
 			got, want = cur.Prev(), m.prev()
 		default:
-			done = append(done, fmt.Sprintf("Seek(%q)", k))
-			got, want = cur.Seek([]byte(k)), m.seek(k)
-		}
-		fail := func(format string, args ...any) {
-			t.Helper()
-			t.Fatalf("[%q, %q) %s: %s", lo, hi, strings.Join(done, " "), fmt.Sprintf(format, args...))
+			done = append(done, "Next")
+			got, want = cur.Next(), m.next()
 		}
 		if got != want || cur.Err() != nil {
 			fail("%v, want %v, %v", got, want, cur.Err())
@@ -249,6 +256,24 @@ func (s *cursorScene) walk(t *testing.T, c *Collection, state map[string][]byte)
 		s.compare(cur, state[key], fail)
 	}
 	return n
+}
+
+// checkBatch reads a batch, and reports whether it had records and whether it
+// should have had.
+func checkBatch(cur *Cursor, m *cursorModel, state map[string][]byte, fail func(string, ...any)) (got, want bool) {
+	batch := cur.UnsafeBatch()
+	for i, r := range batch {
+		if !m.next() {
+			fail("record %d of a batch of %d is behind the end", i, len(batch))
+		}
+		if key := m.keys[m.i]; string(r.Key) != key || r.Value == nil || !bytes.Equal(r.Value, state[key]) {
+			fail("record %d of a batch: %q, want %q, or its value", i, r.Key, key)
+		}
+	}
+	if len(batch) > 0 {
+		return true, true
+	}
+	return false, m.next()
 }
 
 // compare reads the current value in one of the ways.

@@ -18,6 +18,10 @@ type source interface {
 	Key() []byte
 	Value() ([]byte, error)
 	large() *pager.Iter // on the value, if it is a large one in a run; else nil
+
+	// ahead moves past records that come next and are at hand, as far as dst has
+	// room, and appends them: none that is deleted, large or not within to.
+	ahead(dst []Record, to bound) []Record
 	tombstone() bool
 	Err() error
 	Close() error
@@ -28,10 +32,33 @@ type memSource struct{ *memtable.Iter }
 func (s memSource) large() *pager.Iter { return nil }
 func (s memSource) tombstone() bool    { return s.Kind() == memtable.Tombstone }
 
+func (s memSource) ahead(dst []Record, to bound) []Record {
+	n := 0
+	for len(dst) < cap(dst) {
+		key, value, ok := s.Following(n, to.back)
+		if !ok || !to.admits(key) {
+			break
+		}
+		dst = append(dst, Record{Key: key[collectionIDSize:], Value: value})
+		n++
+	}
+	s.Skip(n)
+	return dst
+}
+
 type runSource struct{ *pager.Iter }
 
 func (s runSource) large() *pager.Iter { return largeOf(s.Iter) }
 func (s runSource) tombstone() bool    { return s.Kind() == pager.Tombstone }
+
+func (s runSource) ahead(dst []Record, to bound) []Record { return runAhead(s.Iter, dst, to) }
+
+func runAhead(it *pager.Iter, dst []Record, to bound) []Record {
+	if to.back {
+		return it.Behind(dst, to.key, to.inclusive, collectionIDSize)
+	}
+	return it.Ahead(dst, to.key, collectionIDSize)
+}
 
 func largeOf(it *pager.Iter) *pager.Iter {
 	if it.Large() {
@@ -111,6 +138,8 @@ func (s *levelSource) Key() []byte            { return s.it.Key() }
 func (s *levelSource) Value() ([]byte, error) { return s.it.Value() }
 func (s *levelSource) large() *pager.Iter     { return largeOf(s.it) }
 func (s *levelSource) tombstone() bool        { return s.it.Kind() == pager.Tombstone }
+
+func (s *levelSource) ahead(dst []Record, to bound) []Record { return runAhead(s.it, dst, to) }
 
 func (s *levelSource) Err() error {
 	if s.it != nil {
@@ -205,6 +234,13 @@ func (m *merge) prev() bool {
 	return m.pick()
 }
 
+func (m *merge) step(back bool) bool {
+	if back {
+		return m.prev()
+	}
+	return m.next()
+}
+
 // turn changes direction: the current source stays, every other one moves to
 // its nearest key on the other side.
 func (m *merge) turn() {
@@ -242,6 +278,34 @@ func (m *merge) pick() bool {
 		m.cur = i
 	}
 	return m.cur >= 0
+}
+
+// A bound is where a walk in one direction ends.
+type bound struct {
+	key       []byte
+	inclusive bool // going back: a record of this key is within
+	back      bool
+}
+
+func (b bound) admits(key []byte) bool {
+	c := bytes.Compare(key, b.key)
+	return !b.back && c < 0 || b.back && (c > 0 || c == 0 && b.inclusive)
+}
+
+// ahead appends records that follow the current one, up to the end of the walk
+// or the nearest record of another source, and moves to the last of them. The
+// last move must have been in the same direction.
+func (m *merge) ahead(dst []Record, end bound) []Record {
+	for i, key := range m.keys {
+		if i != m.cur && key != nil && end.admits(key) {
+			end.key, end.inclusive = key, false
+		}
+	}
+	n := len(dst)
+	if dst = m.sources[m.cur].ahead(dst, end); len(dst) > n {
+		m.moved(m.cur, true)
+	}
+	return dst
 }
 
 func (m *merge) fail(err error) {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/byokdb/byokdb/engine/internal/memtable"
 )
@@ -23,9 +24,10 @@ type Tx struct {
 	s        *session
 	writable bool // as it was begun; never changed
 
-	mu       sync.Mutex // one operation at a time; a pause waits for it
-	err      error      // why the transaction has ended
-	token    bool       // it holds the writer's
+	mu       sync.Mutex  // one operation at a time; a pause waits for it
+	err      error       // why the transaction has ended
+	over     atomic.Bool // err is not nil; for those who do not hold mu
+	token    bool        // it holds the writer's
 	view     *view
 	dir      *directory
 	writes   *memtable.Table // of a writable transaction
@@ -125,6 +127,10 @@ func (tx *Tx) enter() error {
 
 func (tx *Tx) leave() { tx.mu.Unlock() }
 
+// serves reports whether an operation may begin that touches no memory which a
+// pause wipes, and so need not be waited for.
+func (tx *Tx) serves() bool { return !tx.over.Load() && tx.db.guard.Check() == nil }
+
 // enterWrite begins an operation that writes.
 func (tx *Tx) enterWrite() error {
 	if err := tx.enter(); err != nil {
@@ -206,6 +212,7 @@ func (tx *Tx) Rollback() error {
 // why. tx.mu is held.
 func (tx *Tx) end(why error) {
 	tx.err = why
+	tx.over.Store(true)
 	for c := range tx.cursors {
 		_ = c.release() // its error was the reader's to see
 	}

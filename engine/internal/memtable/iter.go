@@ -118,6 +118,21 @@ func (it *Iter) after(pivot item) btree.ItemIteratorG[item] {
 	}
 }
 
+// Following returns the n-th entry behind the current one in the direction of
+// back, the nearest being number 0. ok is false when it is not at hand or is a
+// tombstone, which says nothing about whether there is one.
+func (it *Iter) Following(n int, back bool) (key, value []byte, ok bool) {
+	at := it.i + 1 + n
+	if it.back != back || at >= len(it.batch) || it.view.arena.wiped.Load() {
+		return nil, nil, false
+	}
+	e := it.batch[at].entry
+	return e.key(), e.value(), e.kind() == Put
+}
+
+// Skip moves past n entries that Following returned.
+func (it *Iter) Skip(n int) { it.i += n }
+
 // Valid reports whether the iterator is on an entry.
 func (it *Iter) Valid() bool { return it.i < len(it.batch) }
 

@@ -1,0 +1,69 @@
+package pager
+
+import "bytes"
+
+// A Record is a key with its value. Both alias memory of the iterator that
+// returned it.
+type Record struct {
+	Key, Value []byte
+}
+
+// Ahead moves past the entries that follow the current one in its leaf, and
+// appends them to dst as far as that has room. It stops in front of the first one
+// that is a tombstone, has a large value, or has a key of at least end. cut is how
+// many bytes to leave out at the front of every key. The records are valid until
+// the iterator goes to another leaf.
+func (it *Iter) Ahead(dst []Record, end []byte, cut int) []Record {
+	if !it.ok || !it.alive() {
+		return dst
+	}
+	last := min(it.i+cap(dst)-len(dst), it.n-1)
+	if last > it.i && bytes.Compare(it.leaf.key(last), end) >= 0 {
+		i, _ := it.leaf.search(end)
+		last = i - 1
+	}
+	i := it.i + 1
+	for ; i <= last; i++ {
+		flags, key, value := it.leaf.entry(i, it.n)
+		if flags != byte(Put) {
+			break
+		}
+		dst = append(dst, Record{Key: key[cut:], Value: value})
+	}
+	it.jump(i - 1)
+	return dst
+}
+
+// Behind is Ahead toward smaller keys. It stops in front of the first key that
+// is less than end, or equal to it unless inclusive.
+func (it *Iter) Behind(dst []Record, end []byte, inclusive bool, cut int) []Record {
+	if !it.ok || !it.alive() {
+		return dst
+	}
+	first := max(it.i-(cap(dst)-len(dst)), 0)
+	if first < it.i && bytes.Compare(it.leaf.key(first), end) <= 0 {
+		i, equal := it.leaf.search(end)
+		if equal && !inclusive {
+			i++
+		}
+		first = max(first, i)
+	}
+	i := it.i - 1
+	for ; i >= first; i-- {
+		flags, key, value := it.leaf.entry(i, it.n)
+		if flags != byte(Put) {
+			break
+		}
+		dst = append(dst, Record{Key: key[cut:], Value: value})
+	}
+	it.jump(i + 1)
+	return dst
+}
+
+// jump moves to entry i of the leaf.
+func (it *Iter) jump(i int) {
+	if i != it.i {
+		it.dropValue()
+		it.place(i)
+	}
+}
