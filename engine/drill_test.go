@@ -37,7 +37,7 @@ func TestDrill(t *testing.T) {
 					select {
 					case <-stop:
 						return
-					case <-time.After(time.Second):
+					case <-time.After(10 * time.Millisecond):
 					}
 					if err := getErr(db); err != nil {
 						other <- err
