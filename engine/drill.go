@@ -138,8 +138,11 @@ func (db *DB) operate() error {
 	return tx.Rollback()
 }
 
+// drillStepMax is how exact a drill's times are at worst.
+const drillStepMax = 50 * time.Millisecond
+
 func (db *DB) drillWait(ctx context.Context, bound time.Duration) error {
-	t := time.NewTimer(min(max(bound/drillSteps, 100*time.Microsecond), 50*time.Millisecond))
+	t := time.NewTimer(min(max(bound/drillSteps, 100*time.Microsecond), drillStepMax))
 	defer t.Stop()
 	select {
 	case <-t.C:

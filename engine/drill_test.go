@@ -59,7 +59,7 @@ func TestDrill(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			err = <-other
-			missed := err == nil && r.Recovered < 2*lookEvery // it looked before and after
+			missed := err == nil && r.Recovered <= drillStepMax // it looked before and after
 			if ke, ok := errors.AsType[*KeyError](err); !missed && (!ok || ke.Class != c.class || c.kind == DrillDenied && !strings.Contains(ke.Message, "Drill: ")) {
 				t.Errorf("beside a drill: %v; %+v", err, r)
 			}
