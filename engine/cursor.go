@@ -67,16 +67,7 @@ func (c *Cursor) Next() bool {
 		return false
 	}
 	defer c.c.tx.leave()
-	var ok bool
-	switch c.place {
-	case fresh, before:
-		ok = c.m.seekGE(c.lo)
-	case within, amidst:
-		ok = c.m.next()
-	case behind:
-		return false
-	}
-	return c.settle(ok, true)
+	return c.step(false)
 }
 
 // Prev moves to the next smaller key, as Next does to the larger.
@@ -85,16 +76,7 @@ func (c *Cursor) Prev() bool {
 		return false
 	}
 	defer c.c.tx.leave()
-	var ok bool
-	switch c.place {
-	case fresh, behind:
-		ok = c.m.seekLT(c.hi)
-	case within, amidst:
-		ok = c.m.prev()
-	case before:
-		return false
-	}
-	return c.settle(ok, false)
+	return c.step(true)
 }
 
 // Seek moves to the first record with a key ≥ key within the bounds.

@@ -217,13 +217,17 @@ func (s *cursorScene) walk(t *testing.T, c *Collection, state map[string][]byte)
 	var done []string
 	for range 60 {
 		var got, want bool
-		switch k := cursorKey(s.rnd); s.rnd.IntN(7) {
+		switch k := cursorKey(s.rnd); s.rnd.IntN(8) {
 		case 0, 1, 2:
 			done = append(done, "Next")
 			got, want = cur.Next(), m.next()
 		case 3, 4, 5:
 			done = append(done, "Prev")
 			got, want = cur.Prev(), m.prev()
+		case 6:
+			max, stop, back := 1+s.rnd.IntN(5), s.rnd.IntN(6), s.rnd.IntN(2) == 0
+			done = append(done, fmt.Sprintf("Walk(%d, %v, stop at %d)", max, back, stop))
+			got, want = walkBoth(t, cur, m, state, max, stop, back)
 		default:
 			done = append(done, fmt.Sprintf("Seek(%q)", k))
 			got, want = cur.Seek([]byte(k)), m.seek(k)
@@ -249,6 +253,34 @@ func (s *cursorScene) walk(t *testing.T, c *Collection, state map[string][]byte)
 		s.compare(cur, state[key], fail)
 	}
 	return n
+}
+
+// walkBoth walks a cursor and its model up to max records, stopping at one.
+func walkBoth(t *testing.T, cur *Cursor, m *cursorModel, state map[string][]byte, max, stop int, back bool) (got, want bool) {
+	t.Helper()
+	var keys []string
+	got = cur.Walk(max, back, stop%2 == 0, func(key, value []byte) bool {
+		if stop%2 == 0 && !bytes.Equal(value, state[string(key)]) || stop%2 != 0 && value != nil {
+			t.Errorf("value of %q is %.20q", key, value)
+		}
+		keys = append(keys, string(key))
+		return len(keys) != stop
+	})
+	var wanted []string
+	for want = true; want && len(wanted) < max && (len(wanted) == 0 || len(wanted) != stop); {
+		if back {
+			want = m.prev()
+		} else {
+			want = m.next()
+		}
+		if want {
+			wanted = append(wanted, m.keys[m.i])
+		}
+	}
+	if !slices.Equal(keys, wanted) {
+		t.Errorf("walked over %q, want %q", keys, wanted)
+	}
+	return got, want
 }
 
 // compare reads the current value in one of the ways.
