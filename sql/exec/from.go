@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -218,10 +219,12 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 		rm := &match{sc: sc, src: right, col: r}
 		saved := sc.touched
 		sc.touched = 0
+		reads := len(c.reads)
 		lx := c.columnRef(l)
 		lx.refs, sc.touched = sc.touched, 0
+		lx.reads = slices.Clone(c.reads[reads:])
 		rx := c.columnRef(rm)
-		rx.refs = sc.touched
+		rx.refs, rx.reads = sc.touched, []int{rx.slot}
 		sc.touched |= saved
 		right.on = append(right.on, compareExprs(ast.OpEq, lx, rx))
 		right.cols[r].hidden = true

@@ -3,6 +3,7 @@ package exec
 import (
 	"github.com/byokdb/byokdb/internal/clock"
 	"github.com/byokdb/byokdb/sql/fn"
+	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -127,7 +128,7 @@ func (a *extremeAccumulator) step(args []value.Value) (bool, error) {
 	if v.IsNull() || !a.best.IsNull() && compare(v, a.best, a.coll)*a.sign <= 0 {
 		return false, nil
 	}
-	a.best = v
+	a.best = record.Own(v)
 	return true, nil
 }
 

@@ -76,3 +76,42 @@ func TestReadUnsafeOfDamage(t *testing.T) {
 		t.Fatal("nothing was damaged")
 	}
 }
+
+func TestReadKeyUnsafe(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	pool := append(edges(), value.NewText("a\x00\x01b"), value.NewBlob("\x00\xff\x00"))
+	for range 20000 {
+		cols := make([]record.KeyColumn, 3)
+		slots := make([]int, 3)
+		for i := range cols {
+			cols[i] = record.KeyColumn{Collation: value.Collation(rnd.IntN(3)), Desc: rnd.IntN(2) == 1, Real: rnd.IntN(4) == 0}
+			slots[i] = rnd.IntN(5) - 1
+			for j := range i {
+				if slots[j] == slots[i] {
+					slots[i] = -1
+				}
+			}
+		}
+		key := append(record.AppendKey(nil, cols, randomRow(rnd, pool, 3)), "tail"...)
+		if rnd.IntN(4) == 0 {
+			key = key[:rnd.IntN(len(key))]
+			key = append(key, byte(rnd.Uint32()))
+		}
+		want, wantRest, wantErr := record.DecodeKey(nil, cols, key)
+		regs := make([]value.Value, 4)
+		rest, err := record.ReadKeyUnsafe(key, cols, slots, regs)
+		if (err == nil) != (wantErr == nil) || string(rest) != string(wantRest) {
+			t.Fatalf("%x: rest %x, want %x; %v, want %v", key, rest, wantRest, err, wantErr)
+		}
+		if err != nil {
+			continue
+		}
+		for i, s := range slots {
+			if s >= 0 && !same(regs[s], want[i]) {
+				t.Fatalf("%x: column %d is %v, want %v", key, i, regs[s].Go(), want[i].Go())
+			}
+		}
+	}
+}
