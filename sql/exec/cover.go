@@ -26,6 +26,9 @@ type keyPart struct {
 
 // covering returns how an index answers for the columns of l; nil: it cannot.
 func covering(s *source, ix *schema.Index, l *rowLayout) *cover {
+	if l.computed != nil {
+		return nil
+	}
 	t := s.table
 	open := map[int]bool{}
 	for _, slot := range l.slots {

@@ -14,23 +14,33 @@ type rowLayout struct {
 	defaults []value.Value // of rows written before the column was added
 	rowID    int           // register, -1 for none
 	rowIDCol int           // the column that the row id is, -1 for none
+	computed []computedColumn
 }
 
 func (c *compiler) layout(s *source) *rowLayout {
 	l := &rowLayout{rowID: s.rowID, rowIDCol: s.table.RowID}
 	for i, used := range s.used {
-		if !used || i == s.table.RowID {
+		if col := &s.table.Columns[i]; !used || i == s.table.RowID || col.Generated != nil && !col.Stored {
 			continue
 		}
 		l.cols = append(l.cols, i)
 		l.slots = append(l.slots, s.slots[i])
 		l.defaults = append(l.defaults, c.defaultValue(s.table, i))
 	}
+	for _, g := range s.generated {
+		if s.used[g.col] && !g.stored {
+			l.computed = append(l.computed, computedColumn{s.slots[g.col], g.x, s.table.Columns[g.col].Affinity})
+		}
+	}
 	return l
 }
 
 // parted returns the part of the layout in slots, with the row id, and the rest.
+// One with computed columns, which read others, is not parted.
 func (l *rowLayout) parted(slots []int) (early, late *rowLayout) {
+	if l.computed != nil {
+		return l, &rowLayout{rowID: -1, rowIDCol: -1}
+	}
 	early, late = &rowLayout{rowID: l.rowID, rowIDCol: l.rowIDCol}, &rowLayout{rowID: -1, rowIDCol: -1}
 	for i, s := range l.slots {
 		part := late
@@ -62,17 +72,19 @@ func (l *rowLayout) borrow(f *frame, key, row []byte) error {
 		}
 		f.regs[l.rowID] = value.NewInt(id)
 	}
-	if len(l.cols) == 0 {
+	if len(l.cols) > 0 {
+		n, err := record.ReadUnsafe(row, l.cols, l.slots, f.regs)
+		if err != nil {
+			return err
+		}
+		for ; n < len(l.cols); n++ {
+			f.regs[l.slots[n]] = l.defaults[n]
+		}
+	}
+	if l.computed == nil {
 		return nil
 	}
-	n, err := record.ReadUnsafe(row, l.cols, l.slots, f.regs)
-	if err != nil {
-		return err
-	}
-	for ; n < len(l.cols); n++ {
-		f.regs[l.slots[n]] = l.defaults[n]
-	}
-	return nil
+	return l.compute(f)
 }
 
 // own copies what borrow left aliased.
@@ -81,5 +93,9 @@ func (l *rowLayout) own(f *frame) {
 		if v := &f.regs[s]; v.Kind() >= value.Text {
 			*v = record.Own(*v)
 		}
+	}
+	for i := range l.computed {
+		v := &f.regs[l.computed[i].slot]
+		*v = record.Own(*v)
 	}
 }

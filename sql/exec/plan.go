@@ -40,6 +40,10 @@ type compiler struct {
 	depth     int
 	collNames []string
 	reads     []int // registers of the columns that were compiled so far, in order
+
+	// deterministic is where an expression is compiled that must give the same
+	// result each time, as messages call it; "" elsewhere.
+	deterministic string
 }
 
 // regs reserves n registers.
