@@ -230,8 +230,9 @@ func (s *cursorScene) walk(t *testing.T, c *Collection, state map[string][]byte)
 			done = append(done, fmt.Sprintf("Seek(%q)", k))
 			got, want = cur.Seek([]byte(k)), m.seek(k)
 		case s.rnd.IntN(8) == 0:
-			done = append(done, "UnsafeBatch")
-			got, want = checkBatch(cur, m, state, fail)
+			n, stop, back := 1+s.rnd.IntN(20), s.rnd.IntN(21), s.rnd.IntN(3) == 0
+			done = append(done, fmt.Sprintf("Walk(%d, %v, stop at %d)", n, back, stop))
+			got, want = walkBoth(t, cur, m, state, n, stop, back)
 		case back:
 			done = append(done, "Prev")
 			got, want = cur.Prev(), m.prev()
@@ -258,22 +259,32 @@ func (s *cursorScene) walk(t *testing.T, c *Collection, state map[string][]byte)
 	return n
 }
 
-// checkBatch reads a batch, and reports whether it had records and whether it
-// should have had.
-func checkBatch(cur *Cursor, m *cursorModel, state map[string][]byte, fail func(string, ...any)) (got, want bool) {
-	batch := cur.UnsafeBatch()
-	for i, r := range batch {
-		if !m.next() {
-			fail("record %d of a batch of %d is behind the end", i, len(batch))
+// walkBoth walks a cursor and its model up to max records, stopping at one.
+func walkBoth(t *testing.T, cur *Cursor, m *cursorModel, state map[string][]byte, max, stop int, back bool) (got, want bool) {
+	t.Helper()
+	var keys []string
+	got = cur.Walk(max, back, stop%2 == 0, func(key, value []byte) bool {
+		if stop%2 == 0 && !bytes.Equal(value, state[string(key)]) || stop%2 != 0 && value != nil {
+			t.Errorf("value of %q is %.20q", key, value)
 		}
-		if key := m.keys[m.i]; string(r.Key) != key || r.Value == nil || !bytes.Equal(r.Value, state[key]) {
-			fail("record %d of a batch: %q, want %q, or its value", i, r.Key, key)
+		keys = append(keys, string(key))
+		return len(keys) != stop
+	})
+	var wanted []string
+	for want = true; want && len(wanted) < max && (len(wanted) == 0 || len(wanted) != stop); {
+		if back {
+			want = m.prev()
+		} else {
+			want = m.next()
+		}
+		if want {
+			wanted = append(wanted, m.keys[m.i])
 		}
 	}
-	if len(batch) > 0 {
-		return true, true
+	if !slices.Equal(keys, wanted) {
+		t.Errorf("walked over %q, want %q", keys, wanted)
 	}
-	return false, m.next()
+	return got, want
 }
 
 // compare reads the current value in one of the ways.

@@ -21,7 +21,7 @@ type source interface {
 
 	// ahead moves past records that come next and are at hand, as far as dst has
 	// room, and appends them: none that is deleted, large or not within to.
-	ahead(dst []Record, to bound) []Record
+	ahead(dst []pager.Record, to bound) []pager.Record
 	tombstone() bool
 	Err() error
 	Close() error
@@ -32,14 +32,14 @@ type memSource struct{ *memtable.Iter }
 func (s memSource) large() *pager.Iter { return nil }
 func (s memSource) tombstone() bool    { return s.Kind() == memtable.Tombstone }
 
-func (s memSource) ahead(dst []Record, to bound) []Record {
+func (s memSource) ahead(dst []pager.Record, to bound) []pager.Record {
 	n := 0
 	for len(dst) < cap(dst) {
 		key, value, ok := s.Following(n, to.back)
 		if !ok || !to.admits(key) {
 			break
 		}
-		dst = append(dst, Record{Key: key[collectionIDSize:], Value: value})
+		dst = append(dst, pager.Record{Key: key[collectionIDSize:], Value: value})
 		n++
 	}
 	s.Skip(n)
@@ -51,9 +51,9 @@ type runSource struct{ *pager.Iter }
 func (s runSource) large() *pager.Iter { return largeOf(s.Iter) }
 func (s runSource) tombstone() bool    { return s.Kind() == pager.Tombstone }
 
-func (s runSource) ahead(dst []Record, to bound) []Record { return runAhead(s.Iter, dst, to) }
+func (s runSource) ahead(dst []pager.Record, to bound) []pager.Record { return runAhead(s.Iter, dst, to) }
 
-func runAhead(it *pager.Iter, dst []Record, to bound) []Record {
+func runAhead(it *pager.Iter, dst []pager.Record, to bound) []pager.Record {
 	if to.back {
 		return it.Behind(dst, to.key, to.inclusive, collectionIDSize)
 	}
@@ -139,7 +139,7 @@ func (s *levelSource) Value() ([]byte, error) { return s.it.Value() }
 func (s *levelSource) large() *pager.Iter     { return largeOf(s.it) }
 func (s *levelSource) tombstone() bool        { return s.it.Kind() == pager.Tombstone }
 
-func (s *levelSource) ahead(dst []Record, to bound) []Record { return runAhead(s.it, dst, to) }
+func (s *levelSource) ahead(dst []pager.Record, to bound) []pager.Record { return runAhead(s.it, dst, to) }
 
 func (s *levelSource) Err() error {
 	if s.it != nil {
@@ -295,7 +295,7 @@ func (b bound) admits(key []byte) bool {
 // ahead appends records that follow the current one, up to the end of the walk
 // or the nearest record of another source, and moves to the last of them. The
 // last move must have been in the same direction.
-func (m *merge) ahead(dst []Record, end bound) []Record {
+func (m *merge) ahead(dst []pager.Record, end bound) []pager.Record {
 	for i, key := range m.keys {
 		if i != m.cur && key != nil && end.admits(key) {
 			end.key, end.inclusive = key, false

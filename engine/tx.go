@@ -40,6 +40,10 @@ type Tx struct {
 	kept     keeper
 	keyBuf   []byte
 	valueBuf []byte
+
+	// Room for the two buffers: enough for most reads.
+	keyRoom   [64]byte
+	valueRoom [256]byte
 }
 
 // Begin starts a transaction. A writable one waits until no other is open.
@@ -67,6 +71,7 @@ func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
 
 func (db *DB) newTx(writable bool) (*Tx, error) {
 	tx := &Tx{db: db, writable: writable}
+	tx.keyBuf, tx.valueBuf = tx.keyRoom[:0], tx.valueRoom[:0]
 	db.txMu.Lock()
 	defer db.txMu.Unlock()
 	if err := db.check(); err != nil { // a pause takes the session under txMu
@@ -223,6 +228,8 @@ func (tx *Tx) end(why error) {
 	tx.kept.wipe()
 	clear(tx.keyBuf[:cap(tx.keyBuf)])
 	clear(tx.valueBuf[:cap(tx.valueBuf)])
+	clear(tx.keyRoom[:])
+	clear(tx.valueRoom[:])
 	tx.view, tx.dir, tx.cursors, tx.keyBuf, tx.valueBuf = nil, nil, nil, nil, nil
 	tx.created, tx.dropped = nil, nil
 	if tx.writes != nil {

@@ -18,6 +18,10 @@ type rows struct {
 	cols []exec.ColumnInfo
 	kind []columnKind
 	buf  []value.Value
+
+	// Room for kind and buf: enough for most results.
+	kindRoom [8]columnKind
+	bufRoom  [8]value.Value
 }
 
 var (
@@ -37,8 +41,12 @@ const (
 
 func newRows(r *exec.Rows) *rows {
 	out := &rows{r: r, cols: r.Columns()}
-	out.kind = make([]columnKind, len(out.cols))
-	out.buf = make([]value.Value, len(out.cols))
+	n := len(out.cols)
+	out.kind, out.buf = out.kindRoom[:0], out.bufRoom[:0]
+	if n > len(out.bufRoom) {
+		out.kind, out.buf = make([]columnKind, n), make([]value.Value, n)
+	}
+	out.kind, out.buf = out.kind[:n], out.buf[:n]
 	for i, c := range out.cols {
 		out.kind[i] = kindOf(c.DeclType)
 	}
@@ -46,6 +54,9 @@ func newRows(r *exec.Rows) *rows {
 }
 
 func kindOf(declType string) columnKind {
+	if declType == "" || strings.IndexByte("dDtTbB ", declType[0]) < 0 {
+		return plain
+	}
 	switch name, _, _ := strings.Cut(strings.ToUpper(declType), "("); strings.TrimSpace(name) {
 	case "DATE", "DATETIME", "TIMESTAMP":
 		return instant

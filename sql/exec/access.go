@@ -16,7 +16,7 @@ import (
 
 // keyColumn is one column of a table's key or of an index.
 type keyColumn struct {
-	col  int // in the table, -1 for the row id
+	col  int // in the table, -1 for the row id, schema.ExprColumn for an expression
 	coll value.Collation
 	desc bool
 }
@@ -25,6 +25,7 @@ type keyColumn struct {
 type probe struct {
 	x   *expr
 	cmp comparison
+	of  *expr // the condition
 }
 
 // access is a way to the rows of a table: through its own key or an index,
@@ -152,13 +153,19 @@ func inProbes(s *source, kc keyColumn, x *expr, bound uint64) []probe {
 		if e.refs&^bound != 0 {
 			return nil
 		}
-		out = append(out, probe{e, cmp})
+		out = append(out, probe{e, cmp, x})
 	}
 	return out
 }
 
+// noSlot is the register of what lies in none: no expression's slot equals it.
+const noSlot = -2
+
 func (kc keyColumn) slot(s *source) int {
-	if kc.col < 0 {
+	switch {
+	case kc.col == schema.ExprColumn:
+		return noSlot
+	case kc.col < 0:
 		return s.rowID
 	}
 	return s.slots[kc.col]
@@ -178,7 +185,7 @@ func sided(s *source, kc keyColumn, x *expr, bound uint64) (p *probe, flipped bo
 	}
 	cmp := comparisonOf(x.left, x.right)
 	if kc.col < 0 {
-		return &probe{other, cmp}, flipped
+		return &probe{other, cmp, x}, flipped
 	}
 	aff := s.cols[kc.col].aff
 	if cmp.coll != kc.coll ||
@@ -186,7 +193,7 @@ func sided(s *source, kc keyColumn, x *expr, bound uint64) (p *probe, flipped bo
 		cmp.aff == value.AffinityText && aff != value.AffinityText {
 		return nil, false
 	}
-	return &probe{other, cmp}, flipped
+	return &probe{other, cmp, x}, flipped
 }
 
 func ranges(s *source, kc keyColumn, pool []*expr, bound uint64) (lo, hi *probe) {
@@ -215,6 +222,10 @@ func ranges(s *source, kc keyColumn, pool []*expr, bound uint64) (lo, hi *probe)
 // that costs less than sorting them.
 func (c *compiler) ordered(s *source, a *access, w wanted) *access {
 	if a != nil {
+		if a.unique {
+			*w.met = true
+			return a
+		}
 		if rev, ok := gives(s, a.key, len(a.eq), w.keys); ok && !a.isIn {
 			a.reverse, *w.met = rev, true
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -89,10 +90,11 @@ type aggregateNode struct {
 	bare   []int
 	decide int  // the min or max call whose row gives the bare columns, -1 for none
 	first  bool // the first row that decides is the last one needed
+	subs   bool // some expression runs a subquery
 }
 
-func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr, first bool) node {
-	n := &aggregateNode{in: in, calls: a.calls, by: by, decide: -1, first: first}
+func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr, first, subs bool) node {
+	n := &aggregateNode{in: in, calls: a.calls, by: by, decide: -1, first: first, subs: subs}
 	for s := range a.bare {
 		n.bare = append(n.bare, s)
 	}
@@ -153,31 +155,16 @@ func (it *aggregateIter) fill() error {
 		}
 		it.groups = append(it.groups, g)
 	}
-	for {
-		ok, err := in.next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		if err := it.f.tick(); err != nil {
-			return err
-		}
+	err = walk(it.f, in, !it.n.subs, func() (bool, error) {
 		g, err := it.groupOf(index)
 		if err != nil {
-			return err
+			return false, err
 		}
 		decided, err := it.step(g)
-		if err != nil {
-			return err
-		}
-		if decided && it.n.first {
-			break
-		}
-	}
+		return !decided || !it.n.first, err
+	})
 	it.sortGroups()
-	return nil
+	return err
 }
 
 // groupOf finds the group of the row in the registers, or makes it.
@@ -202,7 +189,7 @@ func (it *aggregateIter) groupOf(index map[string]*group) (*group, error) {
 	if g := index[string(f.key)]; g != nil {
 		return g, nil
 	}
-	g, err := it.newGroup(slices.Clone(keys))
+	g, err := it.newGroup(ownRow(keys))
 	if err != nil {
 		return nil, err
 	}
@@ -297,6 +284,7 @@ func (it *aggregateIter) feed(g *group, i int, args []value.Value) (bool, error)
 		}
 		args = append(args, v)
 	}
+	args = ownRow(args)
 	g.rows[i].rows = append(g.rows[i].rows, args)
 	return false, it.hold(int(rowSize(args)))
 }
@@ -308,9 +296,18 @@ func (it *aggregateIter) saveBare(g *group) error {
 	n := 0
 	for i, s := range it.n.bare {
 		n += len(it.f.regs[s].Str()) - len(g.bare[i].Str())
-		g.bare[i] = it.f.regs[s]
+		g.bare[i] = record.Own(it.f.regs[s])
 	}
 	return it.hold(n)
+}
+
+// ownRow returns a copy of values that aliases nothing.
+func ownRow(vals []value.Value) []value.Value {
+	out := make([]value.Value, len(vals))
+	for i, v := range vals {
+		out[i] = record.Own(v)
+	}
+	return out
 }
 
 // sortGroups puts the groups in the order of their keys, as SQLite's sorter does.

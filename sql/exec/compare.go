@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -131,6 +132,7 @@ func compareExprs(op ast.Operator, x, y *expr) *expr {
 		return value.NewBool(holds(op, cmp.order(a, b))), nil
 	}, x, y)
 	e.op, e.left, e.right, e.refs = op, x, y, x.refs|y.refs
+	e.reads, e.subs = slices.Concat(x.reads, y.reads), x.subs || y.subs
 	return e
 }
 

@@ -92,7 +92,8 @@ func (f *frame) fillIndex(name, table string) error {
 		if err != nil {
 			return nil, err
 		}
-		q := &query{node: c.scan(tg.src, nil)}
+		rows, _ := c.scan(tg.src, nil, nil)
+		q := &query{node: rows}
 		var ti *targetIndex
 		for _, t := range tg.indexes {
 			if t.ix.Name == name {

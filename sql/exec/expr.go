@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,8 @@ type expr struct {
 	konst   bool   // the same for the whole statement: literals and parameters alone
 	literal bool
 	source  ast.Expr // the condition it was compiled from, for the planner
+	reads   []int    // registers of columns that it reads
+	subs    bool     // it runs a subquery
 
 	outIndex int // 1 + the result column that it repeats, 0 for none
 
@@ -59,11 +62,11 @@ func computed(fn evalFn, args ...*expr) *expr {
 
 // exprIn compiles e and notes which sources of sc it reads.
 func (c *compiler) exprIn(sc *scope, e ast.Expr) (*expr, error) {
-	saved := sc.touched
+	saved, reads, subs := sc.touched, len(c.reads), c.nSubs
 	sc.touched = 0
 	x, err := c.expr(sc, e)
 	if err == nil {
-		x.refs = sc.touched
+		x.refs, x.reads, x.subs = sc.touched, slices.Clone(c.reads[reads:]), c.nSubs > subs
 	}
 	sc.touched |= saved
 	return x, err
@@ -241,6 +244,7 @@ func (c *compiler) alias(from, s *scope, id *ast.Ident) (*expr, bool, error) {
 
 func (c *compiler) columnRef(m *match) *expr {
 	slot := m.use()
+	c.reads = append(c.reads, slot)
 	if a := m.sc.aggs; a != nil && !m.sc.inAgg {
 		a.bare[slot] = true
 	}
@@ -254,6 +258,7 @@ func (c *compiler) columnRef(m *match) *expr {
 		for i, src := range m.mrg.srcs {
 			mm := match{sc: m.sc, src: src, col: m.mrg.cols[i]}
 			s := mm.use()
+			c.reads = append(c.reads, s)
 			if a := m.sc.aggs; a != nil && !m.sc.inAgg {
 				a.bare[s] = true
 			}

@@ -125,6 +125,16 @@ func (f *frame) tick() error {
 	return f.tx.Check()
 }
 
+// ticked is tick for n rows at once.
+func (f *frame) ticked(n int) error {
+	if f.ticks%pollInterval+n < pollInterval {
+		f.ticks += n
+		return nil
+	}
+	f.ticks += n - (f.ticks+n)%pollInterval - 1
+	return f.tick()
+}
+
 // hold accounts for n bytes more.
 func (f *frame) hold(n int64) error {
 	f.mem += n

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -113,10 +114,10 @@ func (c *compiler) namedSource(name string) (*source, error) {
 	if t.IsView() {
 		return c.viewSource(t)
 	}
-	return c.tableSource(t), nil
+	return c.tableSource(t)
 }
 
-func (c *compiler) tableSource(t *schema.Table) *source {
+func (c *compiler) tableSource(t *schema.Table) (*source, error) {
 	src := &source{name: t.Name, table: t, rowID: -1, used: make([]bool, len(t.Columns)), label: t.Name}
 	src.slots = c.regs(len(t.Columns))
 	if t.PrimaryKey == nil {
@@ -131,7 +132,7 @@ func (c *compiler) tableSource(t *schema.Table) *source {
 			name: col.Name, aff: col.Affinity, hasAff: true, coll: col.Collation, declType: col.DeclType,
 		})
 	}
-	return src
+	return src, c.generatedColumns(src)
 }
 
 // querySource makes a source of a compiled query; names rename its columns.
@@ -218,10 +219,12 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 		rm := &match{sc: sc, src: right, col: r}
 		saved := sc.touched
 		sc.touched = 0
+		reads := len(c.reads)
 		lx := c.columnRef(l)
 		lx.refs, sc.touched = sc.touched, 0
+		lx.reads = slices.Clone(c.reads[reads:])
 		rx := c.columnRef(rm)
-		rx.refs = sc.touched
+		rx.refs, rx.reads = sc.touched, []int{rx.slot}
 		sc.touched |= saved
 		right.on = append(right.on, compareExprs(ast.OpEq, lx, rx))
 		right.cols[r].hidden = true

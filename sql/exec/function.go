@@ -3,6 +3,7 @@ package exec
 import (
 	"github.com/byokdb/byokdb/internal/clock"
 	"github.com/byokdb/byokdb/sql/fn"
+	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -29,12 +30,12 @@ func knownScalar(name string) bool {
 }
 
 // scalarCall compiles a call of the registry.
-func scalarCall(name string, args []*expr) (*expr, error) {
+func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 	s, err := fn.LookupScalar(name, len(args))
 	if err != nil {
 		return nil, sqlerr.Errorf("%s", err.Error())
 	}
-	coll := collationOfAll(args)
+	coll, where := collationOfAll(args), c.deterministic
 	e := computed(func(f *frame) (value.Value, error) {
 		base := len(f.stack)
 		defer func() { f.stack = f.stack[:base] }()
@@ -46,10 +47,13 @@ func scalarCall(name string, args []*expr) (*expr, error) {
 			f.stack = append(f.stack, v)
 		}
 		c := f.functionContext()
-		c.Collation = coll
+		c.Collation, c.UsedClock = coll, false
 		v, err := s.Call(c, f.stack[base:])
 		if err != nil {
 			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
+		}
+		if where != "" && c.UsedClock {
+			return v, errorf("non-deterministic use of %s() in %s", s.Name, where)
 		}
 		return v, nil
 	}, args...)
@@ -127,7 +131,7 @@ func (a *extremeAccumulator) step(args []value.Value) (bool, error) {
 	if v.IsNull() || !a.best.IsNull() && compare(v, a.best, a.coll)*a.sign <= 0 {
 		return false, nil
 	}
-	a.best = v
+	a.best = record.Own(v)
 	return true, nil
 }
 

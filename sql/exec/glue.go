@@ -79,37 +79,6 @@ func appendKeyValue(dst []byte, v value.Value, kc keyColumn) []byte {
 
 func encodeRow(vals []value.Value) []byte { return record.Encode(nil, vals) }
 
-// decodeColumns copies some columns of a row into registers. A row that was
-// written before a column was added has the column's default.
-func decodeColumns(b []byte, cols, slots []int, defaults, regs []value.Value) error {
-	row, err := record.Parse(b)
-	if err != nil {
-		return err
-	}
-	n := row.Columns()
-	if len(cols) == 1 {
-		if cols[0] >= n {
-			regs[slots[0]] = defaults[0]
-			return nil
-		}
-		regs[slots[0]], err = row.Column(cols[0])
-		return err
-	}
-	var few [24]value.Value
-	all, err := row.AppendUnsafe(few[:0])
-	if err != nil {
-		return err
-	}
-	for i, col := range cols {
-		if col < n {
-			regs[slots[i]] = record.Own(all[col])
-		} else {
-			regs[slots[i]] = defaults[i]
-		}
-	}
-	return nil
-}
-
 // rowKeyOfEntry returns the key of the row that an index entry belongs to.
 func rowKeyOfEntry(t *schema.Table, key, val []byte) []byte {
 	if t.PrimaryKey == nil && len(key) >= 8 {

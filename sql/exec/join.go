@@ -253,14 +253,18 @@ func (c *compiler) firstNode(l *level, w wanted, alone bool) node {
 	if alone && w.met != nil {
 		a = c.ordered(l.src, a, w)
 	}
-	return filtered(c.scan(l.src, a), conds)
+	return filtered(c.scan(l.src, a, conds))
 }
 
 func filtered(n node, conds []*expr) node {
 	if len(conds) == 0 {
 		return n
 	}
-	return &filterNode{in: n, conds: conds}
+	f := &filterNode{in: n, conds: conds}
+	for _, x := range conds {
+		f.subs = f.subs || x.subs
+	}
+	return f
 }
 
 // joinLevel joins the rows of n with those of l.
@@ -268,7 +272,7 @@ func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int) node {
 	saved := l.src.registers()
 	if l.right {
 		j := &fullNode{outer: n, on: l.on, left: l.left, slots: saved}
-		j.inner = c.sourceNode(l.src, nil)
+		j.inner, _ = c.sourceNode(l.src, nil, nil)
 		j.outerSlots = append([]int(nil), regs...)
 		return filtered(j, l.filters)
 	}
@@ -280,9 +284,10 @@ func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int) node {
 	pairs, inner, rest := l.split(bound)
 	switch {
 	case a == nil && len(pairs) > 0 && !l.src.lateral:
-		out = &hashNode{outer: n, inner: filtered(c.sourceNode(l.src, nil), inner), pairs: pairs, on: rest, left: l.left, slots: saved}
+		out = &hashNode{outer: n, inner: filtered(c.sourceNode(l.src, nil, inner)), pairs: pairs, on: rest, left: l.left, slots: saved}
 	default:
-		out = &loopNode{outer: n, inner: c.sourceNode(l.src, a), on: l.on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
+		in, on := c.sourceNode(l.src, a, l.on)
+		out = &loopNode{outer: n, inner: in, on: on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
 	}
 	return filtered(out, l.filters)
 }
@@ -307,11 +312,13 @@ func (l *level) split(bound uint64) (pairs []*hashPair, inner, rest []*expr) {
 	return pairs, inner, rest
 }
 
-func (c *compiler) sourceNode(s *source, a *access) node {
+// sourceNode produces the rows of s that pass conds, but for those conditions
+// that it returns.
+func (c *compiler) sourceNode(s *source, a *access, conds []*expr) (node, []*expr) {
 	if s.table == nil {
-		return s.node
+		return s.node, conds
 	}
-	return c.scan(s, a)
+	return c.scan(s, a, conds)
 }
 
 // registers returns the registers of a source's row that anything reads.

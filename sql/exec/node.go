@@ -119,6 +119,7 @@ func (*rowsIter) close() {}
 type filterNode struct {
 	in    node
 	conds []*expr
+	subs  bool // some condition runs a subquery
 }
 
 type filterIter struct {
@@ -155,6 +156,7 @@ type projectNode struct {
 	in    node
 	evals []evalFn
 	slots []int
+	subs  bool // some expression runs a subquery
 }
 
 // place returns the register in which x is found after the node; a plain
@@ -165,6 +167,7 @@ func (n *projectNode) place(c *compiler, x *expr) int {
 	}
 	slot := c.regs(1)[0]
 	n.evals, n.slots = append(n.evals, x.eval), append(n.slots, slot)
+	n.subs = n.subs || x.subs
 	return slot
 }
 
@@ -187,14 +190,18 @@ func (it *projectIter) next() (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
-	for i, ev := range it.n.evals {
-		v, err := ev(it.f)
+	return true, it.n.compute(it.f)
+}
+
+func (n *projectNode) compute(f *frame) error {
+	for i, ev := range n.evals {
+		v, err := ev(f)
 		if err != nil {
-			return false, err
+			return err
 		}
-		it.f.regs[it.n.slots[i]] = v
+		f.regs[n.slots[i]] = v
 	}
-	return true, nil
+	return nil
 }
 
 func (it *projectIter) close() { it.in.close() }

@@ -14,7 +14,9 @@ type plan struct {
 	version uint64 // of the schema that it was compiled against
 	params  []string
 
-	query *query  // rows come out: SELECT, RETURNING, PRAGMA, EXPLAIN
+	query *query // rows come out: SELECT, RETURNING, PRAGMA, EXPLAIN
+	point *point // the query is WHERE key = value; nil for others
+	infos []ColumnInfo
 	run   runFunc // what is done before rows come out, nil for a query
 
 	write   bool // needs a writable transaction
@@ -37,6 +39,11 @@ type compiler struct {
 	nSelects  int
 	depth     int
 	collNames []string
+	reads     []int // registers of the columns that were compiled so far, in order
+
+	// deterministic is where an expression is compiled that must give the same
+	// result each time, as messages call it; "" elsewhere.
+	deterministic string
 }
 
 // regs reserves n registers.
@@ -95,6 +102,10 @@ func compile(s *schema.Schema, st parse.Stmt) (*plan, error) {
 		return nil, err
 	}
 	p.nRegs, p.nSubs, p.collNames = c.nRegs, c.nSubs, c.collNames
+	if p.query != nil && p.run == nil {
+		p.point = pointOf(p.query.node)
+	}
+	p.describe()
 	return p, nil
 }
 

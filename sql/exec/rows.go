@@ -19,12 +19,13 @@ type Rows struct {
 	gen     uint64
 	changes int64
 	closed  bool
+	pointed bool // the one row of a point was read
 
 	wiped bool       // memory was
 	ended *engine.Tx // then: the transaction of the result, nil if it had ended before
 }
 
-// Columns describes the result.
+// Columns describes the result. It is not to be changed.
 func (r *Rows) Columns() []ColumnInfo { return r.plan.columns() }
 
 // Next puts the next row into dst, which has one value per column; io.EOF
@@ -82,6 +83,13 @@ func (r *Rows) step() (bool, error) {
 	}
 	if r.f.tx != nil && r.tx == nil && r.f.s.gen != r.gen {
 		return false, sqlerr.New(sqlerr.Generic, "query aborted: its transaction was rolled back")
+	}
+	if p := r.plan.point; p != nil {
+		if r.pointed {
+			return false, nil
+		}
+		r.pointed = true
+		return p.row(r.f)
 	}
 	return r.it.next()
 }

@@ -1,13 +1,10 @@
 package exec
 
 import (
-	"bytes"
 	"errors"
-	"slices"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/schema"
-	"github.com/byokdb/byokdb/sql/value"
 )
 
 // scanNode reads a stored table.
@@ -18,40 +15,55 @@ type scanNode struct {
 	rows   int // collection of the table
 	index  int // collection of the index, -1 for none
 	layout *rowLayout
+	cover  *cover // reads the index alone; nil: rows are fetched
+
+	// Conditions that read no other table than those before it and no subquery,
+	// and the layout in two parts: what they read and the rest.
+	conds       []*expr
+	early, late *rowLayout
 }
 
-// rowLayout says which columns to decode into which registers.
-type rowLayout struct {
-	cols     []int
-	slots    []int
-	defaults []value.Value // of rows written before the column was added
-	rowID    int           // register, -1 for none
-	rowIDCol int           // the column that the row id is, -1 for none
-}
-
-func (c *compiler) scan(s *source, a *access) node {
+// scan reads the rows of s by the access a that pass conds, and returns the
+// conditions that are left to be tested.
+func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	n := &scanNode{t: s.table, name: s.name, a: a, index: -1, rows: c.collection(schema.TableCollection(s.table.Root))}
+	n.layout = c.layout(s)
 	if a != nil && a.index != nil {
 		n.index = c.collection(schema.IndexCollection(a.index.Root))
+		n.cover = covering(s, a.index, n.layout)
 	}
-	n.layout = c.layout(s)
+	var rest []*expr
+	for _, x := range conds {
+		switch {
+		case a != nil && a.implies(x):
+		case x.subs:
+			rest = append(rest, x)
+		default:
+			n.conds = append(n.conds, x)
+		}
+	}
+	n.early, n.late = n.layout, &rowLayout{rowID: -1}
+	if len(n.conds) > 0 {
+		var reads []int
+		for _, x := range n.conds {
+			reads = append(reads, x.reads...)
+		}
+		n.early, n.late = n.layout.parted(reads)
+	}
 	if a != nil && a.index == nil && a.unique {
-		return &pointNode{n}
+		return &pointNode{n}, rest
 	}
-	return n
+	return n, rest
 }
 
-func (c *compiler) layout(s *source) *rowLayout {
-	l := &rowLayout{rowID: s.rowID, rowIDCol: s.table.RowID}
-	for i, used := range s.used {
-		if !used || i == s.table.RowID {
-			continue
+// implies reports whether every row of the access passes the condition x.
+func (a *access) implies(x *expr) bool {
+	for i := range a.eq {
+		if a.eq[i].of == x {
+			return true
 		}
-		l.cols = append(l.cols, i)
-		l.slots = append(l.slots, s.slots[i])
-		l.defaults = append(l.defaults, c.defaultValue(s.table, i))
 	}
-	return l
+	return false
 }
 
 // pointNode reads the one row that a key names.
@@ -70,14 +82,19 @@ func (it *pointIter) next() (bool, error) {
 		return false, nil
 	}
 	it.done = true
-	key, ok, err := it.n.pointKey(it.f)
-	if err != nil || !ok {
-		return false, err
-	}
-	return it.n.fetch(it.f, key)
+	return it.n.point(it.f)
 }
 
 func (*pointIter) close() {}
+
+// point reads the row that the access names; false: there is none that passes.
+func (n *scanNode) point(f *frame) (bool, error) {
+	key, ok, err := n.pointKey(f)
+	if err != nil || !ok {
+		return false, err
+	}
+	return n.fetch(f, key)
+}
 
 func (n *scanNode) pointKey(f *frame) ([]byte, bool, error) {
 	key := f.key[:0]
@@ -100,7 +117,7 @@ func (n *scanNode) pointKey(f *frame) ([]byte, bool, error) {
 	return key, true, nil
 }
 
-// fetch reads the row with this key into the registers.
+// fetch reads the row with this key into the registers and tests it.
 func (n *scanNode) fetch(f *frame, key []byte) (bool, error) {
 	rows, err := f.collection(n.rows)
 	if err != nil {
@@ -113,141 +130,8 @@ func (n *scanNode) fetch(f *frame, key []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, n.layout.load(f, key, row)
-}
-
-func (l *rowLayout) load(f *frame, key, row []byte) error {
-	if l.rowID >= 0 {
-		id, err := rowIDOf(key)
-		if err != nil {
-			return err
-		}
-		f.regs[l.rowID] = value.NewInt(id)
+	if err := n.layout.load(f, key, row); err != nil {
+		return false, err
 	}
-	if len(l.cols) == 0 {
-		return nil
-	}
-	return decodeColumns(row, l.cols, l.slots, l.defaults, f.regs)
-}
-
-type scanIter struct {
-	n    *scanNode
-	f    *frame
-	cur  *engine.Cursor
-	more []bounds // ranges still to come: IN
-}
-
-func (n *scanNode) open(f *frame) (iter, error) {
-	it := &scanIter{n: n, f: f}
-	switch {
-	case n.a == nil:
-		it.more = []bounds{{}}
-	case n.a.isIn:
-		list, err := n.listBounds(f)
-		if err != nil {
-			return nil, err
-		}
-		it.more = list
-	default:
-		b, err := n.a.bounds(f, n.t)
-		if err != nil {
-			return nil, err
-		}
-		if !b.empty {
-			it.more = []bounds{b}
-		}
-	}
-	return it, nil
-}
-
-// listBounds makes one range per value of an IN list, sorted and each once.
-func (n *scanNode) listBounds(f *frame) ([]bounds, error) {
-	var out []bounds
-	for i := range n.a.in {
-		one := *n.a
-		one.eq = append(slices.Clone(n.a.eq), n.a.in[i])
-		one.in, one.isIn = nil, false
-		b, err := one.bounds(f, n.t)
-		if err != nil {
-			return nil, err
-		}
-		if !b.empty {
-			out = append(out, b)
-		}
-	}
-	slices.SortFunc(out, func(a, b bounds) int { return bytes.Compare(a.lo, b.lo) })
-	return slices.CompactFunc(out, func(a, b bounds) bool { return bytes.Equal(a.lo, b.lo) }), nil
-}
-
-func (it *scanIter) next() (bool, error) {
-	for {
-		if it.cur == nil {
-			if len(it.more) == 0 {
-				return false, nil
-			}
-			if err := it.openCursor(it.more[0]); err != nil {
-				return false, err
-			}
-			it.more = it.more[1:]
-		}
-		if !it.step() {
-			err := it.cur.Err()
-			it.close()
-			if err != nil {
-				return false, err
-			}
-			continue
-		}
-		if err := it.f.tick(); err != nil {
-			return false, err
-		}
-		return it.row()
-	}
-}
-
-func (it *scanIter) openCursor(b bounds) error {
-	i := it.n.rows
-	if it.n.index >= 0 {
-		i = it.n.index
-	}
-	c, err := it.f.collection(i)
-	if err != nil {
-		return err
-	}
-	it.cur = c.Cursor(b.lo, b.hi)
-	return nil
-}
-
-func (it *scanIter) step() bool {
-	if it.n.a != nil && it.n.a.reverse {
-		return it.cur.Prev()
-	}
-	return it.cur.Next()
-}
-
-// row loads the row at the cursor.
-func (it *scanIter) row() (bool, error) {
-	n, f := it.n, it.f
-	if n.index < 0 {
-		return true, n.layout.load(f, it.cur.UnsafeKey(), it.cur.UnsafeValue())
-	}
-	key := rowKeyOfEntry(n.t, it.cur.UnsafeKey(), it.cur.UnsafeValue())
-	if len(n.layout.cols) == 0 {
-		return true, n.layout.load(f, key, nil)
-	}
-	f.key = append(f.key[:0], key...)
-	ok, err := n.fetch(f, f.key)
-	if err == nil && !ok {
-		// The fetch looks at the transaction's present state: rows deleted by
-		// this statement since the cursor was made are the only ones missing.
-		return it.next()
-	}
-	return ok, err
-}
-
-func (it *scanIter) close() {
-	if it.cur != nil {
-		_ = it.cur.Close() // releases memory alone
-		it.cur = nil
-	}
+	return passes(f, n.conds)
 }

@@ -215,22 +215,28 @@ type block struct {
 	keys    []sortKey
 
 	orderDone bool // the rows come in the order of keys
+	subs      bool // something after WHERE runs a subquery
 }
 
 func (b *block) compile() (*query, error) {
 	steps := []func() error{b.compileWhere, b.compileGroupBy, b.compileItems, b.compileRest}
-	for _, step := range steps {
+	subqueries := 0
+	for i, step := range steps {
+		if i == 1 {
+			subqueries = b.c.nSubs
+		}
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
+	b.subs = b.c.nSubs > subqueries
 	if err := checkJoins(b.sc); err != nil {
 		return nil, err
 	}
 	w, extreme := b.wantedOrder()
 	n := b.c.join(b.sc, b.where, w)
 	if b.agg != nil {
-		n = b.c.aggregateNode(n, b.agg, b.groupBy, extreme && *w.met)
+		n = b.c.aggregateNode(n, b.agg, b.groupBy, extreme && *w.met, b.subs)
 		if b.having != nil {
 			n = &filterNode{in: n, conds: []*expr{b.having}}
 		}

@@ -423,7 +423,10 @@ func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []val
 		}
 		r.changes = f.changes
 	}
-	if p.query != nil {
+	switch {
+	case p.point != nil:
+		r.it = noIter{}
+	case p.query != nil:
 		if r.it, err = p.query.node.open(f); err != nil {
 			r.finish()
 			return nil, err

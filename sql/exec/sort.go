@@ -1,9 +1,11 @@
 package exec
 
 import (
+	"container/heap"
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -62,9 +64,17 @@ type sortNode struct {
 type sortIter struct {
 	n    *sortNode
 	f    *frame
-	rows [][]value.Value
+	keys []int // positions of the sort keys in a saved row
+	rows []sortRow
+	seq  int
 	mem  int64
 	at   int
+}
+
+// sortRow is a row with its place among rows that sort alike.
+type sortRow struct {
+	vals []value.Value
+	seq  int
 }
 
 func (n *sortNode) open(f *frame) (iter, error) {
@@ -93,36 +103,74 @@ func (it *sortIter) fill() error {
 		return err
 	}
 	defer in.close()
-	keyAt := it.keyPositions()
-	for {
-		ok, err := in.next()
-		if err != nil {
-			return err
+	it.keys = it.keyPositions()
+	err = walk(it.f, in, true, func() (bool, error) {
+		it.seq++
+		if keep >= 0 && int64(len(it.rows)) >= keep {
+			return keep > 0, it.replace()
 		}
-		if !ok {
-			break
+		if err := it.add(); err != nil {
+			return false, err
 		}
-		if err := it.f.tick(); err != nil {
-			return err
+		if int64(len(it.rows)) == keep {
+			heap.Init((*sortHeap)(it))
 		}
-		row := make([]value.Value, len(it.n.save))
-		for i, s := range it.n.save {
-			row[i] = it.f.regs[s]
-		}
-		it.rows = append(it.rows, row)
-		n := rowSize(row)
-		it.mem += n
-		if err := it.f.hold(n); err != nil {
-			return err
-		}
-		if keep >= 0 && int64(len(it.rows)) > 2*keep+1024 {
-			it.sort(keyAt)
-			it.drop(int(keep))
-		}
+		return true, nil
+	})
+	if err != nil {
+		return err
 	}
-	it.sort(keyAt)
+	slices.SortFunc(it.rows, it.order)
 	return nil
 }
+
+// add keeps the row in the registers.
+func (it *sortIter) add() error {
+	row := make([]value.Value, len(it.n.save))
+	for i, s := range it.n.save {
+		row[i] = record.Own(it.f.regs[s])
+	}
+	it.rows = append(it.rows, sortRow{row, it.seq})
+	n := rowSize(row)
+	it.mem += n
+	return it.f.hold(n)
+}
+
+// replace puts the row in the registers in the place of the last one of the
+// heap, if it sorts before it.
+func (it *sortIter) replace() error {
+	if len(it.rows) == 0 {
+		return nil
+	}
+	last := it.rows[0].vals
+	o := 0
+	for i := range it.n.keys {
+		if o = it.n.keys[i].order(it.f.regs[it.n.keys[i].slot], last[it.keys[i]]); o != 0 {
+			break
+		}
+	}
+	if o >= 0 { // rows that sort alike stay in their order
+		return nil
+	}
+	n := -rowSize(last)
+	for i, s := range it.n.save {
+		last[i] = record.Own(it.f.regs[s])
+	}
+	it.rows[0].seq = it.seq
+	n += rowSize(last)
+	heap.Fix((*sortHeap)(it), 0)
+	it.mem += n
+	return it.f.hold(n)
+}
+
+// sortHeap has the row that sorts last on top.
+type sortHeap sortIter
+
+func (h *sortHeap) Len() int           { return len(h.rows) }
+func (h *sortHeap) Less(i, j int) bool { return (*sortIter)(h).order(h.rows[i], h.rows[j]) > 0 }
+func (h *sortHeap) Swap(i, j int)      { h.rows[i], h.rows[j] = h.rows[j], h.rows[i] }
+func (h *sortHeap) Push(any)           {}
+func (h *sortHeap) Pop() any           { return nil }
 
 func rowSize(row []value.Value) int64 {
 	n := int64(len(row)*valueSize + 24)
@@ -130,16 +178,6 @@ func rowSize(row []value.Value) int64 {
 		n += int64(len(v.Str()))
 	}
 	return n
-}
-
-func (it *sortIter) drop(keep int) {
-	for i := keep; i < len(it.rows); i++ {
-		n := rowSize(it.rows[i])
-		it.mem -= n
-		it.f.release(n)
-		it.rows[i] = nil
-	}
-	it.rows = it.rows[:keep]
 }
 
 // keyPositions maps the sort keys to positions in a saved row.
@@ -151,15 +189,13 @@ func (it *sortIter) keyPositions() []int {
 	return at
 }
 
-func (it *sortIter) sort(at []int) {
-	slices.SortStableFunc(it.rows, func(a, b []value.Value) int {
-		for i := range it.n.keys {
-			if o := it.n.keys[i].order(a[at[i]], b[at[i]]); o != 0 {
-				return o
-			}
+func (it *sortIter) order(a, b sortRow) int {
+	for i := range it.n.keys {
+		if o := it.n.keys[i].order(a.vals[it.keys[i]], b.vals[it.keys[i]]); o != 0 {
+			return o
 		}
-		return 0
-	})
+	}
+	return a.seq - b.seq
 }
 
 func (it *sortIter) next() (bool, error) {
@@ -167,7 +203,7 @@ func (it *sortIter) next() (bool, error) {
 		return false, nil
 	}
 	for i, s := range it.n.save {
-		it.f.regs[s] = it.rows[it.at][i]
+		it.f.regs[s] = it.rows[it.at].vals[i]
 	}
 	it.at++
 	return true, it.f.tick()

@@ -46,7 +46,9 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 			return nil, "", err
 		}
 	}
-	if cached != nil && cached.control { // needs no schema: a transaction that the key ended must be left somehow
+	// A plan of another version of the schema is made anew when it is run.
+	// Control needs no schema: a transaction that the key ended must be left somehow.
+	if cached != nil {
 		st.use(cached)
 		return st, tail, nil
 	}
@@ -100,18 +102,25 @@ type ColumnInfo struct {
 }
 
 // Columns describes the result, nil for a statement without one, and after a
-// wipe of memory until the statement has run again.
+// wipe of memory until the statement has run again. It is not to be changed.
 func (st *Stmt) Columns() []ColumnInfo { return st.plan.columns() }
 
 func (p *plan) columns() []ColumnInfo {
-	if p == nil || p.query == nil {
+	if p == nil {
 		return nil
 	}
-	out := make([]ColumnInfo, len(p.query.cols))
-	for i, c := range p.query.cols {
-		out[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table}
+	return p.infos
+}
+
+// describe computes what columns returns.
+func (p *plan) describe() {
+	if p.query == nil {
+		return
 	}
-	return out
+	p.infos = make([]ColumnInfo, len(p.query.cols))
+	for i, c := range p.query.cols {
+		p.infos[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table}
+	}
 }
 
 // Keep has a wipe of memory reach a statement that is not used at once: what

@@ -166,7 +166,7 @@ func (a *alteration) addColumn() error {
 
 // checkNewColumn refuses what rows that exist could not satisfy.
 func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
-	var notNull, value, check, variable bool
+	var notNull, value, check, variable, generated bool
 	for _, k := range def.Constraints {
 		switch k.Kind {
 		case ast.ColumnPrimaryKey:
@@ -175,6 +175,11 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
 			return sqlerr.Errorf("Cannot add a UNIQUE column")
 		case ast.ColumnNotNull:
 			notNull = true
+		case ast.ColumnGenerated:
+			generated = true
+			if k.GeneratedKind != nil && fold(k.GeneratedKind.Name) == "stored" {
+				return sqlerr.Errorf("cannot add a STORED column")
+			}
 		case ast.ColumnCheck:
 			check = true
 		case ast.ColumnDefault:
@@ -184,6 +189,9 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
 			variable = paren || isLit && lit.Kind >= ast.LitCurrentDate
 		default: // asks nothing of rows that exist
 		}
+	}
+	if generated && notNull {
+		check, notNull = true, false
 	}
 	if (!notNull || value) && !variable && !check {
 		return nil
@@ -239,7 +247,7 @@ func (a *alteration) droppable(i int) error {
 		return sqlerr.Errorf("cannot drop column \"%s\": no other columns exist", c.Name)
 	}
 	for _, ix := range a.t.Indexes {
-		keyed := slices.ContainsFunc(ix.Columns, func(k IndexColumn) bool { return k.Column == i })
+		keyed := slices.ContainsFunc(ix.Columns, func(k IndexColumn) bool { return k.Column == i || k.Expr != nil && uses(k.Expr, c.Name) })
 		switch {
 		case keyed && ix.Origin != OriginCreate:
 			return sqlerr.Errorf("cannot drop UNIQUE column: \"%s\"", c.Name)
@@ -254,7 +262,7 @@ func (a *alteration) droppable(i int) error {
 	var outside bool // a CHECK that stays names the column
 	for j, d := range n.Columns {
 		for _, k := range d.Constraints {
-			outside = outside || j != i && k.Kind == ast.ColumnCheck && uses(k.Expr, c.Name)
+			outside = outside || j != i && (k.Kind == ast.ColumnCheck || k.Kind == ast.ColumnGenerated) && uses(k.Expr, c.Name)
 		}
 	}
 	for _, k := range n.Constraints {

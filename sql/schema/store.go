@@ -42,7 +42,7 @@ func Version(tx *engine.Tx) (uint64, error) {
 }
 
 func readVersion(c *engine.Collection) (version, lastID uint64, err error) {
-	b, err := c.Get([]byte(keyVersion))
+	b, err := c.UnsafeGet([]byte(keyVersion))
 	if err != nil {
 		return 0, 0, fmt.Errorf("read schema version: %w", err)
 	}

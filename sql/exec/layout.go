@@ -1,0 +1,101 @@
+package exec
+
+import (
+	"slices"
+
+	"github.com/byokdb/byokdb/sql/record"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// rowLayout says which columns to decode into which registers.
+type rowLayout struct {
+	cols     []int // ascending
+	slots    []int
+	defaults []value.Value // of rows written before the column was added
+	rowID    int           // register, -1 for none
+	rowIDCol int           // the column that the row id is, -1 for none
+	computed []computedColumn
+}
+
+func (c *compiler) layout(s *source) *rowLayout {
+	l := &rowLayout{rowID: s.rowID, rowIDCol: s.table.RowID}
+	for i, used := range s.used {
+		if col := &s.table.Columns[i]; !used || i == s.table.RowID || col.Generated != nil && !col.Stored {
+			continue
+		}
+		l.cols = append(l.cols, i)
+		l.slots = append(l.slots, s.slots[i])
+		l.defaults = append(l.defaults, c.defaultValue(s.table, i))
+	}
+	for _, g := range s.generated {
+		if s.used[g.col] && !g.stored {
+			l.computed = append(l.computed, computedColumn{s.slots[g.col], g.x, s.table.Columns[g.col].Affinity})
+		}
+	}
+	return l
+}
+
+// parted returns the part of the layout in slots, with the row id, and the rest.
+// One with computed columns, which read others, is not parted.
+func (l *rowLayout) parted(slots []int) (early, late *rowLayout) {
+	if l.computed != nil {
+		return l, &rowLayout{rowID: -1, rowIDCol: -1}
+	}
+	early, late = &rowLayout{rowID: l.rowID, rowIDCol: l.rowIDCol}, &rowLayout{rowID: -1, rowIDCol: -1}
+	for i, s := range l.slots {
+		part := late
+		if slices.Contains(slots, s) {
+			part = early
+		}
+		part.cols = append(part.cols, l.cols[i])
+		part.slots = append(part.slots, s)
+		part.defaults = append(part.defaults, l.defaults[i])
+	}
+	return early, late
+}
+
+// load reads a row into the registers, text and blobs copied.
+func (l *rowLayout) load(f *frame, key, row []byte) error {
+	if err := l.borrow(f, key, row); err != nil {
+		return err
+	}
+	l.own(f)
+	return nil
+}
+
+// borrow is load without the copies: text and blobs alias row.
+func (l *rowLayout) borrow(f *frame, key, row []byte) error {
+	if l.rowID >= 0 {
+		id, err := rowIDOf(key)
+		if err != nil {
+			return err
+		}
+		f.regs[l.rowID] = value.NewInt(id)
+	}
+	if len(l.cols) > 0 {
+		n, err := record.ReadUnsafe(row, l.cols, l.slots, f.regs)
+		if err != nil {
+			return err
+		}
+		for ; n < len(l.cols); n++ {
+			f.regs[l.slots[n]] = l.defaults[n]
+		}
+	}
+	if l.computed == nil {
+		return nil
+	}
+	return l.compute(f)
+}
+
+// own copies what borrow left aliased.
+func (l *rowLayout) own(f *frame) {
+	for _, s := range l.slots {
+		if v := &f.regs[s]; v.Kind() >= value.Text {
+			*v = record.Own(*v)
+		}
+	}
+	for i := range l.computed {
+		v := &f.regs[l.computed[i].slot]
+		*v = record.Own(*v)
+	}
+}

@@ -1,0 +1,266 @@
+package exec
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/byokdb/byokdb/engine"
+)
+
+// walkMax is how many records of a cursor are visited in one operation.
+const walkMax = 256
+
+// scanIter walks the ranges of a scan. The visits to records happen inside an
+// operation of the transaction, on bytes that it lends.
+type scanIter struct {
+	n    *scanNode
+	f    *frame
+	cur  *engine.Cursor
+	more []bounds // ranges still to come: IN
+
+	visit  func(key, value []byte) bool
+	each   func() (bool, error) // of walk, nil in next
+	found  bool                 // a row is in the registers
+	fetch  bool                 // the row with the key in f.key is to be fetched
+	ended  bool                 // each wants no more
+	nSteps int
+	err    error
+}
+
+func (n *scanNode) open(f *frame) (iter, error) {
+	it := &scanIter{n: n, f: f}
+	it.visit = it.record
+	list, err := n.ranges(f)
+	it.more = list
+	return it, err
+}
+
+func (n *scanNode) ranges(f *frame) ([]bounds, error) {
+	if n.a == nil {
+		return []bounds{{}}, nil
+	}
+	if n.a.isIn {
+		return n.listBounds(f)
+	}
+	b, err := n.a.bounds(f, n.t)
+	if err != nil || b.empty {
+		return nil, err
+	}
+	return []bounds{b}, nil
+}
+
+// listBounds makes one range per value of an IN list, sorted and each once.
+func (n *scanNode) listBounds(f *frame) ([]bounds, error) {
+	var out []bounds
+	for i := range n.a.in {
+		one := *n.a
+		one.eq = append(slices.Clone(n.a.eq), n.a.in[i])
+		one.in, one.isIn = nil, false
+		b, err := one.bounds(f, n.t)
+		if err != nil {
+			return nil, err
+		}
+		if !b.empty {
+			out = append(out, b)
+		}
+	}
+	slices.SortFunc(out, func(a, b bounds) int { return bytes.Compare(a.lo, b.lo) })
+	return slices.CompactFunc(out, func(a, b bounds) bool { return bytes.Equal(a.lo, b.lo) }), nil
+}
+
+func (it *scanIter) next() (bool, error) {
+	for {
+		ok, err := it.advance()
+		if err != nil || !ok {
+			return false, err
+		}
+		if it.fetch {
+			if ok, err = it.n.fetch(it.f, it.f.key); err != nil || ok {
+				return ok, err
+			}
+			continue // it did not pass, or this statement deleted it
+		}
+		if it.found {
+			return true, nil
+		}
+	}
+}
+
+// walk calls fn for every row until it returns false. The registers may alias
+// what the transaction lends: fn keeps no value without copying it, and must not
+// use the transaction.
+func (it *scanIter) walk(fn func() (bool, error)) error {
+	it.each = fn
+	for !it.ended {
+		ok, err := it.advance()
+		if err != nil || !ok {
+			return err
+		}
+		if !it.fetch {
+			continue
+		}
+		if ok, err = it.n.fetch(it.f, it.f.key); err != nil {
+			return err
+		}
+		if ok {
+			if ok, err = fn(); err != nil || !ok {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// advance visits records until one asks for attention, at most walkMax; false:
+// there are no more.
+func (it *scanIter) advance() (bool, error) {
+	it.found, it.fetch = false, false
+	if it.cur == nil {
+		if len(it.more) == 0 {
+			return false, nil
+		}
+		if err := it.openCursor(it.more[0]); err != nil {
+			return false, err
+		}
+		it.more = it.more[1:]
+	}
+	it.nSteps = 0
+	values := it.n.index < 0 && (len(it.n.early.cols) > 0 || len(it.n.late.cols) > 0) || it.n.index >= 0 && it.n.t.PrimaryKey != nil
+	more := it.cur.Walk(walkMax, it.n.a != nil && it.n.a.reverse, values, it.visit)
+	if it.err != nil {
+		return false, it.err
+	}
+	if !more {
+		err := it.cur.Err()
+		it.close()
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, it.f.ticked(it.nSteps)
+}
+
+func (it *scanIter) openCursor(b bounds) error {
+	i := it.n.rows
+	if it.n.index >= 0 {
+		i = it.n.index
+	}
+	c, err := it.f.collection(i)
+	if err != nil {
+		return err
+	}
+	it.cur = c.Cursor(b.lo, b.hi)
+	return nil
+}
+
+// record takes one record and reports whether the next one may be visited. It
+// runs inside an operation of the transaction.
+func (it *scanIter) record(key, val []byte) bool {
+	it.nSteps++
+	n, f := it.n, it.f
+	if n.index >= 0 {
+		rowKey := rowKeyOfEntry(n.t, key, val)
+		exact := false
+		if n.cover != nil {
+			if exact, it.err = n.cover.borrow(f, key, rowKey); it.err != nil {
+				return false
+			}
+		}
+		if !exact {
+			f.key = append(f.key[:0], rowKey...)
+			it.fetch = true
+			return false
+		}
+	} else if it.err = n.early.borrow(f, key, val); it.err != nil {
+		return false
+	}
+	if len(n.conds) > 0 {
+		ok, err := passes(f, n.conds)
+		if err != nil || !ok {
+			it.err = err
+			return err == nil
+		}
+	}
+	if n.index < 0 {
+		if it.err = n.late.borrow(f, key, val); it.err != nil {
+			return false
+		}
+	}
+	if it.each != nil {
+		more, err := it.each()
+		it.err, it.ended = err, !more
+		return more && err == nil
+	}
+	n.layout.own(f)
+	it.found = true
+	return false
+}
+
+func (it *scanIter) close() {
+	if it.cur != nil {
+		_ = it.cur.Close() // releases memory alone
+		it.cur = nil
+	}
+}
+
+// walker is an iterator that can lend its rows; see scanIter.walk.
+type walker interface {
+	iter
+	walk(fn func() (bool, error)) error
+}
+
+// walk calls fn for every row until it returns false. fn copies what it keeps.
+// Unless lends, fn may use the transaction.
+func walk(f *frame, it iter, lends bool, fn func() (bool, error)) error {
+	if w := lender(it); w != nil && lends {
+		return w.walk(fn)
+	}
+	for {
+		ok, err := it.next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := f.tick(); err != nil {
+			return err
+		}
+		if ok, err = fn(); err != nil || !ok {
+			return err
+		}
+	}
+}
+
+// lender returns it as a walker if it can lend rows.
+func lender(it iter) walker {
+	switch it := it.(type) {
+	case *scanIter:
+		return it
+	case *filterIter:
+		if !it.n.subs && lender(it.in) != nil {
+			return it
+		}
+	case *projectIter:
+		if !it.n.subs && lender(it.in) != nil {
+			return it
+		}
+	}
+	return nil
+}
+
+func (it *filterIter) walk(fn func() (bool, error)) error {
+	return lender(it.in).walk(func() (bool, error) {
+		pass, err := passes(it.f, it.n.conds)
+		if err != nil || !pass {
+			return true, err
+		}
+		return fn()
+	})
+}
+
+func (it *projectIter) walk(fn func() (bool, error)) error {
+	return lender(it.in).walk(func() (bool, error) {
+		if err := it.n.compute(it.f); err != nil {
+			return false, err
+		}
+		return fn()
+	})
+}
