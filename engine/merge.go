@@ -51,7 +51,9 @@ type runSource struct{ *pager.Iter }
 func (s runSource) large() *pager.Iter { return largeOf(s.Iter) }
 func (s runSource) tombstone() bool    { return s.Kind() == pager.Tombstone }
 
-func (s runSource) ahead(dst []pager.Record, to bound) []pager.Record { return runAhead(s.Iter, dst, to) }
+func (s runSource) ahead(dst []pager.Record, to bound) []pager.Record {
+	return runAhead(s.Iter, dst, to)
+}
 
 func runAhead(it *pager.Iter, dst []pager.Record, to bound) []pager.Record {
 	if to.back {
@@ -139,7 +141,9 @@ func (s *levelSource) Value() ([]byte, error) { return s.it.Value() }
 func (s *levelSource) large() *pager.Iter     { return largeOf(s.it) }
 func (s *levelSource) tombstone() bool        { return s.it.Kind() == pager.Tombstone }
 
-func (s *levelSource) ahead(dst []pager.Record, to bound) []pager.Record { return runAhead(s.it, dst, to) }
+func (s *levelSource) ahead(dst []pager.Record, to bound) []pager.Record {
+	return runAhead(s.it, dst, to)
+}
 
 func (s *levelSource) Err() error {
 	if s.it != nil {

@@ -146,7 +146,7 @@ func (v *version) get(dst, key []byte) (value []byte, kind pager.EntryKind, foun
 			return value, kind, found, err
 		}
 	}
-	for l := 1; l < nLevels; l++ {
+	for l := 1; l < nLevels-1; l++ {
 		r := v.find(l, key)
 		if r == nil {
 			continue
@@ -154,6 +154,9 @@ func (v *version) get(dst, key []byte) (value []byte, kind pager.EntryKind, foun
 		if value, kind, found, err = r.Get(dst, key); found || err != nil {
 			return value, kind, found, err
 		}
+	}
+	if r := v.find(nLevels-1, key); r != nil { // the last level has nearly everything
+		return r.GetLikely(dst, key)
 	}
 	return dst, 0, false, nil
 }

@@ -14,10 +14,18 @@ func (c *Cursor) Walk(n int, back, values bool, fn func(key, value []byte) bool)
 		return false
 	}
 	defer c.c.tx.leave()
-	for ; n > 0; n-- {
+	for n > 0 {
 		if !c.step(back) {
 			return false
 		}
+		if b := &c.block; b.has() && b.back == back {
+			taken, goOn := b.walk(n, values, fn)
+			if n -= taken; !goOn {
+				return true
+			}
+			continue
+		}
+		n--
 		var v []byte
 		if values {
 			var ok bool
@@ -30,4 +38,25 @@ func (c *Cursor) Walk(n int, back, values bool, fn func(key, value []byte) bool)
 		}
 	}
 	return true
+}
+
+// walk calls fn on up to n records from the current one on, and stays on the last
+// of them.
+func (b *block) walk(n int, values bool, fn func(key, value []byte) bool) (taken int, goOn bool) {
+	for i, r := range b.records[b.i:min(b.i+n, len(b.records))] {
+		v := r.Value
+		switch {
+		case !values:
+			v = nil
+		case v == nil:
+			v = []byte{}
+		}
+		if !fn(r.Key, v) {
+			b.i += i
+			return i + 1, false
+		}
+		taken = i + 1
+	}
+	b.i += taken - 1
+	return taken, true
 }

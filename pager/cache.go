@@ -228,11 +228,7 @@ func (c *Cache) get(r *Run, at ref, kind pageKind) (page, error) {
 	key := uint64(r.fileNo)<<32 | at.off>>pageKeyShift
 	hash := hashPage(key)
 	s := c.shards[(hash<<32)>>c.shift]
-	if kind == kindLeaf {
-		if f := s.lookupLeaf(key, hash); f != 0 {
-			return c.hit(r, s, f, at, kind)
-		}
-	} else if f := s.lookup(key, hash); f != 0 {
+	if f := s.lookupKind(key, hash, kind); f != 0 {
 		return c.hit(r, s, f, at, kind)
 	}
 	for {
@@ -264,7 +260,7 @@ func (c *Cache) peek(r *Run, at ref, kind pageKind) (page, bool, error) {
 	key := uint64(r.fileNo)<<32 | at.off>>pageKeyShift
 	hash := hashPage(key)
 	s := c.shards[(hash<<32)>>c.shift]
-	f := s.lookup(key, hash)
+	f := s.lookupKind(key, hash, kind)
 	if f == 0 {
 		return page{}, false, nil
 	}

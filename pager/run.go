@@ -188,14 +188,24 @@ func (r *Run) live() error {
 	return errWiped
 }
 
-// Get looks a key up. It appends the value to dst and returns the extended
+// Get looks a key up, asking the filter first. It appends the value to dst and returns the extended
 // slice; it does not keep dst. kind is Tombstone when the key was deleted in this run; found
 // is false when the run says nothing about the key, and value is dst then.
 //
 // Errors: *PageError with ErrCorrupt, crypt.ErrAuth or the file system's error;
 // crypt.ErrWiped; ErrClosed. value is dst then.
 func (r *Run) Get(dst, key []byte) (value []byte, kind EntryKind, found bool, err error) {
-	p, flags, v, found, err := r.find(key)
+	return r.get(dst, key, true)
+}
+
+// GetLikely is Get for a key that is probably in the run: it asks the filter only
+// before a leaf is read from the disk.
+func (r *Run) GetLikely(dst, key []byte) (value []byte, kind EntryKind, found bool, err error) {
+	return r.get(dst, key, false)
+}
+
+func (r *Run) get(dst, key []byte, filtered bool) (value []byte, kind EntryKind, found bool, err error) {
+	p, flags, v, found, err := r.find(key, filtered)
 	if !found || err != nil {
 		return dst, 0, false, err
 	}
@@ -209,38 +219,55 @@ func (r *Run) Get(dst, key []byte) (value []byte, kind EntryKind, found bool, er
 }
 
 // find returns the entry of a key in its leaf, which the caller releases when
-// found.
-func (r *Run) find(key []byte) (leaf page, flags byte, stored []byte, found bool, err error) {
+// found. filtered asks the filter before anything else.
+func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []byte, found bool, err error) {
 	if err := r.live(); err != nil {
 		return page{}, 0, nil, false, err
 	}
-	may, err := r.mayContain(key)
-	if err != nil || !may {
-		return page{}, 0, nil, false, err
-	}
-	at, kindOf := r.t.root, kindInner
-	for level := r.t.depth; ; level-- {
-		if level == 0 {
-			kindOf = kindLeaf
+	if filtered {
+		if may, err := r.mayContain(key); err != nil || !may {
+			return page{}, 0, nil, false, err
 		}
-		p, err := r.owner.c.get(r, at, kindOf)
+	}
+	at := r.t.root
+	for range r.t.depth {
+		p, err := r.owner.c.get(r, at, kindInner)
 		if err != nil {
 			return page{}, 0, nil, false, err
 		}
 		n := node(p.data)
-		if level > 0 {
-			at = n.child(n.descend(key))
-			p.release()
-			continue
-		}
-		i := n.find(key)
-		if i < 0 {
-			p.release()
-			return page{}, 0, nil, false, nil
-		}
-		flags, _, v := n.entry(i, n.len())
-		return p, flags, v, true, nil
+		at = n.child(n.descend(key))
+		p.release()
 	}
+	p, ok, err := r.leaf(at, key, filtered)
+	if !ok || err != nil {
+		return page{}, 0, nil, false, err
+	}
+	n := node(p.data)
+	i := n.find(key)
+	if i < 0 {
+		p.release()
+		return page{}, 0, nil, false, nil
+	}
+	flags, _, v := n.entry(i, n.len())
+	return p, flags, v, true, nil
+}
+
+// leaf returns the leaf at which key would be, pinned. If it is not in the cache,
+// and the filter was not asked before, that is asked first; ok is false when it
+// says that the key is not there.
+func (r *Run) leaf(at ref, key []byte, asked bool) (p page, ok bool, err error) {
+	if !asked {
+		p, ok, err = r.owner.c.peek(r, at, kindLeaf)
+		if ok || err != nil {
+			return p, ok, err
+		}
+		if may, err := r.mayContain(key); err != nil || !may {
+			return page{}, false, err
+		}
+	}
+	p, err = r.owner.c.get(r, at, kindLeaf)
+	return p, err == nil, err
 }
 
 // mayContain asks the filter.

@@ -135,6 +135,13 @@ func (s *shard) lookupLeaf(key, hash uint64) uint32 {
 	return s.lookup(key, hash)
 }
 
+func (s *shard) lookupKind(key, hash uint64, kind pageKind) uint32 {
+	if kind == kindLeaf {
+		return s.lookupLeaf(key, hash)
+	}
+	return s.lookup(key, hash)
+}
+
 // leafTouched is about where the slots of a leaf end, in bytes.
 const leafTouched = 1 << 10
 

@@ -135,7 +135,7 @@ func (v *ValueReader) Close() error {
 // reader that the caller closes before the run. Any other is appended to dst, and
 // the reader is nil then.
 func (r *Run) Open(dst, key []byte) (v *ValueReader, value []byte, kind EntryKind, found bool, err error) {
-	p, flags, stored, found, err := r.find(key)
+	p, flags, stored, found, err := r.find(key, true)
 	if !found || err != nil {
 		return nil, dst, 0, false, err
 	}
