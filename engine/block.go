@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/byokdb/byokdb/pager"
+import (
+	"sync"
+
+	"github.com/byokdb/byokdb/pager"
+)
 
 // A block is a stretch of records that a cursor has at hand: its current one and
 // those that follow in one leaf, before any other source of the merge has a say.
@@ -8,10 +12,11 @@ import "github.com/byokdb/byokdb/pager"
 // wiped, it itself stays.
 type block struct {
 	records []pager.Record
-	i       int  // the current one
-	back    bool // they go toward smaller keys
-	streak  int  // how often the same source was the nearest
-	source  int  // which one
+	memory  *[blockMax]pager.Record // of records; nil before the first
+	i       int                     // the current one
+	back    bool                    // they go toward smaller keys
+	streak  int                     // how often the same source was the nearest
+	source  int                     // which one
 }
 
 const (
@@ -43,11 +48,24 @@ func (b *block) value() []byte {
 	return []byte{}
 }
 
+// blockMemory is where blocks keep their records. It holds no bytes of rows.
+var blockMemory = sync.Pool{New: func() any { return new([blockMax]pager.Record) }}
+
 // room gives the block twice the room that it had, up to blockMax.
 func (b *block) room() {
-	if n := cap(b.records); n < blockMax {
-		b.records = make([]pager.Record, 0, min(max(2*n, blockMin), blockMax))
+	if b.memory == nil {
+		b.memory = blockMemory.Get().(*[blockMax]pager.Record)
 	}
+	n := min(max(2*cap(b.records), blockMin), blockMax)
+	b.records = b.memory[:0:n]
+}
+
+// free gives the block's memory back.
+func (b *block) free() {
+	if b.memory != nil {
+		blockMemory.Put(b.memory)
+	}
+	*b = block{}
 }
 
 // moved notes that the merge moved to its current record, and reads ahead when it

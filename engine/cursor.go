@@ -348,7 +348,7 @@ func (c *Cursor) Close() error {
 		return nil
 	}
 	delete(tx.cursors, c)
-	c.block = block{}
+	c.block.free()
 	return c.release()
 }
 
