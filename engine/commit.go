@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/byokdb/byokdb/engine/internal/memtable"
@@ -90,18 +91,39 @@ func (s *session) apply(batch *encoded) (*fate, error) {
 func (s *session) awaitFate(f *fate, sync bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !f.known {
+	for gathered := false; !f.known; {
 		switch {
 		case s.failed != nil:
 			return s.failed
 		case s.leading:
 			s.changed.Wait()
+		case sync && !gathered && s.crowd > 1:
+			gathered = true
+			s.gather()
 		default:
 			_ = s.lead(sync) // the fate tells
 		}
 	}
 	return f.err
 }
+
+// gather lets those run who are ready to, as long as that brings more batches: the
+// members of the group before would else miss this one, and half of all writers
+// would take turns with the other half. s.mu is held, and released meanwhile.
+func (s *session) gather() {
+	for range gatherMax {
+		n := s.applied
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+		if s.applied <= n {
+			return
+		}
+	}
+}
+
+// gatherMax is how often a writer of a group lets others run before it.
+const gatherMax = 16
 
 // writeGroup hands what is pending to the log and syncs it. A sync of what the log
 // has already needs no key. Errors: *KeyError, with what was pending undone;
@@ -131,7 +153,7 @@ func (s *session) lead(sync bool) error {
 	}
 	group, last, f := s.pending, s.applied, s.fate
 	s.pending, s.spare, s.fate = s.spare, nil, nil
-	s.leading = true
+	s.leading, s.crowd = true, last-s.visible
 	s.mu.Unlock()
 
 	var err error

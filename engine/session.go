@@ -47,6 +47,7 @@ type session struct {
 	fate      *fate      // of pending; nil when there is none
 	undone    error      // why batches were undone the last time
 	leading   bool       // a committer is writing a group
+	crowd     uint64     // commits of the last group
 	failed    error      // sticky: why writes are refused
 	nextRun   uint64     // id of the next run
 	reserved  uint32     // id of the next collection, if above what the directory says
