@@ -217,6 +217,9 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	if vx, vy := vector(n.X), vector(n.Y); vx != nil || vy != nil {
 		return nil, unsupported("IS between row values")
 	}
+	if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
+		return c.nullCheck(sc, n.X, want)
+	}
 	x, err := c.expr(sc, n.X)
 	if err != nil {
 		return nil, err
@@ -303,10 +306,16 @@ func (c *compiler) like(sc *scope, n *ast.LikeExpr) (*expr, error) {
 		args = append(args, esc)
 	}
 	x, err := c.callNamed(op, args)
-	if err != nil || !n.Not {
-		return x, err
+	if err != nil {
+		return nil, err
 	}
-	return negation(x), nil
+	if n.Not {
+		return negation(x), nil
+	}
+	if n.Escape == nil {
+		x.left, x.like = args[1], &likeMatch{pattern: args[0], glob: op == "glob"}
+	}
+	return x, nil
 }
 
 // inList compiles x IN (a, b, …): an OR of equalities in which the elements'
@@ -335,7 +344,7 @@ func (c *compiler) inList(sc *scope, n *ast.InExpr) (*expr, error) {
 	if vector(n.X) != nil {
 		return c.inRows(sc, n)
 	}
-	x, err := c.expr(sc, n.X)
+	x, err := c.exprIn(sc, n.X)
 	if err != nil {
 		return nil, err
 	}

@@ -93,6 +93,12 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	if ref.IndexedBy != nil && (src.table == nil || c.schema.Index(ref.IndexedBy.Name) == nil) {
 		return nil, errorf("no such index: %s", ref.IndexedBy.Name)
 	}
+	switch {
+	case ref.IndexedBy != nil:
+		src.indexed = &indexHint{index: fold(ref.IndexedBy.Name)}
+	case ref.NotIndexed:
+		src.indexed = &indexHint{}
+	}
 	src.name = name
 	if ref.Alias != nil {
 		src.name = ref.Alias.Name
@@ -137,7 +143,7 @@ func (c *compiler) tableSource(t *schema.Table) (*source, error) {
 
 // querySource makes a source of a compiled query; names rename its columns.
 func (c *compiler) querySource(q *query, names []string) *source {
-	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY"}
+	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY", query: q}
 	for i := range q.cols {
 		col := q.cols[i].column
 		col.hidden = false

@@ -34,8 +34,11 @@ type source struct {
 	used  []bool        // columns that some expression reads (tables only)
 	// generated are the columns that are computed, each after those it reads.
 	generated []*generated
+	query     *query // that its rows come from, for EXPLAIN QUERY PLAN
 	node      node   // how to produce the rows of anything but a table
 	label     string // for EXPLAIN QUERY PLAN
+	ways      []*way // see compiler.ways
+	indexed   *indexHint
 
 	lateral bool // its rows depend on those of sources before it
 
