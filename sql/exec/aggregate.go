@@ -188,6 +188,11 @@ func (it *aggregateIter) fill(in iter) error {
 func (it *aggregateIter) gather() (*group, error) {
 	var done *group
 	if !it.ended {
+		if it.current != nil { // the registers of the row it began with: a join below goes on from them
+			for i, s := range it.n.bare {
+				it.f.regs[s] = it.current.bare[i]
+			}
+		}
 		it.ended = true // unless a row of another group comes
 		err := walk(it.f, it.in, !it.n.subs, func() (bool, error) {
 			keys, err := it.keysOf()

@@ -97,3 +97,13 @@ func TestQueryPlans(t *testing.T) {
 		}
 	}
 }
+
+// TestGroupsOfAJoin: what a group gives must not disturb the join that the next
+// group's rows come from.
+func TestGroupsOfAJoin(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT); CREATE TABLE u(x); INSERT INTO t(a) VALUES (1), (2), (3); INSERT INTO u VALUES (1), (2)")
+	if got, want := mustScript(t, s, "SELECT t.id, count(*), max(t.a) FROM t, u GROUP BY t.id"), "1|2|1\n2|2|2\n3|2|3\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
