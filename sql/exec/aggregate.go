@@ -25,6 +25,20 @@ type aggCall struct {
 	order    []sortKey
 	coll     value.Collation
 	slot     int
+
+	// plain calls take every row; their one argument, if they have one, lies in
+	// the register arg.
+	plain bool
+	arg   int
+}
+
+// settle sets plain and arg.
+func (call *aggCall) settle() {
+	call.plain = call.filter == nil && !call.distinct && len(call.order) == 0 &&
+		(len(call.args) == 0 || len(call.args) == 1 && call.args[0].slot >= 0)
+	if len(call.args) == 1 {
+		call.arg = call.args[0].slot
+	}
 }
 
 // isAggregate reports whether a call is one of an aggregate; min and max are
@@ -103,9 +117,12 @@ func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr) *aggregate
 	}
 	slices.Sort(n.bare)
 	for i, call := range a.calls {
+		call.settle()
+		if n.decide >= 0 {
+			continue
+		}
 		if call.name == "min" || call.name == "max" {
 			n.decide = i
-			break
 		}
 	}
 	return n
@@ -195,6 +212,10 @@ func (it *aggregateIter) gather() (*group, error) {
 		}
 		it.ended = true // unless a row of another group comes
 		err := walk(it.f, it.in, !it.n.subs, func() (bool, error) {
+			if it.current != nil && it.continues() {
+				_, err := it.step(it.current)
+				return true, err
+			}
 			keys, err := it.keysOf()
 			if err != nil {
 				return false, err
@@ -220,6 +241,17 @@ func (it *aggregateIter) gather() (*group, error) {
 		done, it.current = it.current, nil
 	}
 	return done, nil
+}
+
+// continues reports whether the row in the registers is surely one more of the
+// current group.
+func (it *aggregateIter) continues() bool {
+	for i, x := range it.n.by {
+		if x.slot < 0 || compare(it.f.regs[x.slot], it.current.keys[i], x.coll) != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // keysOf evaluates the keys of the row in the registers, and encodes them into
@@ -283,6 +315,21 @@ func (it *aggregateIter) step(g *group) (decided bool, err error) {
 		}
 	}
 	for i, call := range it.n.calls {
+		if call.plain {
+			args := it.f.regs[call.arg : call.arg+len(call.args)]
+			took, err := g.accs[i].step(args)
+			if err != nil {
+				return false, err
+			}
+			if took && i == it.n.decide {
+				decided = true
+				err = it.saveBare(g)
+			}
+			if err != nil {
+				return false, err
+			}
+			continue
+		}
 		if call.filter != nil {
 			pass, err := passes(it.f, []*expr{call.filter})
 			if err != nil {

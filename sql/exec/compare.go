@@ -1,6 +1,7 @@
 package exec
 
 import (
+	stdcmp "cmp"
 	"slices"
 	"strings"
 
@@ -131,9 +132,32 @@ func compareExprs(op ast.Operator, x, y *expr) *expr {
 		}
 		return value.NewBool(holds(op, cmp.order(a, b))), nil
 	}, x, y)
+	e.test = quickTest(op, cmp, x, y)
 	e.op, e.left, e.right, e.refs = op, x, y, x.refs|y.refs
 	e.reads, e.subs = slices.Concat(x.reads, y.reads), x.subs || y.subs
 	return e
+}
+
+// quickTest compares a column with what does not change from row to row.
+func quickTest(op ast.Operator, cmp comparison, x, y *expr) testFn {
+	if x.slot < 0 || !y.konst {
+		return nil
+	}
+	slot, ye := x.slot, y.eval
+	return func(f *frame) (bool, error) {
+		b, err := ye(f)
+		if err != nil {
+			return false, err
+		}
+		a := &f.regs[slot]
+		if a.Kind() == value.Int && b.Kind() == value.Int && cmp.aff != value.AffinityText {
+			return holds(op, stdcmp.Compare(a.Int(), b.Int())), nil
+		}
+		if a.IsNull() || b.IsNull() {
+			return false, nil
+		}
+		return holds(op, cmp.order(*a, b)), nil
+	}
 }
 
 func (c *compiler) list(sc *scope, es []ast.Expr) ([]*expr, error) {

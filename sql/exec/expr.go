@@ -12,6 +12,9 @@ import (
 // evalFn computes an expression on the registers of one running statement.
 type evalFn func(f *frame) (value.Value, error)
 
+// testFn reports whether a condition is true.
+type testFn func(f *frame) (bool, error)
+
 // expr is a compiled expression with what SQLite's comparison rules need to
 // know of it.
 type expr struct {
@@ -37,6 +40,7 @@ type expr struct {
 	set    *inSet     // left IN (SELECT …)
 	like   *likeMatch // left LIKE pattern
 	isNull bool       // left IS NULL
+	test   testFn     // eval as a condition, for those that have a quick way; or nil
 	ors    []*expr    // the terms of an OR
 	ands   []*expr    // the terms of an AND
 	canon  string     // see canonical

@@ -27,6 +27,12 @@ func setNull(f *frame, slots []int) {
 // passes reports whether every condition is true.
 func passes(f *frame, conds []*expr) (bool, error) {
 	for _, x := range conds {
+		if x.test != nil {
+			if ok, err := x.test(f); err != nil || !ok {
+				return false, err
+			}
+			continue
+		}
 		v, err := x.eval(f)
 		if err != nil {
 			return false, err

@@ -288,7 +288,6 @@ func TestManyTables(t *testing.T) {
 	}
 }
 
-// Plans are what they are meant to be.
 func TestSplit(t *testing.T) {
 	for _, c := range []struct{ text, first, tail string }{
 		{"", "", ""},
