@@ -19,6 +19,9 @@ var plannerTables = []string{
 	"CREATE TABLE p(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, n TEXT, m TEXT COLLATE NOCASE, r REAL, x, gone TEXT)",
 	"CREATE TABLE q(id INTEGER PRIMARY KEY, p_id INTEGER, a NUMERIC, k TEXT, v)",
 	"CREATE TABLE w(k TEXT NOT NULL, l INTEGER NOT NULL, a INTEGER, v TEXT, PRIMARY KEY(k, l)) WITHOUT ROWID",
+	"CREATE VIEW vp AS SELECT id, a + b AS s, n COLLATE NOCASE AS n, a AS alpha, x FROM p WHERE gone IS NULL",
+	"CREATE VIEW vq(pid, k, t) AS SELECT p.id, q.k, p.n || q.k FROM p JOIN q ON q.p_id = p.id",
+	"CREATE VIEW vv AS SELECT vp.id AS i, vp.alpha, s, 7 AS seven FROM vp, w WHERE w.a = vp.alpha AND alpha > 1",
 }
 
 // plannerIndexes are without names of their own in any query: they change no
@@ -116,7 +119,7 @@ func (g *gen) terms(p string) string {
 func (g *gen) plannerQuery() (text string, sorted bool) {
 	where := g.pick("", " WHERE "+g.terms("p"), " WHERE "+g.terms("p"), " WHERE "+g.terms("p"))
 	dir := func() string { return g.pick("", "", " DESC") }
-	switch g.r.IntN(15) {
+	switch g.r.IntN(19) {
 	case 0: // the rows, in an order of their own
 		return "SELECT " + g.pick("*", "id", "a, b, id", "n, id", "x, m", "r, a", "a + b, lower(n)") + " FROM p" + where, false
 	case 1, 2:
@@ -145,6 +148,16 @@ func (g *gen) plannerQuery() (text string, sorted bool) {
 	case 13:
 		by := g.pick("p.id", "p.a", "q.k", "p.a, p.b", "p.n", "q.p_id", "p.id, q.a")
 		return "SELECT " + by + ", count(*), max(q.a), sum(p.b) FROM " + g.pick("p JOIN q ON q.p_id = p.id", "p LEFT JOIN q ON q.k = p.n", "q JOIN p ON p.a = q.a") + where + " GROUP BY " + by + g.pick("", " HAVING count(*) > 1"), false
+	case 14:
+		return "SELECT " + g.pick("*", "id, s", "count(*), max(s)", "alpha, x") + " FROM vp WHERE " + g.pick("id = 3", "s = 4", "alpha = "+g.small(), "n = "+g.word(), "n LIKE 'ab%'", "alpha IN (1, 3) AND x > 0", "s > 2 OR n = 'abc'"), false
+	case 15:
+		return "SELECT " + g.pick("*", "pid, t", "count(*)", "DISTINCT k") + " FROM vq" + g.pick("", " WHERE pid = 4", " WHERE k = 'abc'", " WHERE t LIKE 'a%' AND pid > 2", " JOIN p ON p.id = vq.pid WHERE p.a = 3", " LEFT JOIN w ON w.k = vq.k WHERE w.l IS NULL"), false
+	case 16:
+		return "SELECT " + g.pick("*", "i, seven + s", "count(*), sum(seven)", "max(i), seven") + " FROM vv" + g.pick("", " WHERE i < 9", " WHERE seven = 7 AND alpha = 3", " WHERE s + seven > 9"), false
+	case 18:
+		return "SELECT alpha, seven, count(*), sum(s + seven) FROM vv GROUP BY alpha, seven" + g.pick("", " HAVING sum(i) > 9", " ORDER BY alpha DESC"), false
+	case 17:
+		return "SELECT o.u, o.n2 FROM (SELECT a AS u, n AS n2, id FROM (SELECT * FROM p WHERE b > 0) WHERE u IS NOT NULL) AS o, q WHERE q.p_id = o.id AND " + g.pick("o.u = 3", "o.n2 = q.k", "o.u + q.a > 4", "EXISTS (SELECT 1 FROM vp WHERE vp.id = o.id)"), false
 	case 12:
 		return "SELECT id, (SELECT " + g.pick("count(*)", "max(q.a)", "min(q.id)") + " FROM q WHERE q." + g.pick("p_id = p.id", "k = p.n", "a = p.a AND q.p_id > p.b") + ") FROM p" + where, false
 	default:

@@ -104,6 +104,11 @@ func (k *canonicalizer) column(table string, id *ast.Ident) {
 		return
 	}
 	slot := m.src.rowID
+	if m.src.flat != nil && m.col >= 0 {
+		k.failed = k.failed || m.src.flat[m.col].canon == ""
+		k.b.WriteString(m.src.flat[m.col].canon)
+		return
+	}
 	if m.col >= 0 {
 		slot = m.src.slots[m.col]
 	}

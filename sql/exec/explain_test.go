@@ -37,7 +37,8 @@ func TestQueryPlans(t *testing.T) {
 		CREATE TABLE p(id INTEGER PRIMARY KEY, a INT, b INT, n TEXT, gone TEXT);
 		CREATE INDEX pa ON p(a) WHERE gone IS NULL; CREATE INDEX pb ON p(b) WHERE b IS NOT NULL;
 		CREATE INDEX pn ON p(n COLLATE NOCASE); CREATE INDEX pe ON p(a + b); CREATE INDEX pl ON p(lower(n));
-		CREATE TABLE w(k TEXT NOT NULL, l INT NOT NULL, v, PRIMARY KEY(k, l)) WITHOUT ROWID; CREATE INDEX wv ON w(v)`)
+		CREATE TABLE w(k TEXT NOT NULL, l INT NOT NULL, v, PRIMARY KEY(k, l)) WITHOUT ROWID; CREATE INDEX wv ON w(v);
+		CREATE VIEW tv AS SELECT id AS i, a + 1 AS a1, b FROM t WHERE c > 0; CREATE VIEW agg AS SELECT a, count(*) AS n FROM t GROUP BY a`)
 	for _, c := range []struct{ text, want string }{
 		{"SELECT * FROM t WHERE id = 5", "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 		{"SELECT * FROM t WHERE id > 5 AND id < 9", "SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
@@ -89,6 +90,12 @@ func TestQueryPlans(t *testing.T) {
 		{"SELECT * FROM t WHERE b = 'x' COLLATE NOCASE", "SCAN t"},
 		{"SELECT * FROM u LEFT JOIN t ON t.b = CAST(x AS TEXT)", "SCAN u, SEARCH t USING INDEX tb (b=?)"},
 		{"SELECT x FROM u UNION ALL SELECT a FROM t WHERE id = 1", "COMPOUND QUERY {LEFT-MOST SUBQUERY {SCAN u}, UNION ALL {SEARCH t USING INTEGER PRIMARY KEY (rowid=?)}}"},
+		{"SELECT * FROM tv WHERE i = 5", "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
+		{"SELECT a1 FROM tv WHERE b = 'x' ORDER BY i", "SEARCH t USING INDEX tb (b=?)"},
+		{"SELECT * FROM (SELECT a AS q FROM t) WHERE q = 1", "SEARCH t USING COVERING INDEX ta (a=?)"},
+		{"SELECT x FROM u, tv WHERE tv.i = u.x", "SCAN u, SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
+		{"SELECT x FROM u LEFT JOIN tv ON tv.i = u.x", "SCAN u, HASH JOIN {CO-ROUTINE tv {SCAN t}, SCAN tv}"},
+		{"SELECT * FROM agg WHERE n > 1", "CO-ROUTINE agg {SCAN t USING COVERING INDEX ta}, SCAN agg"},
 		{"DELETE FROM t WHERE a = 1", "SEARCH t USING INDEX ta (a=?)"},
 		{"UPDATE t SET c = 1 WHERE id = 1", "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 	} {

@@ -258,6 +258,9 @@ func (c *compiler) alias(from, s *scope, id *ast.Ident) (*expr, bool, error) {
 }
 
 func (c *compiler) columnRef(m *match) *expr {
+	if m.src.flat != nil && m.col >= 0 {
+		return c.flatColumn(m)
+	}
 	slot := m.use()
 	c.reads = append(c.reads, slot)
 	if a := m.sc.aggs; a != nil && !m.sc.inAgg {

@@ -30,10 +30,10 @@ func (c *compiler) from(sc *scope, refs []*ast.TableRef) error {
 			if err != nil {
 				return err
 			}
-			if len(sc.sources) == sourcesMax {
+			if sc.base+len(sc.sources) == sourcesMax {
 				return errorf("at most %d tables in a join", sourcesMax)
 			}
-			src.index, src.join = len(sc.sources), join
+			src.index, src.join = sc.base+len(sc.sources), join
 			sc.sources = append(sc.sources, src)
 			if err := c.using(sc, src, ref); err != nil {
 				return err
@@ -61,6 +61,15 @@ func hasOuterJoin(refs []*ast.TableRef) bool {
 }
 
 func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
+	if src, err := c.flatten(sc, ref); src != nil || err != nil {
+		if src != nil && ref.Name != nil {
+			src.name = ref.Name.Name.Name
+		}
+		if src != nil && ref.Alias != nil {
+			src.name = ref.Alias.Name
+		}
+		return src, err
+	}
 	if ref.Select != nil {
 		q, err := c.selectStmt(sc.parent, ref.Select)
 		if err != nil {

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
 )
@@ -24,11 +25,19 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	if len(sc.sources) == 0 {
 		return filtered(&singleNode{}, where)
 	}
+	var sources []*source
+	for _, s := range sc.sources {
+		if s.flat == nil {
+			sources = append(sources, s)
+		} else {
+			where = slices.Concat(where, s.on)
+		}
+	}
 	var levels []*level
-	if outer := hasOuter(sc.sources); outer {
-		levels = fixedLevels(sc.sources, where)
+	if outer := hasOuter(sources); outer {
+		levels = fixedLevels(sources, where)
 	} else {
-		levels = c.chosenLevels(sc.sources, where)
+		levels = c.chosenLevels(sources, where)
 	}
 	n := c.firstNode(levels, w)
 	rows := c.reachedRows(levels[0], 0)

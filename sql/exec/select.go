@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -113,6 +114,9 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 		return nil, unsupported("window functions")
 	}
 	sc := &scope{parent: parent}
+	if plainJoins(s.From) {
+		sc.flat = 1
+	}
 	if err := c.from(sc, s.From); err != nil {
 		return nil, err
 	}
@@ -120,16 +124,7 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	aliases := map[string]ast.Expr{}
-	for _, rc := range s.Columns {
-		if rc.Alias == nil {
-			continue
-		}
-		if key := fold(rc.Alias.Name); aliases[key] == nil {
-			aliases[key] = rc.Expr
-		}
-	}
-	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliases}
+	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliasesOf(s.Columns)}
 	return b.compile()
 }
 
@@ -149,6 +144,9 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 		}
 		n := len(items)
 		for _, src := range sc.sources {
+			if src.inner {
+				continue
+			}
 			if star.Table != nil && !strings.EqualFold(src.name, star.Table.Name) {
 				continue
 			}
@@ -403,8 +401,14 @@ func (b *block) hasAggregate() bool {
 func (b *block) item(i int) (*expr, error) {
 	it := b.items[i]
 	if it.m != nil {
+		touched, reads := b.sc.touched, len(b.c.reads)
+		b.sc.touched = 0
 		x := b.c.columnRef(it.m)
-		x.refs = 1 << uint(it.m.src.index)
+		x.refs, x.reads = b.sc.touched, slices.Clone(b.c.reads[reads:])
+		if x.slot >= 0 {
+			x.canon = "$" + itoa(x.slot)
+		}
+		b.sc.touched |= touched
 		return x, nil
 	}
 	if vector(it.e) != nil {
