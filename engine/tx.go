@@ -168,6 +168,18 @@ func (tx *Tx) Check() error {
 // Writable reports whether the transaction was begun to write.
 func (tx *Tx) Writable() bool { return tx.writable }
 
+// Base returns the number of the last commit that the transaction's snapshot
+// holds; 0 when it has ended. Read-only transactions of one DB with the same
+// number see the same.
+func (tx *Tx) Base() uint64 {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.view == nil {
+		return 0
+	}
+	return tx.view.commit
+}
+
 // DB returns the database.
 func (tx *Tx) DB() *DB { return tx.db }
 

@@ -16,8 +16,6 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"
 
-	"github.com/byokdb/byokdb/crypt/localkey"
-	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/exec"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -32,34 +30,15 @@ type both struct {
 	t    *testing.T
 	s    *exec.Session
 	lite *stdsql.Conn
-	log  []string // what changed the tables, for the report of a difference
+	// compared and rows count the statements that both ran, and what they gave.
+	compared, rows int
+	log            []string // what changed the tables, for the report of a difference
 }
 
 func openBoth(t *testing.T) *both {
 	t.Helper()
-	ctx := context.Background()
-	key, err := localkey.Open(ctx, "local:"+t.TempDir()+"/dev.key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := engine.Open(ctx, t.TempDir()+"/db", key, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	lite, err := stdsql.Open("sqlite3", ":memory:")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = lite.Close() })
-	conn, err := lite.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	s := exec.NewDatabase(db).NewSession()
-	t.Cleanup(func() { _ = s.Close() })
-	return &both{t: t, s: s, lite: conn}
+	b, _ := openBothWith(t, nil)
+	return b
 }
 
 // ours returns the rows of a statement as text, types included.
@@ -162,6 +141,8 @@ func (b *both) compare(text string, sorted bool) {
 	if gotErr != nil {
 		return
 	}
+	b.compared++
+	b.rows += len(want)
 	if mergesEqual.MatchString(text) {
 		// Which one of 1 and 1.0, of 'a' and 'A' stands for both is nobody's promise.
 		for _, rows := range [][]string{got, want} {

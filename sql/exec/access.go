@@ -6,7 +6,6 @@
 package exec
 
 import (
-	"math"
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -19,29 +18,72 @@ type keyColumn struct {
 	col  int // in the table, -1 for the row id, schema.ExprColumn for an expression
 	coll value.Collation
 	desc bool
+	expr string // the canonical form of the expression, "" when it has none
+}
+
+// noSlot is the register of what lies in none: no expression's slot equals it.
+const noSlot = -2
+
+func (kc keyColumn) slot(s *source) int {
+	switch {
+	case kc.col == schema.ExprColumn:
+		return noSlot
+	case kc.col < 0:
+		return s.rowID
+	}
+	return s.slots[kc.col]
+}
+
+// is reports whether x is what the key column holds.
+func (kc *keyColumn) is(s *source, x *expr) bool {
+	if kc.col == schema.ExprColumn {
+		return kc.expr != "" && kc.expr == x.canon
+	}
+	return x.slot == kc.slot(s)
 }
 
 // probe is a value to look for, computed from what is known before the scan.
 type probe struct {
-	x   *expr
-	cmp comparison
-	of  *expr // the condition
+	x      *expr
+	cmp    comparison
+	of     *expr // the condition
+	null   bool  // IS NULL: x is nil
+	strict bool  // of a range: the value itself is outside
 }
 
-// access is a way to the rows of a table: through its own key or an index,
-// with values for the first columns and perhaps a list or a range for the
-// next. It may give rows that the conditions do not accept: they are tested
-// all the same.
+// way is a key by which rows of a source can be reached: the table's own or an
+// index.
+type way struct {
+	index *schema.Index // nil: the table's own key
+	key   []keyColumn
+	full  []keyColumn // key, and the row's key behind that of an index
+	where []string    // what a partial index holds, in canonical form
+	cover *cover
+}
+
+// access is a use of a way, with values for the first columns, perhaps a list
+// for the next and values for those after it, and perhaps a range. It may give
+// rows that the conditions do not accept: all but those it implies are tested.
 type access struct {
-	index   *schema.Index // nil: the table's own key
-	key     []keyColumn
-	eq      []probe
-	in      []probe // values of the column after eq
-	isIn    bool
-	lo, hi  *probe
+	*way
+	eq     []probe
+	in     []probe // values of the column after eq
+	isIn   bool
+	inSet  *inSet  // in place of in: a subquery
+	eq2    []probe // values of the columns after in
+	lo, hi *probe
+	prefix *prefixMatch // in place of lo and hi: LIKE or GLOB
+	or     []*access    // in place of all: an access for each term of an OR
+
 	unique  bool // eq names one row at most
 	reverse bool
 	rows    float64 // estimate
+	cost    float64 // estimate, in rows of a full scan
+}
+
+// bare reports whether no condition narrows the access.
+func (a *access) bare() bool {
+	return len(a.eq) == 0 && !a.isIn && a.lo == nil && a.hi == nil && a.prefix == nil && a.or == nil
 }
 
 func tableKey(t *schema.Table) []keyColumn {
@@ -63,137 +105,167 @@ func indexKey(ix *schema.Index) []keyColumn {
 	return key
 }
 
-// bestAccess returns the cheapest way to the rows of s with the conditions of
-// pool, whose other sides read bound sources alone; nil: a full scan.
-func bestAccess(s *source, pool []*expr, bound uint64) *access {
-	if s.table == nil {
-		return nil
+// ways lists the keys of a source, once all that reads its columns is compiled.
+func (c *compiler) ways(s *source) []*way {
+	if s.table == nil || s.ways != nil {
+		return s.ways
 	}
-	best := matchKey(s, tableKey(s.table), pool, bound)
-	if best != nil && best.unique {
-		best.rows = 1
-		return best
-	}
+	own := &way{key: tableKey(s.table)}
+	own.full = own.key
+	s.ways = []*way{own}
+	layout := c.layout(s)
+	sc := &scope{sources: []*source{s}}
 	for _, ix := range s.table.Indexes {
-		if ix.Where != nil {
-			continue
+		w := &way{index: ix, key: indexKey(ix), cover: covering(s, ix, layout)}
+		for i := range w.key {
+			if e := ix.Columns[i].Expr; e != nil {
+				w.key[i].expr = canonical(sc, e)
+			}
 		}
-		a := matchKey(s, indexKey(ix), pool, bound)
-		if a == nil {
-			continue
+		for _, e := range conjuncts(ix.Where, nil) {
+			w.where = append(w.where, canonical(sc, e))
 		}
-		a.index = ix
-		a.unique = a.unique && ix.Unique
-		if a.unique {
-			a.rows = 1
-		}
-		a.rows *= 1.25 // each row is fetched from the table
-		if best == nil || a.rows < best.rows {
-			best = a
-		}
+		w.full = slices.Concat(w.key, own.key)
+		s.ways = append(s.ways, w)
 	}
-	return best
+	return s.ways
 }
 
-// matchKey fits conditions to the leading columns of a key.
-func matchKey(s *source, key []keyColumn, pool []*expr, bound uint64) *access {
-	a := &access{key: key, rows: rowsTable}
-	for _, kc := range key {
-		p, in := a.equality(s, kc, pool, bound)
-		if in != nil {
-			a.in, a.isIn = in, true
-			a.rows = min(a.rows, rowsEquality*float64(max(len(in), 1)))
-			break
-		}
-		if p == nil {
-			break
-		}
-		a.eq = append(a.eq, *p)
-		a.rows = rowsEquality / float64(len(a.eq))
-	}
-	a.unique = len(a.eq) == len(key)
-	if len(a.eq) < len(key) && !a.isIn {
-		a.lo, a.hi = ranges(s, key[len(a.eq)], pool, bound)
-		switch {
-		case a.lo != nil && a.hi != nil:
-			a.rows = min(a.rows, rowsRange/4)
-		case a.lo != nil || a.hi != nil:
-			a.rows = min(a.rows, rowsRange)
+// holds reports whether a partial index has every row that passes the
+// conditions of pool.
+func (w *way) holds(pool []*expr) bool {
+	for _, cond := range w.where {
+		if cond == "" || !slices.ContainsFunc(pool, func(x *expr) bool { return x.entails(cond) }) {
+			return false
 		}
 	}
-	if len(a.eq) == 0 && !a.isIn && a.lo == nil && a.hi == nil {
+	return true
+}
+
+// entails reports whether cond, in canonical form, is true wherever x is: it is
+// the same, or says that something is not NULL which x compares.
+func (x *expr) entails(cond string) bool {
+	if x.canon == cond {
+		return true
+	}
+	notNull := func(e *expr) bool { return e != nil && e.canon != "" && notNullOf(e.canon) == cond }
+	return (x.op != ast.OpNone || x.list != nil || x.set != nil) && notNull(x.left) || x.op != ast.OpNone && notNull(x.right)
+}
+
+// match fits conditions to the leading columns of a way, with other sides that
+// read bound sources alone; nil: none fits.
+func (w *way) match(s *source, pool []*expr, bound uint64) *access {
+	a := &access{way: w}
+	for _, kc := range w.key {
+		if p := equality(s, kc, pool, bound); p != nil {
+			if a.isIn {
+				a.eq2 = append(a.eq2, *p)
+			} else {
+				a.eq = append(a.eq, *p)
+			}
+			continue
+		}
+		if a.isIn || !a.list(s, kc, pool, bound) {
+			break
+		}
+	}
+	n := a.depth()
+	a.unique = len(a.eq) == len(w.key) && (w.index == nil || w.index.Unique) &&
+		!slices.ContainsFunc(a.eq, func(p probe) bool { return p.null })
+	if n < len(w.key) {
+		a.lo, a.hi = ranges(s, w.key[n], pool, bound)
+		if a.lo == nil && a.hi == nil {
+			a.prefix = prefixOf(s, w.key[n], pool, bound)
+		}
+	}
+	if a.bare() {
 		return nil
 	}
+	a.estimate(s)
 	return a
 }
 
-// equality finds col = value, or else col IN (values).
-func (a *access) equality(s *source, kc keyColumn, pool []*expr, bound uint64) (*probe, []probe) {
-	var in []probe
+// depth is how many columns have values.
+func (a *access) depth() int {
+	n := len(a.eq) + len(a.eq2)
+	if a.isIn {
+		n++
+	}
+	return n
+}
+
+// equality finds col = value or col IS NULL.
+func equality(s *source, kc keyColumn, pool []*expr, bound uint64) *probe {
 	for _, x := range pool {
-		if x.op == ast.OpEq {
+		switch {
+		case x.op == ast.OpEq:
 			if p, _ := sided(s, kc, x, bound); p != nil {
-				return p, nil
+				return p
 			}
-		}
-		if x.list != nil && in == nil {
-			in = inProbes(s, kc, x, bound)
+		case x.isNull && kc.col != -1 && kc.is(s, x.left):
+			return &probe{of: x, null: true}
 		}
 	}
-	return nil, in
+	return nil
 }
 
-func inProbes(s *source, kc keyColumn, x *expr, bound uint64) []probe {
-	if x.left.slot != kc.slot(s) || x.left.coll != kc.coll && kc.col >= 0 {
-		return nil
-	}
-	cmp := comparisonOf(x.left, &expr{})
-	var out []probe
-	for _, e := range x.list {
-		if e.refs&^bound != 0 {
-			return nil
+// list finds col IN (values) or col IN (SELECT …).
+func (a *access) list(s *source, kc keyColumn, pool []*expr, bound uint64) bool {
+	for _, x := range pool {
+		if x.list == nil && x.set == nil || !kc.is(s, x.left) || x.left.coll != kc.coll && kc.col != -1 {
+			continue
 		}
-		out = append(out, probe{e, cmp, x})
+		if x.set != nil {
+			if kc.col != -1 && !x.set.cmp.finds(kc, x.left) || x.set.refs&^bound != 0 {
+				continue
+			}
+			a.inSet, a.isIn = x.set, true
+			return true
+		}
+		cmp, in := comparisonOf(x.left, &expr{}), []probe{}
+		for _, e := range x.list {
+			if e.refs&^bound != 0 {
+				in = nil
+				break
+			}
+			in = append(in, probe{x: e, cmp: cmp, of: x})
+		}
+		if in != nil {
+			a.in, a.isIn = in, true
+			return true
+		}
 	}
-	return out
+	return false
 }
 
-// noSlot is the register of what lies in none: no expression's slot equals it.
-const noSlot = -2
-
-func (kc keyColumn) slot(s *source) int {
-	switch {
-	case kc.col == schema.ExprColumn:
-		return noSlot
-	case kc.col < 0:
-		return s.rowID
+// finds reports whether the ordered values of a key column, which is x, answer
+// for a comparison.
+func (c comparison) finds(kc keyColumn, x *expr) bool {
+	aff := value.AffinityBlob
+	if x.hasAff {
+		aff = x.aff
 	}
-	return s.slots[kc.col]
+	return c.coll == kc.coll &&
+		(c.aff != value.AffinityNumeric || isNumeric(aff)) &&
+		(c.aff != value.AffinityText || aff == value.AffinityText)
 }
 
 // sided returns the other side of a comparison with the key column, if an
 // ordered key finds what the comparison accepts. Flipped: the column is on the
 // right.
 func sided(s *source, kc keyColumn, x *expr, bound uint64) (p *probe, flipped bool) {
-	slot := kc.slot(s)
 	col, other := x.left, x.right
-	if col.slot != slot || other.refs&^bound != 0 {
+	if !kc.is(s, col) || other.refs&^bound != 0 {
 		col, other, flipped = x.right, x.left, true
 	}
-	if col.slot != slot || other.refs&^bound != 0 {
+	if !kc.is(s, col) || other.refs&^bound != 0 {
 		return nil, false
 	}
 	cmp := comparisonOf(x.left, x.right)
-	if kc.col < 0 {
-		return &probe{other, cmp, x}, flipped
-	}
-	aff := s.cols[kc.col].aff
-	if cmp.coll != kc.coll ||
-		cmp.aff == value.AffinityNumeric && !isNumeric(aff) ||
-		cmp.aff == value.AffinityText && aff != value.AffinityText {
+	if kc.col != -1 && !cmp.finds(kc, col) {
 		return nil, false
 	}
-	return &probe{other, cmp, x}, flipped
+	return &probe{x: other, cmp: cmp, of: x}, flipped
 }
 
 func ranges(s *source, kc keyColumn, pool []*expr, bound uint64) (lo, hi *probe) {
@@ -207,6 +279,7 @@ func ranges(s *source, kc keyColumn, pool []*expr, bound uint64) (lo, hi *probe)
 		if p == nil {
 			continue
 		}
+		p.strict = x.op == ast.OpLt || x.op == ast.OpGt
 		if (x.op == ast.OpGt || x.op == ast.OpGe) != flipped {
 			if lo == nil {
 				lo = p
@@ -218,203 +291,15 @@ func ranges(s *source, kc keyColumn, pool []*expr, bound uint64) (lo, hi *probe)
 	return lo, hi
 }
 
-// ordered changes or makes an access so that rows come in the wanted order, if
-// that costs less than sorting them.
-func (c *compiler) ordered(s *source, a *access, w wanted) *access {
-	if a != nil {
-		if a.unique {
-			*w.met = true
-			return a
-		}
-		if rev, ok := gives(s, a.key, len(a.eq), w.keys); ok && !a.isIn {
-			a.reverse, *w.met = rev, true
-		}
-		return a
+// implies reports whether every row of the access passes the condition x.
+func (a *access) implies(x *expr) bool {
+	of := func(p probe) bool { return p.of == x }
+	if slices.ContainsFunc(a.eq, of) || slices.ContainsFunc(a.eq2, of) || slices.ContainsFunc(a.in, of) ||
+		a.inSet != nil && a.inSet == x.set {
+		return true
 	}
-	if rev, ok := gives(s, tableKey(s.table), 0, w.keys); ok {
-		*w.met = true
-		return &access{key: tableKey(s.table), reverse: rev, rows: rowsTable}
+	if a.key[0].col == -1 { // a range of row ids is rounded
+		return false
 	}
-	if !w.few {
-		return nil
-	}
-	for _, ix := range s.table.Indexes {
-		if ix.Where != nil {
-			continue
-		}
-		if rev, ok := gives(s, indexKey(ix), 0, w.keys); ok {
-			*w.met = true
-			return &access{index: ix, key: indexKey(ix), reverse: rev, rows: rowsTable}
-		}
-	}
-	return nil
-}
-
-// gives reports whether a key, its first skip columns fixed, yields rows in
-// the order of keys, forwards or in reverse.
-func gives(s *source, key []keyColumn, skip int, keys []sortKey) (reverse, ok bool) {
-	for i := range keys {
-		k := &keys[i]
-		if skip+i >= len(key) {
-			// All columns of the key are fixed by then: more keys change nothing
-			// when the key is that of the table.
-			return reverse, i > 0 && key[0].col < 0
-		}
-		kc := key[skip+i]
-		if k.x.slot != kc.slot(s) || kc.col >= 0 && k.coll != kc.coll || k.nullsLast != k.desc {
-			return false, false
-		}
-		rev := k.desc != kc.desc
-		if i > 0 && rev != reverse {
-			return false, false
-		}
-		reverse = rev
-	}
-	return reverse, len(keys) > 0
-}
-
-// bounds are the ends of a scan in encoded form; hi nil: no end.
-type bounds struct {
-	lo, hi []byte
-	empty  bool
-}
-
-// bounds computes the ends from the registers.
-func (a *access) bounds(f *frame, t *schema.Table) (bounds, error) {
-	if a.index == nil && t.PrimaryKey == nil {
-		return a.rowIDBounds(f)
-	}
-	var prefix []byte
-	for i, p := range a.eq {
-		v, err := p.value(f)
-		if err != nil || v.IsNull() {
-			return bounds{empty: true}, err
-		}
-		prefix = appendKeyValue(prefix, v, a.key[i])
-	}
-	b := bounds{lo: prefix, hi: prefixEnd(prefix)}
-	lo, hi := a.lo, a.hi
-	if lo == nil && hi == nil {
-		return b, nil
-	}
-	kc := a.key[len(a.eq)]
-	if kc.desc {
-		lo, hi = hi, lo
-	}
-	if lo != nil {
-		v, err := lo.value(f)
-		if err != nil || v.IsNull() {
-			return bounds{empty: true}, err
-		}
-		b.lo = appendKeyValue(slices.Clone(prefix), v, kc)
-	}
-	if hi != nil {
-		v, err := hi.value(f)
-		if err != nil || v.IsNull() {
-			return bounds{empty: true}, err
-		}
-		b.hi = prefixEnd(appendKeyValue(slices.Clone(prefix), v, kc))
-	}
-	return b, nil
-}
-
-func (p *probe) value(f *frame) (value.Value, error) {
-	v, err := p.x.eval(f)
-	if err != nil {
-		return v, err
-	}
-	return p.cmp.convert(v), nil
-}
-
-// rowIDBounds: row ids are integers, the values beside them may be anything.
-func (a *access) rowIDBounds(f *frame) (bounds, error) {
-	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
-	for _, p := range a.eq {
-		v, err := p.value(f)
-		if err != nil {
-			return bounds{}, err
-		}
-		id, ok := asRowID(v)
-		if !ok {
-			return bounds{empty: true}, nil
-		}
-		lo, hi = id, id
-	}
-	if a.lo != nil {
-		v, err := a.lo.value(f)
-		if err != nil {
-			return bounds{}, err
-		}
-		switch v.Kind() {
-		case value.Int:
-			lo = v.Int()
-		case value.Float:
-			if v.Float() >= 1<<63 {
-				return bounds{empty: true}, nil
-			}
-			lo = clampInt(math.Floor(v.Float()))
-		default: // above every number, or NULL
-			return bounds{empty: true}, nil
-		}
-	}
-	if a.hi != nil {
-		v, err := a.hi.value(f)
-		if err != nil {
-			return bounds{}, err
-		}
-		switch v.Kind() {
-		case value.Int:
-			hi = v.Int()
-		case value.Float:
-			if v.Float() < -(1 << 63) {
-				return bounds{empty: true}, nil
-			}
-			hi = clampInt(math.Ceil(v.Float()))
-		case value.Null:
-			return bounds{empty: true}, nil
-		default: // text and blobs are above every number
-		}
-	}
-	if lo > hi {
-		return bounds{empty: true}, nil
-	}
-	return bounds{lo: appendRowID(nil, lo), hi: prefixEnd(appendRowID(nil, hi))}, nil
-}
-
-func clampInt(x float64) int64 {
-	switch {
-	case x >= 1<<63:
-		return math.MaxInt64
-	case x < -(1 << 63):
-		return math.MinInt64
-	}
-	return int64(x)
-}
-
-// asRowID returns the integer that equals v.
-func asRowID(v value.Value) (int64, bool) {
-	switch v.Kind() {
-	case value.Int:
-		return v.Int(), true
-	case value.Float:
-		x := v.Float()
-		if x == math.Trunc(x) && x >= -(1<<63) && x < 1<<63 {
-			return int64(x), true
-		}
-	default:
-	}
-	return 0, false
-}
-
-// prefixEnd returns the first key after all those that begin with p, nil when
-// there is none.
-func prefixEnd(p []byte) []byte {
-	for i := len(p) - 1; i >= 0; i-- {
-		if p[i] != 0xff {
-			end := slices.Clone(p[:i+1])
-			end[i]++
-			return end
-		}
-	}
-	return nil
+	return a.lo != nil && a.lo.of == x || a.hi != nil && a.hi.of == x
 }

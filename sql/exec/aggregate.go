@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -24,6 +25,20 @@ type aggCall struct {
 	order    []sortKey
 	coll     value.Collation
 	slot     int
+
+	// plain calls take every row; their one argument, if they have one, lies in
+	// the register arg.
+	plain bool
+	arg   int
+}
+
+// settle sets plain and arg.
+func (call *aggCall) settle() {
+	call.plain = call.filter == nil && !call.distinct && len(call.order) == 0 &&
+		(len(call.args) == 0 || len(call.args) == 1 && call.args[0].slot >= 0)
+	if len(call.args) == 1 {
+		call.arg = call.args[0].slot
+	}
 }
 
 // isAggregate reports whether a call is one of an aggregate; min and max are
@@ -87,22 +102,27 @@ type aggregateNode struct {
 	in     node
 	calls  []*aggCall
 	by     []*expr
+	keys   []sortKey // by, with the order of the groups
 	bare   []int
 	decide int  // the min or max call whose row gives the bare columns, -1 for none
 	first  bool // the first row that decides is the last one needed
+	sorted bool // the rows of a group come one after the other, in the order of keys
 	subs   bool // some expression runs a subquery
 }
 
-func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr, first, subs bool) node {
-	n := &aggregateNode{in: in, calls: a.calls, by: by, decide: -1, first: first, subs: subs}
+func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr) *aggregateNode {
+	n := &aggregateNode{in: in, calls: a.calls, by: by, decide: -1}
 	for s := range a.bare {
 		n.bare = append(n.bare, s)
 	}
 	slices.Sort(n.bare)
 	for i, call := range a.calls {
+		call.settle()
+		if n.decide >= 0 {
+			continue
+		}
 		if call.name == "min" || call.name == "max" {
 			n.decide = i
-			break
 		}
 	}
 	return n
@@ -122,14 +142,31 @@ type ordered struct{ rows [][]value.Value }
 type aggregateIter struct {
 	n      *aggregateNode
 	f      *frame
+	index  map[string]*group
 	groups []*group
 	at     int
 	mem    int64
+
+	// When the rows come sorted: groups are made one at a time.
+	in      iter
+	key     []byte // of current
+	current *group
+	ended   bool // in has
 }
 
 func (n *aggregateNode) open(f *frame) (iter, error) {
 	it := &aggregateIter{n: n, f: f}
-	if err := it.fill(); err != nil {
+	in, err := n.in.open(f)
+	if err != nil {
+		return nil, err
+	}
+	if n.sorted {
+		it.in = in
+		return it, nil
+	}
+	err = it.fill(in)
+	in.close()
+	if err != nil {
 		it.close()
 		return nil, err
 	}
@@ -141,13 +178,8 @@ func (it *aggregateIter) hold(n int) error {
 	return it.f.hold(int64(n))
 }
 
-func (it *aggregateIter) fill() error {
-	in, err := it.n.in.open(it.f)
-	if err != nil {
-		return err
-	}
-	defer in.close()
-	index := map[string]*group{}
+func (it *aggregateIter) fill(in iter) error {
+	it.index = map[string]*group{}
 	if len(it.n.by) == 0 {
 		g, err := it.newGroup(nil)
 		if err != nil {
@@ -155,47 +187,113 @@ func (it *aggregateIter) fill() error {
 		}
 		it.groups = append(it.groups, g)
 	}
-	err = walk(it.f, in, !it.n.subs, func() (bool, error) {
-		g, err := it.groupOf(index)
+	err := walk(it.f, in, !it.n.subs, func() (bool, error) {
+		g, err := it.groupOf()
 		if err != nil {
 			return false, err
 		}
 		decided, err := it.step(g)
 		return !decided || !it.n.first, err
 	})
+	clear(it.index)
 	it.sortGroups()
 	return err
 }
 
-// groupOf finds the group of the row in the registers, or makes it.
-func (it *aggregateIter) groupOf(index map[string]*group) (*group, error) {
-	if len(it.n.by) == 0 {
-		return it.groups[0], nil
+// gather reads the rows of the next group, up to the first one of the group
+// after it; nil: there is none.
+func (it *aggregateIter) gather() (*group, error) {
+	var done *group
+	if !it.ended {
+		if it.current != nil { // the registers of the row it began with: a join below goes on from them
+			for i, s := range it.n.bare {
+				it.f.regs[s] = it.current.bare[i]
+			}
+		}
+		it.ended = true // unless a row of another group comes
+		err := walk(it.f, it.in, !it.n.subs, func() (bool, error) {
+			if it.current != nil && it.continues() {
+				_, err := it.step(it.current)
+				return true, err
+			}
+			keys, err := it.keysOf()
+			if err != nil {
+				return false, err
+			}
+			if it.current == nil || !bytes.Equal(it.key, it.f.key) {
+				done = it.current
+				it.key = append(it.key[:0], it.f.key...)
+				if it.current, err = it.newGroup(ownRow(keys)); err != nil {
+					return false, err
+				}
+			}
+			if _, err := it.step(it.current); err != nil {
+				return false, err
+			}
+			it.ended = done == nil
+			return done == nil, nil
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
+	if done == nil {
+		done, it.current = it.current, nil
+	}
+	return done, nil
+}
+
+// continues reports whether the row in the registers is surely one more of the
+// current group.
+func (it *aggregateIter) continues() bool {
+	for i, x := range it.n.by {
+		if x.slot < 0 || compare(it.f.regs[x.slot], it.current.keys[i], x.coll) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// keysOf evaluates the keys of the row in the registers, and encodes them into
+// the frame's scratch. They are valid until the next call.
+func (it *aggregateIter) keysOf() ([]value.Value, error) {
 	f := it.f
-	var few [4]value.Value
-	keys := few[:0]
+	base := len(f.stack)
+	defer func() { f.stack = f.stack[:base] }()
 	for _, x := range it.n.by {
 		v, err := x.eval(f)
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, v)
+		f.stack = append(f.stack, v)
 	}
+	keys := f.stack[base:]
 	f.key = f.key[:0]
 	for i, x := range it.n.by {
 		f.key = appendKey(f.key, keys[i], x.coll)
 	}
-	if g := index[string(f.key)]; g != nil {
+	return keys, nil
+}
+
+// groupOf finds the group of the row in the registers, or makes it.
+func (it *aggregateIter) groupOf() (*group, error) {
+	if len(it.n.by) == 0 {
+		return it.groups[0], nil
+	}
+	keys, err := it.keysOf()
+	if err != nil {
+		return nil, err
+	}
+	if g := it.index[string(it.f.key)]; g != nil {
 		return g, nil
 	}
 	g, err := it.newGroup(ownRow(keys))
 	if err != nil {
 		return nil, err
 	}
-	index[string(f.key)] = g
+	it.index[string(it.f.key)] = g
 	it.groups = append(it.groups, g)
-	return g, it.hold(len(f.key) + 64)
+	return g, it.hold(len(it.f.key) + 64)
 }
 
 func (it *aggregateIter) newGroup(keys []value.Value) (*group, error) {
@@ -217,6 +315,21 @@ func (it *aggregateIter) step(g *group) (decided bool, err error) {
 		}
 	}
 	for i, call := range it.n.calls {
+		if call.plain {
+			args := it.f.regs[call.arg : call.arg+len(call.args)]
+			took, err := g.accs[i].step(args)
+			if err != nil {
+				return false, err
+			}
+			if took && i == it.n.decide {
+				decided = true
+				err = it.saveBare(g)
+			}
+			if err != nil {
+				return false, err
+			}
+			continue
+		}
 		if call.filter != nil {
 			pass, err := passes(it.f, []*expr{call.filter})
 			if err != nil {
@@ -313,8 +426,8 @@ func ownRow(vals []value.Value) []value.Value {
 // sortGroups puts the groups in the order of their keys, as SQLite's sorter does.
 func (it *aggregateIter) sortGroups() {
 	slices.SortStableFunc(it.groups, func(a, b *group) int {
-		for i, x := range it.n.by {
-			if o := compare(a.keys[i], b.keys[i], x.coll); o != 0 {
+		for i := range it.n.keys {
+			if o := it.n.keys[i].order(a.keys[i], b.keys[i]); o != 0 {
 				return o
 			}
 		}
@@ -323,11 +436,26 @@ func (it *aggregateIter) sortGroups() {
 }
 
 func (it *aggregateIter) next() (bool, error) {
+	if it.n.sorted {
+		mem := it.mem
+		g, err := it.gather()
+		if err != nil || g == nil {
+			return false, err
+		}
+		it.f.release(mem) // the group before
+		it.mem -= mem
+		return true, it.result(g)
+	}
 	if it.at >= len(it.groups) {
 		return false, nil
 	}
 	g := it.groups[it.at]
 	it.at++
+	return true, it.result(g)
+}
+
+// result puts the results of a group into the registers.
+func (it *aggregateIter) result(g *group) error {
 	for i, s := range it.n.bare {
 		it.f.regs[s] = value.Value{}
 		if g.bare != nil {
@@ -337,16 +465,16 @@ func (it *aggregateIter) next() (bool, error) {
 	for i, call := range it.n.calls {
 		if g.rows != nil && g.rows[i] != nil {
 			if err := replay(call, g.rows[i].rows, g.accs[i]); err != nil {
-				return false, err
+				return err
 			}
 		}
 		v, err := g.accs[i].final()
 		if err != nil {
-			return false, err
+			return err
 		}
 		it.f.regs[call.slot] = v
 	}
-	return true, it.f.tick()
+	return it.f.tick()
 }
 
 func replay(call *aggCall, rows [][]value.Value, acc accumulator) error {
@@ -368,6 +496,11 @@ func replay(call *aggCall, rows [][]value.Value, acc accumulator) error {
 }
 
 func (it *aggregateIter) close() {
+	if it.in != nil {
+		it.in.close()
+	}
+	it.current = nil
+	clear(it.key[:cap(it.key)])
 	clear(it.groups)
 	it.groups = nil
 	it.f.release(it.mem)

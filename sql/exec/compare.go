@@ -1,6 +1,7 @@
 package exec
 
 import (
+	stdcmp "cmp"
 	"slices"
 	"strings"
 
@@ -131,9 +132,32 @@ func compareExprs(op ast.Operator, x, y *expr) *expr {
 		}
 		return value.NewBool(holds(op, cmp.order(a, b))), nil
 	}, x, y)
+	e.test = quickTest(op, cmp, x, y)
 	e.op, e.left, e.right, e.refs = op, x, y, x.refs|y.refs
 	e.reads, e.subs = slices.Concat(x.reads, y.reads), x.subs || y.subs
 	return e
+}
+
+// quickTest compares a column with what does not change from row to row.
+func quickTest(op ast.Operator, cmp comparison, x, y *expr) testFn {
+	if x.slot < 0 || !y.konst {
+		return nil
+	}
+	slot, ye := x.slot, y.eval
+	return func(f *frame) (bool, error) {
+		b, err := ye(f)
+		if err != nil {
+			return false, err
+		}
+		a := &f.regs[slot]
+		if a.Kind() == value.Int && b.Kind() == value.Int && cmp.aff != value.AffinityText {
+			return holds(op, stdcmp.Compare(a.Int(), b.Int())), nil
+		}
+		if a.IsNull() || b.IsNull() {
+			return false, nil
+		}
+		return holds(op, cmp.order(*a, b)), nil
+	}
 }
 
 func (c *compiler) list(sc *scope, es []ast.Expr) ([]*expr, error) {
@@ -216,6 +240,9 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	}
 	if vx, vy := vector(n.X), vector(n.Y); vx != nil || vy != nil {
 		return nil, unsupported("IS between row values")
+	}
+	if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
+		return c.nullCheck(sc, n.X, want)
 	}
 	x, err := c.expr(sc, n.X)
 	if err != nil {
@@ -303,10 +330,16 @@ func (c *compiler) like(sc *scope, n *ast.LikeExpr) (*expr, error) {
 		args = append(args, esc)
 	}
 	x, err := c.callNamed(op, args)
-	if err != nil || !n.Not {
-		return x, err
+	if err != nil {
+		return nil, err
 	}
-	return negation(x), nil
+	if n.Not {
+		return negation(x), nil
+	}
+	if n.Escape == nil {
+		x.left, x.like = args[1], &likeMatch{pattern: args[0], glob: op == "glob"}
+	}
+	return x, nil
 }
 
 // inList compiles x IN (a, b, …): an OR of equalities in which the elements'
@@ -335,7 +368,7 @@ func (c *compiler) inList(sc *scope, n *ast.InExpr) (*expr, error) {
 	if vector(n.X) != nil {
 		return c.inRows(sc, n)
 	}
-	x, err := c.expr(sc, n.X)
+	x, err := c.exprIn(sc, n.X)
 	if err != nil {
 		return nil, err
 	}

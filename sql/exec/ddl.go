@@ -42,7 +42,12 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 		}
 	case *ast.DropTableStmt:
 		p.run = func(f *frame) error {
-			return f.withSchema(func(s *schema.Schema) error { _, err := schema.DropTable(f.tx, s, n); return err })
+			return f.withSchema(func(s *schema.Schema) error {
+				if _, err := schema.DropTable(f.tx, s, n); err != nil {
+					return err
+				}
+				return f.dropStats("tbl", n.Name.Name.Name)
+			})
 		}
 	case *ast.DropViewStmt:
 		p.run = func(f *frame) error {
@@ -50,7 +55,12 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 		}
 	case *ast.DropIndexStmt:
 		p.run = func(f *frame) error {
-			return f.withSchema(func(s *schema.Schema) error { _, err := schema.DropIndex(f.tx, s, n); return err })
+			return f.withSchema(func(s *schema.Schema) error {
+				if _, err := schema.DropIndex(f.tx, s, n); err != nil {
+					return err
+				}
+				return f.dropStats("idx", n.Name.Name.Name)
+			})
 		}
 	case *ast.AlterTableStmt:
 		p.run = func(f *frame) error {

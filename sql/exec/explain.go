@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -13,15 +14,22 @@ func (c *compiler) explain(p *plan, n *ast.ExplainStmt) error {
 	if !n.QueryPlan {
 		return unsupported("EXPLAIN other than EXPLAIN QUERY PLAN")
 	}
-	if _, ok := n.Stmt.(*ast.SelectStmt); !ok {
-		return unsupported("EXPLAIN QUERY PLAN of anything but a query")
+	switch n.Stmt.(type) {
+	case *ast.SelectStmt, *ast.InsertStmt, *ast.UpdateStmt, *ast.DeleteStmt:
+	default:
+		return unsupported("EXPLAIN QUERY PLAN of anything but a query or a change of rows")
 	}
 	inner := &plan{}
 	if err := c.statement(inner, n.Stmt); err != nil {
 		return err
 	}
-	e := &explainer{}
-	e.node(inner.query.node, 0)
+	e := &explainer{labels: c.labels}
+	if inner.run == nil {
+		e.query(inner.query, 0)
+	} else {
+		e.node(c.joined, 0)
+		e.nested(c.nested, 0)
+	}
 	c.staticRows(p, []string{"id", "parent", "notused", "detail"}, e.rows)
 	return nil
 }
@@ -42,7 +50,9 @@ func (c *compiler) dynamicRows(p *plan, names []string, rows func(f *frame) ([][
 
 // explainer renders a plan as EXPLAIN QUERY PLAN does.
 type explainer struct {
-	rows [][]value.Value
+	rows    [][]value.Value
+	labels  map[node]*source
+	nNested int
 }
 
 func (e *explainer) add(parent int64, detail string) int64 {
@@ -51,12 +61,38 @@ func (e *explainer) add(parent int64, detail string) int64 {
 	return id
 }
 
+func (e *explainer) query(q *query, parent int64) {
+	e.node(q.node, parent)
+	e.nested(q.nested, parent)
+}
+
+// nested renders the subqueries in expressions.
+func (e *explainer) nested(list []nestedQuery, parent int64) {
+	for _, n := range list {
+		e.nNested++
+		detail := n.kind + " SUBQUERY " + itoa(e.nNested)
+		if n.correlated {
+			detail = "CORRELATED " + detail
+		}
+		e.query(n.query, e.add(parent, detail))
+	}
+}
+
 func (e *explainer) node(n node, parent int64) {
+	if s := e.labels[n]; s != nil {
+		e.source(s, "CO-ROUTINE", parent)
+		return
+	}
 	switch n := n.(type) {
 	case *scanNode:
 		e.add(parent, n.describe())
 	case *pointNode:
 		e.add(parent, n.describe())
+	case *unionNode:
+		id := e.add(parent, "MULTI-INDEX OR")
+		for i, b := range n.branches {
+			e.node(b, e.add(id, "INDEX "+itoa(i+1)))
+		}
 	case *singleNode:
 		e.add(parent, "SCAN CONSTANT ROW")
 	case *valuesNode:
@@ -71,17 +107,31 @@ func (e *explainer) node(n node, parent int64) {
 		e.node(n.in, parent)
 	case *distinctNode:
 		e.node(n.in, parent)
-		e.add(parent, "USE HASH TABLE FOR DISTINCT")
+		if !n.sorted {
+			e.add(parent, "USE TEMP B-TREE FOR DISTINCT")
+		}
 	case *sortNode:
 		e.node(n.in, parent)
-		e.add(parent, "USE SORTER FOR ORDER BY")
+		e.add(parent, "USE TEMP B-TREE FOR ORDER BY")
 	case *aggregateNode:
 		e.node(n.in, parent)
-		if len(n.by) > 0 {
-			e.add(parent, "USE HASH TABLE FOR GROUP BY")
+		if len(n.by) > 0 && !n.sorted {
+			e.add(parent, "USE TEMP B-TREE FOR GROUP BY")
 		}
+	default:
+		e.join(n, parent)
+	}
+}
+
+// join renders what has more than one input.
+func (e *explainer) join(n node, parent int64) {
+	switch n := n.(type) {
 	case *loopNode:
 		e.node(n.outer, parent)
+		if s := e.labels[n.inner]; s != nil && n.keep {
+			e.source(s, "MATERIALIZE", parent)
+			return
+		}
 		e.node(n.inner, parent)
 	case *hashNode:
 		e.node(n.outer, parent)
@@ -95,57 +145,88 @@ func (e *explainer) node(n node, parent int64) {
 			return
 		}
 		id := e.add(parent, "COMPOUND QUERY")
-		for _, in := range n.ins {
-			e.node(in, id)
+		for i, in := range n.ins {
+			part := "UNION ALL"
+			if i == 0 {
+				part = "LEFT-MOST SUBQUERY"
+			}
+			e.node(in, e.add(id, part))
 		}
 	case *setNode:
+		part := "EXCEPT USING TEMP B-TREE"
+		if n.keep {
+			part = "INTERSECT USING TEMP B-TREE"
+		}
 		id := e.add(parent, "COMPOUND QUERY")
-		e.node(n.left, id)
-		e.node(n.right, id)
+		e.node(n.left, e.add(id, "LEFT-MOST SUBQUERY"))
+		e.node(n.right, e.add(id, part))
 	case *recursiveNode:
 		e.node(n.base.node, e.add(parent, "SETUP"))
 		e.node(n.step.node, e.add(parent, "RECURSIVE STEP"))
 	}
 }
 
+// source renders a subquery or view in FROM.
+func (e *explainer) source(s *source, how string, parent int64) {
+	name := s.name
+	if name == "" {
+		name = "(subquery)"
+	}
+	id := e.add(parent, how+" "+name)
+	saved := e.labels[s.node]
+	delete(e.labels, s.node)
+	e.query(s.query, id)
+	e.labels[s.node] = saved
+	e.add(parent, "SCAN "+name)
+}
+
 func (n *scanNode) describe() string {
 	if n.a == nil {
 		return "SCAN " + n.name
 	}
-	if len(n.a.eq) == 0 && !n.a.isIn && n.a.lo == nil && n.a.hi == nil {
-		if n.a.index == nil {
-			return "SCAN " + n.name
-		}
-		return "SCAN " + n.name + " USING INDEX " + n.a.index.Name
-	}
-	var terms []string
-	for i := range n.a.eq {
-		terms = append(terms, n.keyName(i)+"=?")
-	}
-	next := len(n.a.eq)
-	if n.a.isIn {
-		terms = append(terms, n.keyName(next)+"=?")
-	}
-	if n.a.lo != nil {
-		terms = append(terms, n.keyName(next)+">?")
-	}
-	if n.a.hi != nil {
-		terms = append(terms, n.keyName(next)+"<?")
-	}
-	using := " USING PRIMARY KEY"
+	using := ""
 	switch {
+	case n.a.index != nil && n.cover != nil:
+		using = " USING COVERING INDEX " + n.a.index.Name
 	case n.a.index != nil:
 		using = " USING INDEX " + n.a.index.Name
+	}
+	if n.a.bare() {
+		return "SCAN " + n.name + using
+	}
+	switch {
+	case using != "":
 	case n.t.PrimaryKey == nil:
 		using = " USING INTEGER PRIMARY KEY"
+	default:
+		using = " USING PRIMARY KEY"
 	}
-	return "SEARCH " + n.name + using + " (" + strings.Join(terms, " AND ") + ")"
+	return "SEARCH " + n.name + using + " (" + strings.Join(n.terms(), " AND ") + ")"
+}
+
+// terms names the columns that the access has values or bounds for.
+func (n *scanNode) terms() []string {
+	var terms []string
+	next := n.a.depth()
+	for i := range next {
+		terms = append(terms, n.keyName(i)+"=?")
+	}
+	if n.a.lo != nil || n.a.prefix != nil {
+		terms = append(terms, n.keyName(next)+">?")
+	}
+	if n.a.hi != nil || n.a.prefix != nil {
+		terms = append(terms, n.keyName(next)+"<?")
+	}
+	return terms
 }
 
 func (n *scanNode) keyName(i int) string {
-	col := n.a.key[i].col
-	if col < 0 {
+	switch col := n.a.key[i].col; {
+	case col == schema.ExprColumn:
+		return "<expr>"
+	case col < 0:
 		return "rowid"
+	default:
+		return n.t.Columns[col].Name
 	}
-	return n.t.Columns[col].Name
 }

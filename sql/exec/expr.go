@@ -12,6 +12,9 @@ import (
 // evalFn computes an expression on the registers of one running statement.
 type evalFn func(f *frame) (value.Value, error)
 
+// testFn reports whether a condition is true.
+type testFn func(f *frame) (bool, error)
+
 // expr is a compiled expression with what SQLite's comparison rules need to
 // know of it.
 type expr struct {
@@ -30,10 +33,17 @@ type expr struct {
 
 	outIndex int // 1 + the result column that it repeats, 0 for none
 
-	op    ast.Operator // a comparison of left and right, else OpNone
-	left  *expr
-	right *expr
-	list  []*expr // left IN (list)
+	op     ast.Operator // a comparison of left and right, else OpNone
+	left   *expr
+	right  *expr
+	list   []*expr    // left IN (list)
+	set    *inSet     // left IN (SELECT …)
+	like   *likeMatch // left LIKE pattern
+	isNull bool       // left IS NULL
+	test   testFn     // eval as a condition, for those that have a quick way; or nil
+	ors    []*expr    // the terms of an OR
+	ands   []*expr    // the terms of an AND
+	canon  string     // see canonical
 }
 
 // collSource ranks where a collation comes from: an explicit COLLATE wins over
@@ -67,6 +77,11 @@ func (c *compiler) exprIn(sc *scope, e ast.Expr) (*expr, error) {
 	x, err := c.expr(sc, e)
 	if err == nil {
 		x.refs, x.reads, x.subs = sc.touched, slices.Clone(c.reads[reads:]), c.nSubs > subs
+		if x.slot < 0 {
+			x.canon = canonical(sc, e)
+		} else {
+			x.canon = "$" + strconv.Itoa(x.slot)
+		}
 	}
 	sc.touched |= saved
 	return x, err
@@ -243,6 +258,9 @@ func (c *compiler) alias(from, s *scope, id *ast.Ident) (*expr, bool, error) {
 }
 
 func (c *compiler) columnRef(m *match) *expr {
+	if m.src.flat != nil && m.col >= 0 {
+		return c.flatColumn(m)
+	}
 	slot := m.use()
 	c.reads = append(c.reads, slot)
 	if a := m.sc.aggs; a != nil && !m.sc.inAgg {
@@ -347,11 +365,11 @@ func (c *compiler) binary(sc *scope, n *ast.BinaryExpr) (*expr, error) {
 		return c.callExprs(sc, "->>", n.X, n.Y)
 	default:
 	}
-	x, err := c.expr(sc, n.X)
+	x, err := c.exprIn(sc, n.X)
 	if err != nil {
 		return nil, err
 	}
-	y, err := c.expr(sc, n.Y)
+	y, err := c.exprIn(sc, n.Y)
 	if err != nil {
 		return nil, err
 	}
@@ -382,7 +400,7 @@ func (c *compiler) binary(sc *scope, n *ast.BinaryExpr) (*expr, error) {
 // logic is AND (dominant false) or OR (dominant true) in three values.
 func logic(x, y *expr, dominant bool) *expr {
 	xe, ye := x.eval, y.eval
-	return computed(func(f *frame) (value.Value, error) {
+	e := computed(func(f *frame) (value.Value, error) {
 		a, err := xe(f)
 		if err != nil {
 			return a, err
@@ -404,18 +422,34 @@ func logic(x, y *expr, dominant bool) *expr {
 		}
 		return value.NewBool(!dominant), nil
 	}, x, y)
+	if dominant {
+		e.ors = append(terms(x, x.ors), terms(y, y.ors)...)
+	} else {
+		e.ands = append(terms(x, x.ands), terms(y, y.ands)...)
+	}
+	return e
+}
+
+// terms returns those of x, itself when it has none.
+func terms(x *expr, own []*expr) []*expr {
+	if own == nil {
+		return []*expr{x}
+	}
+	return slices.Clone(own)
 }
 
 func (c *compiler) nullCheck(sc *scope, e ast.Expr, want bool) (*expr, error) {
-	x, err := c.expr(sc, e)
+	x, err := c.exprIn(sc, e)
 	if err != nil {
 		return nil, err
 	}
 	ev := x.eval
-	return computed(func(f *frame) (value.Value, error) {
+	out := computed(func(f *frame) (value.Value, error) {
 		v, err := ev(f)
 		return value.NewBool(v.IsNull() == want), err
-	}, x), nil
+	}, x)
+	out.isNull, out.left = want, x
+	return out, nil
 }
 
 func (c *compiler) cast(sc *scope, n *ast.CastExpr) (*expr, error) {

@@ -30,10 +30,10 @@ func (c *compiler) from(sc *scope, refs []*ast.TableRef) error {
 			if err != nil {
 				return err
 			}
-			if len(sc.sources) == sourcesMax {
+			if sc.base+len(sc.sources) == sourcesMax {
 				return errorf("at most %d tables in a join", sourcesMax)
 			}
-			src.index, src.join = len(sc.sources), join
+			src.index, src.join = sc.base+len(sc.sources), join
 			sc.sources = append(sc.sources, src)
 			if err := c.using(sc, src, ref); err != nil {
 				return err
@@ -61,6 +61,15 @@ func hasOuterJoin(refs []*ast.TableRef) bool {
 }
 
 func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
+	if src, err := c.flatten(sc, ref); src != nil || err != nil {
+		if src != nil && ref.Name != nil {
+			src.name = ref.Name.Name.Name
+		}
+		if src != nil && ref.Alias != nil {
+			src.name = ref.Alias.Name
+		}
+		return src, err
+	}
 	if ref.Select != nil {
 		q, err := c.selectStmt(sc.parent, ref.Select)
 		if err != nil {
@@ -92,6 +101,12 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	}
 	if ref.IndexedBy != nil && (src.table == nil || c.schema.Index(ref.IndexedBy.Name) == nil) {
 		return nil, errorf("no such index: %s", ref.IndexedBy.Name)
+	}
+	switch {
+	case ref.IndexedBy != nil:
+		src.indexed = &indexHint{index: fold(ref.IndexedBy.Name)}
+	case ref.NotIndexed:
+		src.indexed = &indexHint{}
 	}
 	src.name = name
 	if ref.Alias != nil {
@@ -137,7 +152,7 @@ func (c *compiler) tableSource(t *schema.Table) (*source, error) {
 
 // querySource makes a source of a compiled query; names rename its columns.
 func (c *compiler) querySource(q *query, names []string) *source {
-	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY"}
+	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY", query: q}
 	for i := range q.cols {
 		col := q.cols[i].column
 		col.hidden = false

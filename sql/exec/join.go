@@ -2,6 +2,7 @@ package exec
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
 )
@@ -15,14 +16,6 @@ type level struct {
 	right   bool    // rows of the right side without a match do too
 }
 
-// wanted is the order that the statement asks for, if the first source can
-// give it by itself.
-type wanted struct {
-	keys []sortKey
-	met  *bool // set when rows come in that order
-	few  bool  // a LIMIT makes it worth to follow an index
-}
-
 // join makes the node that produces the rows of sc's sources which pass where.
 //
 // Without outer joins the order is chosen: greedily, the source that is
@@ -32,19 +25,38 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	if len(sc.sources) == 0 {
 		return filtered(&singleNode{}, where)
 	}
-	var levels []*level
-	if outer := hasOuter(sc.sources); outer {
-		levels = fixedLevels(sc.sources, where)
-	} else {
-		levels = c.chosenLevels(sc.sources, where)
+	var sources []*source
+	for _, s := range sc.sources {
+		if s.flat == nil {
+			sources = append(sources, s)
+		} else {
+			where = slices.Concat(where, s.on)
+		}
 	}
-	n := c.firstNode(levels[0], w, len(levels) == 1)
+	var levels []*level
+	if outer := hasOuter(sources); outer {
+		levels = fixedLevels(sources, where)
+	} else {
+		levels = c.chosenLevels(sources, where)
+	}
+	n := c.firstNode(levels, w)
+	rows := c.reachedRows(levels[0], 0)
 	bound := uint64(1) << uint(levels[0].src.index)
 	regs := levels[0].src.registers()
 	for _, l := range levels[1:] {
-		n = c.joinLevel(n, l, bound, regs)
+		n = c.joinLevel(n, l, bound, regs, rows)
+		rows *= c.reachedRows(l, bound)
 		regs = append(regs, l.src.registers()...)
 		bound |= 1 << uint(l.src.index)
+	}
+	c.joined = n
+	for _, s := range sc.sources {
+		if s.query != nil {
+			if c.labels == nil {
+				c.labels = map[node]*source{}
+			}
+			c.labels[s.node] = s
+		}
 	}
 	return n
 }
@@ -117,7 +129,7 @@ func (c *compiler) chosenLevels(sources []*source, where []*expr) []*level {
 	for _, s := range sources {
 		pool = append(pool, s.on...)
 	}
-	order := greedyOrder(sources, pool)
+	order := newOrderer(c, sources, pool).order()
 	levels := make([]*level, len(order))
 	bound := uint64(0)
 	used := make([]bool, len(pool))
@@ -132,94 +144,6 @@ func (c *compiler) chosenLevels(sources []*source, where []*expr) []*level {
 		}
 	}
 	return levels
-}
-
-// greedyOrder tries every source as the first one of a small join and the
-// cheapest alone of a large one.
-func greedyOrder(sources []*source, pool []*expr) []*source {
-	if len(sources) == 1 {
-		return sources
-	}
-	starts := sources
-	const exhaustive = 8
-	if len(sources) > exhaustive {
-		best := sources[0]
-		bestCost := reachCost(best, pool, 0)
-		for _, s := range sources[1:] {
-			if cost := reachCost(s, pool, 0); cost < bestCost {
-				best, bestCost = s, cost
-			}
-		}
-		starts = []*source{best}
-	}
-	var order []*source
-	least := 0.0
-	for _, s := range starts {
-		o, cost := greedyFrom(s, sources, pool)
-		if order == nil || cost < least {
-			order, least = o, cost
-		}
-	}
-	return order
-}
-
-func greedyFrom(start *source, sources []*source, pool []*expr) ([]*source, float64) {
-	order := []*source{start}
-	bound := uint64(1) << uint(start.index)
-	rows := reachRows(start, pool, 0)
-	total := reachCost(start, pool, 0)
-	for len(order) < len(sources) {
-		var next *source
-		least := 0.0
-		for _, s := range sources {
-			if bound&(1<<uint(s.index)) != 0 {
-				continue
-			}
-			if cost := reachRows(s, pool, bound)*4 + reachCost(s, pool, bound); next == nil || cost < least {
-				next, least = s, cost
-			}
-		}
-		total += rows * reachCost(next, pool, bound)
-		rows *= reachRows(next, pool, bound)
-		order = append(order, next)
-		bound |= 1 << uint(next.index)
-	}
-	return order, total
-}
-
-// Rows that a source is taken to have, and that are taken to remain after an
-// equality or a range: there are no statistics.
-const (
-	rowsTable    = 10000
-	rowsEquality = 10
-	rowsRange    = 2500
-)
-
-// reachRows estimates how many rows of s match one row of the bound sources.
-func reachRows(s *source, pool []*expr, bound uint64) float64 {
-	rows := 0.0 + rowsTable
-	if a := bestAccess(s, pool, bound); a != nil {
-		rows = a.rows
-	}
-	for _, x := range pool {
-		if x.op == ast.OpEq && hashSide(x, s, bound) != nil {
-			rows = min(rows, rowsEquality)
-		}
-	}
-	return rows
-}
-
-// reachCost estimates the work to find them.
-func reachCost(s *source, pool []*expr, bound uint64) float64 {
-	if a := bestAccess(s, pool, bound); a != nil {
-		return a.rows + 1
-	}
-	for _, x := range pool {
-		if x.op == ast.OpEq && bound != 0 && hashSide(x, s, bound) != nil {
-			return 2 * rowsEquality // the table is built once
-		}
-	}
-	return rowsTable
 }
 
 // hashPair is one equality of a hash join.
@@ -242,16 +166,21 @@ func hashSide(x *expr, s *source, bound uint64) *hashPair {
 	return nil
 }
 
-// firstNode produces the rows of the first level, in the wanted order if it
-// can and if no more levels follow.
-func (c *compiler) firstNode(l *level, w wanted, alone bool) node {
+// firstNode produces the rows of the first level, in the wanted order if it can
+// and if the levels that follow keep it.
+func (c *compiler) firstNode(levels []*level, w wanted) node {
+	l := levels[0]
 	conds := append(append([]*expr(nil), l.on...), l.filters...)
 	if l.src.table == nil {
 		return filtered(l.src.node, conds)
 	}
-	a := bestAccess(l.src, conds, 0)
-	if alone && w.met != nil {
-		a = c.ordered(l.src, a, w)
+	a := c.best(l.src, conds, 0)
+	kept := w.met != nil
+	for _, other := range levels[1:] {
+		kept = kept && !other.right
+	}
+	if kept {
+		a = c.ordered(l.src, a, conds, w, len(levels) == 1)
 	}
 	return filtered(c.scan(l.src, a, conds))
 }
@@ -267,8 +196,21 @@ func filtered(n node, conds []*expr) node {
 	return f
 }
 
-// joinLevel joins the rows of n with those of l.
-func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int) node {
+// reachedRows estimates how many rows of a level match one of those before it.
+func (c *compiler) reachedRows(l *level, bound uint64) float64 {
+	if a := c.best(l.src, l.on, bound); a != nil && !a.bare() {
+		return a.rows
+	}
+	rows := l.src.tableRows()
+	if pairs, _, _ := l.split(bound); len(pairs) > 0 {
+		rows = min(rows, rowsEquality)
+	}
+	return rows
+}
+
+// joinLevel joins the rows of n, of which there are about nOuter, with those of
+// l.
+func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int, nOuter float64) node {
 	saved := l.src.registers()
 	if l.right {
 		j := &fullNode{outer: n, on: l.on, left: l.left, slots: saved}
@@ -276,20 +218,24 @@ func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int) node {
 		j.outerSlots = append([]int(nil), regs...)
 		return filtered(j, l.filters)
 	}
-	var a *access
-	if l.src.table != nil {
-		a = bestAccess(l.src, l.on, bound)
-	}
+	a := c.best(l.src, l.on, bound)
 	var out node
 	pairs, inner, rest := l.split(bound)
-	switch {
-	case a == nil && len(pairs) > 0 && !l.src.lateral:
-		out = &hashNode{outer: n, inner: filtered(c.sourceNode(l.src, nil, inner)), pairs: pairs, on: rest, left: l.left, slots: saved}
-	default:
+	if len(pairs) > 0 && !l.src.lateral && (a == nil || a.bare() || hashes(l.src, a, nOuter)) {
+		in, left := c.sourceNode(l.src, c.best(l.src, inner, 0), inner)
+		out = &hashNode{outer: n, inner: filtered(in, left), pairs: pairs, on: rest, left: l.left, slots: saved}
+	} else {
 		in, on := c.sourceNode(l.src, a, l.on)
 		out = &loopNode{outer: n, inner: in, on: on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
 	}
 	return filtered(out, l.filters)
+}
+
+// hashes reports whether to read all of s into a hash table beats looking its
+// rows up by a for each of n rows. Only what ANALYZE counted is trusted to fit.
+func hashes(s *source, a *access, n float64) bool {
+	const rowsMax = 500_000
+	return s.table.Stats != nil && s.tableRows() <= rowsMax && 2*s.tableRows()+n < n*a.cost
 }
 
 // split sorts the conditions of a hash join: equalities between the sides,

@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"bytes"
+
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -25,6 +27,12 @@ func setNull(f *frame, slots []int) {
 // passes reports whether every condition is true.
 func passes(f *frame, conds []*expr) (bool, error) {
 	for _, x := range conds {
+		if x.test != nil {
+			if ok, err := x.test(f); err != nil || !ok {
+				return false, err
+			}
+			continue
+		}
 		v, err := x.eval(f)
 		if err != nil {
 			return false, err
@@ -211,6 +219,8 @@ type distinctNode struct {
 	in    node
 	slots []int
 	colls []value.Collation
+	// sorted: rows that are alike come one after the other.
+	sorted bool
 }
 
 type distinctIter struct {
@@ -218,6 +228,8 @@ type distinctIter struct {
 	f    *frame
 	in   iter
 	seen map[string]struct{}
+	last []byte // key of the row before, when sorted
+	any  bool   // there was one
 	mem  int64
 }
 
@@ -236,6 +248,13 @@ func (it *distinctIter) next() (bool, error) {
 			return false, err
 		}
 		it.f.key = rowKey(it.f.key[:0], it.f.regs, it.n.slots, it.n.colls)
+		if it.n.sorted {
+			if it.any && bytes.Equal(it.f.key, it.last) {
+				continue
+			}
+			it.last, it.any = append(it.last[:0], it.f.key...), true
+			return true, nil
+		}
 		if _, ok := it.seen[string(it.f.key)]; ok {
 			continue
 		}
@@ -248,6 +267,7 @@ func (it *distinctIter) next() (bool, error) {
 
 func (it *distinctIter) close() {
 	it.in.close()
+	clear(it.last[:cap(it.last)])
 	clear(it.seen)
 	it.f.release(it.mem)
 	it.mem = 0

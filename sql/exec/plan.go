@@ -41,6 +41,11 @@ type compiler struct {
 	collNames []string
 	reads     []int // registers of the columns that were compiled so far, in order
 
+	// For EXPLAIN QUERY PLAN.
+	nested []nestedQuery    // subqueries in expressions that belong to no query yet
+	labels map[node]*source // subqueries and views in FROM
+	joined node             // the rows that the last FROM clause gives
+
 	// deterministic is where an expression is compiled that must give the same
 	// result each time, as messages call it; "" elsewhere.
 	deterministic string
@@ -136,7 +141,9 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		return c.pragma(p, n)
 	case *ast.ExplainStmt:
 		return c.explain(p, n)
-	case *ast.AnalyzeStmt, *ast.ReindexStmt, *ast.VacuumStmt:
+	case *ast.AnalyzeStmt:
+		return c.analyze(p, n)
+	case *ast.ReindexStmt, *ast.VacuumStmt:
 		return c.maintenance(p, n)
 	case *ast.CreateTriggerStmt, *ast.DropTriggerStmt:
 		return unsupported("triggers")
@@ -148,8 +155,8 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 	return unsupported("this statement")
 }
 
-// maintenance accepts what byokdb has no need of: there are no statistics to
-// gather, indexes are never out of order, space is given back by itself.
+// maintenance accepts what byokdb has no need of: indexes are never out of
+// order, space is given back by itself.
 func (c *compiler) maintenance(p *plan, stmt ast.Stmt) error {
 	if v, ok := stmt.(*ast.VacuumStmt); ok && v.Into != nil {
 		return unsupported("VACUUM INTO")

@@ -26,6 +26,9 @@ type scanNode struct {
 // scan reads the rows of s by the access a that pass conds, and returns the
 // conditions that are left to be tested.
 func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
+	if a != nil && a.or != nil {
+		return c.unionScan(s, a, conds)
+	}
 	n := &scanNode{t: s.table, name: s.name, a: a, index: -1, rows: c.collection(schema.TableCollection(s.table.Root))}
 	n.layout = c.layout(s)
 	if a != nil && a.index != nil {
@@ -54,16 +57,6 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 		return &pointNode{n}, rest
 	}
 	return n, rest
-}
-
-// implies reports whether every row of the access passes the condition x.
-func (a *access) implies(x *expr) bool {
-	for i := range a.eq {
-		if a.eq[i].of == x {
-			return true
-		}
-	}
-	return false
 }
 
 // pointNode reads the one row that a key names.

@@ -1,9 +1,6 @@
 package exec
 
 import (
-	"bytes"
-	"slices"
-
 	"github.com/byokdb/byokdb/engine"
 )
 
@@ -31,41 +28,18 @@ func (n *scanNode) open(f *frame) (iter, error) {
 	it := &scanIter{n: n, f: f}
 	it.visit = it.record
 	list, err := n.ranges(f)
+	if err != nil {
+		return nil, err
+	}
 	it.more = list
-	return it, err
+	return it, nil
 }
 
 func (n *scanNode) ranges(f *frame) ([]bounds, error) {
 	if n.a == nil {
 		return []bounds{{}}, nil
 	}
-	if n.a.isIn {
-		return n.listBounds(f)
-	}
-	b, err := n.a.bounds(f, n.t)
-	if err != nil || b.empty {
-		return nil, err
-	}
-	return []bounds{b}, nil
-}
-
-// listBounds makes one range per value of an IN list, sorted and each once.
-func (n *scanNode) listBounds(f *frame) ([]bounds, error) {
-	var out []bounds
-	for i := range n.a.in {
-		one := *n.a
-		one.eq = append(slices.Clone(n.a.eq), n.a.in[i])
-		one.in, one.isIn = nil, false
-		b, err := one.bounds(f, n.t)
-		if err != nil {
-			return nil, err
-		}
-		if !b.empty {
-			out = append(out, b)
-		}
-	}
-	slices.SortFunc(out, func(a, b bounds) int { return bytes.Compare(a.lo, b.lo) })
-	return slices.CompactFunc(out, func(a, b bounds) bool { return bytes.Equal(a.lo, b.lo) }), nil
+	return n.a.spans(f, n.t)
 }
 
 func (it *scanIter) next() (bool, error) {
@@ -90,7 +64,7 @@ func (it *scanIter) next() (bool, error) {
 // what the transaction lends: fn keeps no value without copying it, and must not
 // use the transaction.
 func (it *scanIter) walk(fn func() (bool, error)) error {
-	it.each = fn
+	it.each, it.ended = fn, false
 	for !it.ended {
 		ok, err := it.advance()
 		if err != nil || !ok {

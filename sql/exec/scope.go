@@ -34,8 +34,13 @@ type source struct {
 	used  []bool        // columns that some expression reads (tables only)
 	// generated are the columns that are computed, each after those it reads.
 	generated []*generated
+	query     *query // that its rows come from, for EXPLAIN QUERY PLAN
 	node      node   // how to produce the rows of anything but a table
 	label     string // for EXPLAIN QUERY PLAN
+	ways      []*way // see compiler.ways
+	indexed   *indexHint
+	flat      []*expr // it stands for these, and is no part of the join; or nil
+	inner     bool    // part of what a flat source stands for: no name finds it
 
 	lateral bool // its rows depend on those of sources before it
 
@@ -56,6 +61,8 @@ type scope struct {
 	parent  *scope
 	sources []*source
 	ctes    map[string]*cte
+	base    int // index of its first source
+	flat    int // how deep it is among flattened queries from 1; 0: nothing is flattened
 	merged  []*mergedColumn
 
 	aliases map[string]ast.Expr // result columns, for WHERE, GROUP BY, HAVING and ORDER BY
@@ -107,7 +114,7 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 		}
 	}
 	for _, src := range sc.sources {
-		if table != "" && !strings.EqualFold(src.name, table) {
+		if src.inner || table != "" && !strings.EqualFold(src.name, table) {
 			continue
 		}
 		for i := range src.cols {
@@ -125,7 +132,7 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 		return found, nil
 	}
 	for _, src := range sc.sources {
-		if src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) {
+		if src.inner || src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) {
 			continue
 		}
 		if found != nil {

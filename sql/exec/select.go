@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -17,6 +18,7 @@ type resultColumn struct {
 // query is a compiled SELECT: a node whose rows lie in the registers out.
 type query struct {
 	node       node
+	nested     []nestedQuery // subqueries in its expressions
 	out        []int
 	cols       []resultColumn
 	correlated bool // reads a register of the statement around it
@@ -37,10 +39,13 @@ func (c *compiler) selectStmt(parent *scope, s *ast.SelectStmt) (*query, error) 
 	if err != nil {
 		return nil, err
 	}
+	nested := len(c.nested)
 	q, err := c.selectBody(sc, s)
 	if err != nil {
 		return nil, err
 	}
+	q.nested = append(q.nested, c.nested[nested:]...)
+	c.nested = c.nested[:nested]
 	if sc != parent && sc.correlated {
 		q.correlated = true
 	}
@@ -109,6 +114,9 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 		return nil, unsupported("window functions")
 	}
 	sc := &scope{parent: parent}
+	if plainJoins(s.From) {
+		sc.flat = 1
+	}
 	if err := c.from(sc, s.From); err != nil {
 		return nil, err
 	}
@@ -116,16 +124,7 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	aliases := map[string]ast.Expr{}
-	for _, rc := range s.Columns {
-		if rc.Alias == nil {
-			continue
-		}
-		if key := fold(rc.Alias.Name); aliases[key] == nil {
-			aliases[key] = rc.Expr
-		}
-	}
-	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliases}
+	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliasesOf(s.Columns)}
 	return b.compile()
 }
 
@@ -145,6 +144,9 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 		}
 		n := len(items)
 		for _, src := range sc.sources {
+			if src.inner {
+				continue
+			}
 			if star.Table != nil && !strings.EqualFold(src.name, star.Table.Name) {
 				continue
 			}
@@ -214,8 +216,11 @@ type block struct {
 	outs    []*expr
 	keys    []sortKey
 
-	orderDone bool // the rows come in the order of keys
-	subs      bool // something after WHERE runs a subquery
+	groupKeys []sortKey
+
+	orderDone    bool // the rows come in the order of keys
+	distinctDone bool // rows that are alike come one after the other
+	subs         bool // something after WHERE runs a subquery
 }
 
 func (b *block) compile() (*query, error) {
@@ -236,7 +241,14 @@ func (b *block) compile() (*query, error) {
 	w, extreme := b.wantedOrder()
 	n := b.c.join(b.sc, b.where, w)
 	if b.agg != nil {
-		n = b.c.aggregateNode(n, b.agg, b.groupBy, extreme && *w.met, b.subs)
+		an := b.c.aggregateNode(n, b.agg, b.groupBy)
+		an.subs, an.keys = b.subs, b.groupKeys
+		if met := w.met != nil && *w.met; extreme {
+			an.first = met
+		} else {
+			an.sorted = met
+		}
+		n = an
 		if b.having != nil {
 			n = &filterNode{in: n, conds: []*expr{b.having}}
 		}
@@ -247,22 +259,55 @@ func (b *block) compile() (*query, error) {
 // wantedOrder is the order of ORDER BY, or, for a lone min() or max(), the one
 // in which the first row that is not NULL has it (extreme).
 func (b *block) wantedOrder() (w wanted, extreme bool) {
-	if b.agg == nil {
-		if len(b.keys) == 0 {
-			return wanted{}, false
-		}
-		return wanted{keys: b.keys, met: &b.orderDone, few: b.s.Limit != nil}, false
-	}
-	if len(b.groupBy) > 0 || len(b.agg.calls) != 1 {
+	few := b.s.Limit != nil
+	switch {
+	case b.agg == nil && len(b.keys) > 0:
+		return wanted{keys: b.keys, met: &b.orderDone, few: few}, false
+	case b.agg == nil && b.s.Distinct == ast.DistinctDistinct:
+		return wanted{keys: keysOf(b.outs), met: &b.distinctDone, few: few, any: true}, false
+	case b.agg == nil:
+		return wanted{}, false
+	case len(b.groupBy) > 0:
+		b.groupKeys = keysOf(b.groupBy)
+		b.orderDone = b.groupsOrdered()
+		return wanted{keys: b.groupKeys, met: new(bool), few: few && b.having == nil, any: !b.orderDone}, false
+	case len(b.agg.calls) != 1:
 		return wanted{}, false
 	}
 	call := b.agg.calls[0]
-	if call.name != "min" && call.name != "max" || call.filter != nil || call.args[0].slot < 0 {
+	if call.name != "min" && call.name != "max" || call.filter != nil || call.args[0].konst {
 		return wanted{}, false
 	}
 	desc := call.name == "max"
 	key := sortKey{x: call.args[0], coll: call.coll, desc: desc, nullsLast: desc}
 	return wanted{keys: []sortKey{key}, met: new(bool), few: true}, true
+}
+
+func keysOf(xs []*expr) []sortKey {
+	keys := make([]sortKey, len(xs))
+	for i, x := range xs {
+		keys[i] = sortKey{x: x, coll: x.coll}
+	}
+	return keys
+}
+
+// groupsOrdered reports whether ORDER BY asks for no more than the order in
+// which groups come; the keys of the groups take its directions.
+func (b *block) groupsOrdered() bool {
+	if len(b.keys) == 0 || len(b.keys) > len(b.groupKeys) || b.s.Distinct == ast.DistinctDistinct {
+		return false
+	}
+	for i := range b.keys {
+		k, g := &b.keys[i], &b.groupKeys[i]
+		if k.x.slot < 0 || k.x.slot != g.x.slot || k.coll != g.coll || k.desc != k.nullsLast {
+			return false
+		}
+	}
+	for i := range b.groupKeys {
+		k := &b.keys[min(i, len(b.keys)-1)]
+		b.groupKeys[i].desc, b.groupKeys[i].nullsLast = k.desc, k.nullsLast
+	}
+	return true
 }
 
 func (b *block) compileWhere() error {
@@ -356,8 +401,14 @@ func (b *block) hasAggregate() bool {
 func (b *block) item(i int) (*expr, error) {
 	it := b.items[i]
 	if it.m != nil {
+		touched, reads := b.sc.touched, len(b.c.reads)
+		b.sc.touched = 0
 		x := b.c.columnRef(it.m)
-		x.refs = 1 << uint(it.m.src.index)
+		x.refs, x.reads = b.sc.touched, slices.Clone(b.c.reads[reads:])
+		if x.slot >= 0 {
+			x.canon = "$" + itoa(x.slot)
+		}
+		b.sc.touched |= touched
 		return x, nil
 	}
 	if vector(it.e) != nil {
@@ -461,7 +512,7 @@ func (b *block) finish(n node) (*query, error) {
 		q.node = n
 	}
 	if b.s.Distinct == ast.DistinctDistinct {
-		q.node = &distinctNode{in: q.node, slots: q.out, colls: collations(q.cols)}
+		q.node = &distinctNode{in: q.node, slots: q.out, colls: collations(q.cols), sorted: b.distinctDone}
 	}
 	return q, b.c.orderAndLimit(b.sc, q, b.keys, b.s.Limit, b.orderDone)
 }

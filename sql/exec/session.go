@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/byokdb/byokdb/engine"
@@ -32,6 +33,10 @@ type Database struct {
 	plans  map[string]*plan
 	schema *schema.Schema
 
+	// seen is the version of the schema at a commit, which read-only transactions
+	// that begin there need not read.
+	seen atomic.Pointer[seenVersion]
+
 	sessionsMu sync.Mutex
 	sessions   map[*Session]struct{}
 }
@@ -42,6 +47,24 @@ func NewDatabase(db *engine.DB) *Database {
 	d := &Database{db: db, plans: map[string]*plan{}, sessions: map[*Session]struct{}{}}
 	db.OnWipe(d.forget)
 	return d
+}
+
+type seenVersion struct{ base, version uint64 }
+
+// version returns the version of the schema that tx sees.
+func (d *Database) version(tx *engine.Tx) (uint64, error) {
+	if tx.Writable() {
+		return schema.Version(tx)
+	}
+	base := tx.Base()
+	if s := d.seen.Load(); s != nil && s.base == base && base != 0 {
+		return s.version, nil
+	}
+	v, err := schema.Version(tx)
+	if err == nil {
+		d.seen.Store(&seenVersion{base, v})
+	}
+	return v, err
 }
 
 // schemaOf returns the schema that tx sees.
@@ -440,7 +463,7 @@ func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []val
 func (s *Session) planFor(st *Stmt, tx *engine.Tx) (*plan, error) {
 	version := s.version
 	if tx != s.tx || !s.versionKnown {
-		v, err := schema.Version(tx)
+		v, err := s.d.version(tx)
 		if err != nil {
 			return nil, err
 		}

@@ -18,7 +18,15 @@ func (c *compiler) subquery(sc *scope, s *ast.SelectStmt) (*subquery, error) {
 		return nil, err
 	}
 	c.nSubs++
-	return &subquery{query: q, id: c.nSubs - 1}, nil
+	sub := &subquery{query: q, id: c.nSubs - 1}
+	c.nested = append(c.nested, nestedQuery{sub, "SCALAR"})
+	return sub, nil
+}
+
+// nestedQuery is a subquery in an expression, as EXPLAIN QUERY PLAN shows it.
+type nestedQuery struct {
+	*subquery
+	kind string // SCALAR or LIST
 }
 
 func (c *compiler) exists(sc *scope, n *ast.ExistsExpr) (*expr, error) {
@@ -80,15 +88,37 @@ func (q *query) first(f *frame) (bool, error) {
 // valueSet is the result of a subquery on the right of IN.
 type valueSet struct {
 	keys  map[string]struct{}
+	vals  []value.Value // the same, as values
 	nulls bool
+}
+
+// inSet is a subquery on the right of IN, whose values an index can be asked
+// for.
+type inSet struct {
+	q    *subquery
+	cmp  comparison
+	refs uint64 // sources of the FROM clause around it that it reads
+}
+
+func (s *inSet) values(f *frame) ([]value.Value, error) {
+	set, err := s.q.set(f, s.cmp)
+	if err != nil {
+		return nil, err
+	}
+	return set.vals, nil
 }
 
 // inSelect compiles x IN (SELECT …).
 func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr, error) {
+	touched := sc.touched
+	sc.touched = 0
 	q, err := c.subquery(sc, s)
 	if err != nil {
 		return nil, err
 	}
+	c.nested[len(c.nested)-1].kind = "LIST"
+	refs := sc.touched
+	sc.touched |= touched
 	elems := vector(left)
 	if elems == nil {
 		elems = []ast.Expr{left}
@@ -105,7 +135,8 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 	}
 	x := xs[0]
 	cmp := comparisonOf(x, &expr{aff: q.cols[0].aff, hasAff: q.cols[0].hasAff, coll: q.cols[0].coll, collBy: q.cols[0].collBy})
-	return &expr{slot: -1, eval: func(f *frame) (value.Value, error) {
+	in := &inSet{q: q, cmp: cmp, refs: refs}
+	return &expr{slot: -1, left: x, set: in, eval: func(f *frame) (value.Value, error) {
 		set, err := q.set(f, cmp)
 		if err != nil {
 			return value.Value{}, err
@@ -140,15 +171,17 @@ func (q *subquery) set(f *frame, cmp comparison) (*valueSet, error) {
 			set.nulls = true
 			return nil
 		}
-		key := string(appendKey(nil, cmp.convert(v), cmp.coll))
+		v = cmp.convert(v)
+		key := string(appendKey(nil, v, cmp.coll))
 		if _, ok := set.keys[key]; ok {
 			return nil
 		}
 		set.keys[key] = struct{}{}
+		set.vals = append(set.vals, v)
 		if q.correlated {
 			return nil
 		}
-		return f.hold(int64(len(key) + 48))
+		return f.hold(int64(len(key) + 48 + valueSize + len(v.Str())))
 	})
 	st.done, st.set = true, set
 	return set, err

@@ -85,3 +85,17 @@ func skipKeyColumn(key []byte, desc bool) ([]byte, error) {
 		}
 	}
 }
+
+// AppendKeyEnds appends to dst where each of the columns that key begins with
+// ends, in bytes from its start. The error is ErrCorrupt.
+func AppendKeyEnds(dst []int, key []byte, cols []KeyColumn) ([]int, error) {
+	rest := key
+	for i := range cols {
+		var err error
+		if rest, err = skipKeyColumn(rest, cols[i].Desc); err != nil {
+			return dst, err
+		}
+		dst = append(dst, len(key)-len(rest))
+	}
+	return dst, nil
+}

@@ -36,7 +36,7 @@ func Load(tx *engine.Tx) (*Schema, error) {
 			}
 		}
 	}
-	return s, nil
+	return s, s.loadStats(tx)
 }
 
 func readObjects(tx *engine.Tx) (list []Object, err error) {

@@ -66,6 +66,7 @@ type Index struct {
 	Where      ast.Expr // partial index, or nil
 	SQL        string   // "" for an index that a constraint made
 	Table      *Table
+	Stats      []int64 // by ANALYZE: rows that agree in the first 1, 2, … columns, on average; or nil
 
 	id uint64 // of its record
 }
@@ -107,6 +108,7 @@ type Table struct {
 	ForeignKeys   []ForeignKey
 	Strict        bool
 	WithoutRowID  bool
+	Stats         *TableStats // nil: ANALYZE has not looked at it
 
 	View        *ast.SelectStmt // nil for a table
 	ViewColumns []string        // the names in CREATE VIEW v(…), nil when there are none

@@ -1,0 +1,242 @@
+package exec
+
+import (
+	"bytes"
+	"math"
+	"slices"
+
+	"github.com/byokdb/byokdb/sql/record"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// bounds are the ends of a scan in encoded form; hi nil: no end.
+type bounds struct {
+	lo, hi []byte
+	empty  bool
+}
+
+// spans computes the ranges of keys to visit, in order.
+func (a *access) spans(f *frame, t *schema.Table) ([]bounds, error) {
+	switch {
+	case a.isIn:
+		return a.listSpans(f, t)
+	case a.prefix != nil:
+		return a.prefixSpans(f)
+	}
+	b, err := a.span(f, t, a.eq)
+	if err != nil || b.empty {
+		return nil, err
+	}
+	return []bounds{b}, nil
+}
+
+// listSpans makes one range per value of an IN, sorted and each once.
+func (a *access) listSpans(f *frame, t *schema.Table) ([]bounds, error) {
+	in := a.in
+	if a.inSet != nil {
+		vals, err := a.inSet.values(f)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range vals {
+			in = append(in, probe{x: constant(v)})
+		}
+	}
+	var out []bounds
+	for i := range in {
+		if err := f.tick(); err != nil {
+			return nil, err
+		}
+		eq := slices.Concat(a.eq, in[i:i+1], a.eq2)
+		if a.prefix != nil {
+			one := *a
+			one.eq = eq
+			list, err := one.prefixSpans(f)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, list...)
+			continue
+		}
+		b, err := a.span(f, t, eq)
+		if err != nil {
+			return nil, err
+		}
+		if !b.empty {
+			out = append(out, b)
+		}
+	}
+	slices.SortFunc(out, func(a, b bounds) int { return bytes.Compare(a.lo, b.lo) })
+	return slices.CompactFunc(out, func(a, b bounds) bool { return bytes.Equal(a.lo, b.lo) }), nil
+}
+
+// span computes the range with these values for the first columns.
+func (a *access) span(f *frame, t *schema.Table, eq []probe) (bounds, error) {
+	if a.index == nil && t.PrimaryKey == nil {
+		return a.rowIDSpan(f, eq)
+	}
+	prefix, ok, err := a.head(f, eq)
+	if err != nil || !ok {
+		return bounds{empty: true}, err
+	}
+	b := bounds{lo: prefix, hi: prefixEnd(prefix)}
+	lo, hi := a.lo, a.hi
+	if lo == nil && hi == nil {
+		return b, nil
+	}
+	kc := a.key[len(eq)]
+	if kc.desc {
+		lo, hi = hi, lo
+	}
+	notNull := func() []byte {
+		return record.AppendNotNull(slices.Clone(prefix), record.KeyColumn{Desc: kc.desc})
+	}
+	switch {
+	case lo != nil:
+		v, err := lo.value(f)
+		if err != nil || v.IsNull() {
+			return bounds{empty: true}, err
+		}
+		b.lo = appendKeyValue(slices.Clone(prefix), v, kc)
+		if lo.strict {
+			if b.lo = prefixEnd(b.lo); b.lo == nil {
+				return bounds{empty: true}, nil
+			}
+		}
+	case !kc.desc:
+		b.lo = notNull()
+	}
+	switch {
+	case hi != nil:
+		v, err := hi.value(f)
+		if err != nil || v.IsNull() {
+			return bounds{empty: true}, err
+		}
+		b.hi = appendKeyValue(slices.Clone(prefix), v, kc)
+		if !hi.strict {
+			b.hi = prefixEnd(b.hi)
+		}
+	case kc.desc:
+		b.hi = notNull()
+	}
+	b.empty = b.hi != nil && bytes.Compare(b.lo, b.hi) >= 0
+	return b, nil
+}
+
+// head encodes the values of the first columns; ok is false if one of them is
+// NULL, which equals nothing.
+func (a *access) head(f *frame, eq []probe) (prefix []byte, ok bool, err error) {
+	for i := range eq {
+		v, err := eq[i].value(f)
+		if err != nil || v.IsNull() && !eq[i].null {
+			return nil, false, err
+		}
+		prefix = appendKeyValue(prefix, v, a.key[i])
+	}
+	return prefix, true, nil
+}
+
+func (p *probe) value(f *frame) (value.Value, error) {
+	if p.null {
+		return value.Value{}, nil
+	}
+	v, err := p.x.eval(f)
+	if err != nil {
+		return v, err
+	}
+	return p.cmp.convert(v), nil
+}
+
+// rowIDSpan: row ids are integers, the values beside them may be anything.
+func (a *access) rowIDSpan(f *frame, eq []probe) (bounds, error) {
+	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+	for i := range eq {
+		v, err := eq[i].value(f)
+		if err != nil {
+			return bounds{}, err
+		}
+		id, ok := asRowID(v)
+		if !ok {
+			return bounds{empty: true}, nil
+		}
+		lo, hi = id, id
+	}
+	if a.lo != nil {
+		v, err := a.lo.value(f)
+		if err != nil {
+			return bounds{}, err
+		}
+		switch v.Kind() {
+		case value.Int:
+			lo = v.Int()
+		case value.Float:
+			if v.Float() >= 1<<63 {
+				return bounds{empty: true}, nil
+			}
+			lo = clampInt(math.Floor(v.Float()))
+		default: // above every number, or NULL
+			return bounds{empty: true}, nil
+		}
+	}
+	if a.hi != nil {
+		v, err := a.hi.value(f)
+		if err != nil {
+			return bounds{}, err
+		}
+		switch v.Kind() {
+		case value.Int:
+			hi = v.Int()
+		case value.Float:
+			if v.Float() < -(1 << 63) {
+				return bounds{empty: true}, nil
+			}
+			hi = clampInt(math.Ceil(v.Float()))
+		case value.Null:
+			return bounds{empty: true}, nil
+		default: // text and blobs are above every number
+		}
+	}
+	if lo > hi {
+		return bounds{empty: true}, nil
+	}
+	return bounds{lo: appendRowID(nil, lo), hi: prefixEnd(appendRowID(nil, hi))}, nil
+}
+
+func clampInt(x float64) int64 {
+	switch {
+	case x >= 1<<63:
+		return math.MaxInt64
+	case x < -(1 << 63):
+		return math.MinInt64
+	}
+	return int64(x)
+}
+
+// asRowID returns the integer that equals v.
+func asRowID(v value.Value) (int64, bool) {
+	switch v.Kind() {
+	case value.Int:
+		return v.Int(), true
+	case value.Float:
+		x := v.Float()
+		if x == math.Trunc(x) && x >= -(1<<63) && x < 1<<63 {
+			return int64(x), true
+		}
+	default:
+	}
+	return 0, false
+}
+
+// prefixEnd returns the first key after all those that begin with p, nil when
+// there is none.
+func prefixEnd(p []byte) []byte {
+	for i := len(p) - 1; i >= 0; i-- {
+		if p[i] != 0xff {
+			end := slices.Clone(p[:i+1])
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// manyTables makes n tables of ten rows, and returns joins of all of them: a
+// chain, a star, and one in which no table has a key.
+func manyTables(tb testing.TB, s *Session, n int) []string {
+	tb.Helper()
+	var from, chain, star, keyless []string
+	mustScript(tb, s, "BEGIN")
+	for i := range n {
+		mustScript(tb, s, fmt.Sprintf("CREATE TABLE j%d(id INTEGER PRIMARY KEY, next INT, v INT)", i))
+		mustScript(tb, s, fmt.Sprintf("INSERT INTO j%d(next, v) VALUES (2,1),(3,2),(4,3),(5,4),(6,5),(7,6),(8,7),(9,8),(10,9),(1,10)", i))
+		from = append(from, fmt.Sprintf("j%d", i))
+		if i > 0 {
+			chain = append(chain, fmt.Sprintf("j%d.id = j%d.next", i, i-1))
+			star = append(star, fmt.Sprintf("j%d.id = j0.next", i))
+			keyless = append(keyless, fmt.Sprintf("j%d.v = j%d.v", i, i-1))
+		}
+	}
+	mustScript(tb, s, "COMMIT")
+	q := "SELECT count(*), sum(j0.v) FROM " + strings.Join(from, ", ") + " WHERE "
+	return []string{q + strings.Join(chain, " AND "), q + strings.Join(star, " AND "), q + strings.Join(keyless, " AND ")}
+}
+
+func TestJoinsOfAllShapes(t *testing.T) {
+	s := openSession(t)
+	for _, q := range manyTables(t, s, sourcesMax) {
+		if got := mustScript(t, s, q); got != "10|55\n" {
+			t.Errorf("%.60s…: %s", q, got)
+		}
+	}
+}
+
+func BenchmarkManyTables(b *testing.B) {
+	s := openSession(b)
+	qs := manyTables(b, s, sourcesMax)
+	for i, name := range []string{"chain", "star", "keyless"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				s.d.forget() // the plan is made anew
+				st, _, err := s.Prepare(context.Background(), qs[i])
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Exec(context.Background(), st, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,139 @@
+package exec
+
+import (
+	"slices"
+
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// union returns an access that finds the rows of an OR by an access for each of
+// its terms, nil when some term has none.
+func (c *compiler) union(s *source, pool []*expr, bound uint64) *access {
+	var best *access
+	for _, x := range pool {
+		if len(x.ors) == 0 {
+			continue
+		}
+		u := &access{way: c.ways(s)[0]}
+		for _, term := range x.ors {
+			terms := term.ands
+			if terms == nil {
+				terms = []*expr{term}
+			}
+			a := c.single(s, slices.Concat(terms, pool), bound)
+			if a == nil || a.bare() || !a.uses(terms) {
+				u = nil
+				break
+			}
+			u.or = append(u.or, a)
+			u.rows += a.rows
+			u.cost += a.cost + a.rows // each is looked up in the set of those that came
+		}
+		if u != nil && (best == nil || u.cost < best.cost) {
+			best = u
+		}
+	}
+	return best
+}
+
+// uses reports whether the access is narrowed by one of the terms.
+func (a *access) uses(terms []*expr) bool {
+	of := func(p probe) bool { return slices.Contains(terms, p.of) }
+	return slices.ContainsFunc(a.eq, of) || slices.ContainsFunc(a.in, of) || slices.ContainsFunc(a.eq2, of) ||
+		a.inSet != nil && slices.ContainsFunc(terms, func(x *expr) bool { return x.set == a.inSet }) ||
+		a.lo != nil && of(*a.lo) || a.hi != nil && of(*a.hi) || a.prefix != nil && slices.Contains(terms, a.prefix.of)
+}
+
+// unionNode gives the rows of several accesses to one table, each once.
+type unionNode struct {
+	branches []node
+	key      []int // registers of the row's key
+	colls    []value.Collation
+}
+
+// unionScan reads the rows of s that the terms of an OR find.
+func (c *compiler) unionScan(s *source, a *access, conds []*expr) (node, []*expr) {
+	n := &unionNode{}
+	if s.table.PrimaryKey == nil {
+		n.key, n.colls = []int{s.rowID}, []value.Collation{value.Binary}
+	}
+	for i, col := range s.table.PrimaryKey {
+		n.key, n.colls = append(n.key, s.use(col)), append(n.colls, s.table.PKCollations[i])
+	}
+	rest := map[*expr]bool{}
+	for _, b := range a.or {
+		in, left := c.scan(s, b, conds)
+		n.branches = append(n.branches, in)
+		for _, x := range left {
+			rest[x] = true
+		}
+	}
+	return n, slices.DeleteFunc(slices.Clone(conds), func(x *expr) bool { return !rest[x] })
+}
+
+type unionIter struct {
+	n      *unionNode
+	f      *frame
+	in     iter
+	branch int
+	seen   map[string]struct{}
+	mem    int64
+}
+
+func (n *unionNode) open(f *frame) (iter, error) {
+	return &unionIter{n: n, f: f, seen: map[string]struct{}{}}, nil
+}
+
+func (it *unionIter) next() (bool, error) {
+	for {
+		if it.in == nil {
+			if it.branch == len(it.n.branches) {
+				return false, nil
+			}
+			in, err := it.n.branches[it.branch].open(it.f)
+			if err != nil {
+				return false, err
+			}
+			it.in = in
+			it.branch++
+		}
+		ok, err := it.in.next()
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			it.in.close()
+			it.in = nil
+			continue
+		}
+		it.f.key = rowKey(it.f.key[:0], it.f.regs, it.n.key, it.n.colls)
+		if _, ok := it.seen[string(it.f.key)]; ok {
+			continue
+		}
+		it.seen[string(it.f.key)] = struct{}{}
+		n := int64(len(it.f.key) + 48)
+		it.mem += n
+		return true, it.f.hold(n)
+	}
+}
+
+func (it *unionIter) close() {
+	if it.in != nil {
+		it.in.close()
+	}
+	clear(it.seen)
+	it.f.release(it.mem)
+	it.mem = 0
+}
+
+// indexHint is INDEXED BY or NOT INDEXED.
+type indexHint struct {
+	index string // folded; "": none is to be used
+}
+
+func (h *indexHint) allows(w *way) bool {
+	if w.index == nil {
+		return h.index == ""
+	}
+	return fold(w.index.Name) == h.index
+}
