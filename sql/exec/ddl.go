@@ -235,8 +235,14 @@ func (f *frame) alter(s *schema.Schema, st parse.Stmt) error {
 		return err
 	}
 	done, err := schema.AlterTable(f.tx, s, st)
-	if err != nil || done.Dropped < 0 {
+	if err != nil {
 		return err
+	}
+	if done.Test {
+		return f.testAdded(done.After)
+	}
+	if done.Dropped < 0 {
+		return nil
 	}
 	rows, err := f.tx.Collection(schema.TableCollection(done.After.Root))
 	if err != nil {

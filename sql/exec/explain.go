@@ -113,6 +113,9 @@ func (e *explainer) several(n node, parent int64) {
 		id := e.add(parent, "COMPOUND QUERY")
 		e.node(n.left, id)
 		e.node(n.right, id)
+	case *orderedNode:
+		e.several(n.recursiveNode, parent)
+		e.add(parent, "USE HEAP FOR ORDER BY")
 	case *recursiveNode:
 		e.node(n.base.node, e.add(parent, "SETUP"))
 		e.node(n.step.node, e.add(parent, "RECURSIVE STEP"))

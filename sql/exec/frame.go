@@ -82,7 +82,7 @@ func (f *frame) forgetRowID(root uint64) {
 
 // bumpSequence records the greatest row id of an AUTOINCREMENT table.
 func (f *frame) bumpSequence(t *schema.Table, id int64) error {
-	seq, err := schema.Sequence(f.tx, t)
+	seq, _, err := schema.Sequence(f.tx, t)
 	if err != nil || id <= seq {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 // inserter is the plan of an INSERT.
 type inserter struct {
 	*target
+	view     bool   // or sqlite_sequence
 	query    *query // the rows; nil: DEFAULT VALUES
 	buffered bool   // the query reads the table: run it to the end first
 	from     []int  // for each column the position in the query's row, -1: default
@@ -41,8 +42,8 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 	if err != nil {
 		return err
 	}
-	ins := &inserter{rowID: -1}
 	view := c.instead(n.Table, schema.Insert, nil)
+	ins := &inserter{rowID: -1, view: view != nil}
 	if !n.DefaultValues {
 		if ins.query, err = c.selectStmt(sc, n.Select); err != nil {
 			return err
@@ -110,7 +111,7 @@ func (c *compiler) insertEvents(ins *inserter) (err error) {
 	if ins.ev[schema.Insert], err = c.events(ins.target, schema.Insert, nil); err != nil {
 		return err
 	}
-	if !ins.t.IsView() && ins.replaces() {
+	if !ins.view && ins.replaces() {
 		if ins.ev[schema.Delete], err = c.events(ins.target, schema.Delete, nil); err != nil {
 			return err
 		}
@@ -328,7 +329,7 @@ func (ins *inserter) row(f *frame) error {
 }
 
 func (ins *inserter) insertRow(f *frame) error {
-	if ins.t.IsView() {
+	if ins.view {
 		return ins.insertView(f)
 	}
 	if err := ins.fill(f); err != nil {
@@ -491,7 +492,7 @@ func (ins *inserter) nextRowID(f *frame) (int64, error) {
 		return 0, err
 	}
 	if ins.t.AutoIncrement {
-		seq, err := schema.Sequence(f.tx, ins.t)
+		seq, _, err := schema.Sequence(f.tx, ins.t)
 		if err != nil {
 			return 0, err
 		}

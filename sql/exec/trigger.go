@@ -36,7 +36,7 @@ func (c *compiler) events(tg *target, e schema.Event, changed []bool) (*events, 
 			}
 		}
 	}
-	if c.foreignKeys && !tg.t.IsView() {
+	if c.foreignKeys && tg.src.table != nil {
 		var err error
 		if ev.keys, err = c.keyChecks(tg, e, changed, len(ev.before)+len(ev.after) > 0); err != nil {
 			return nil, err

@@ -10,8 +10,8 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// viewChange is an INSERT, UPDATE or DELETE of a view: what its INSTEAD OF
-// triggers do for each row.
+// viewChange is an UPDATE or DELETE of a view: what its INSTEAD OF triggers do
+// for each row. sqlite_sequence is changed in the same way, without triggers.
 type viewChange struct {
 	*target
 	ev      *events
@@ -22,10 +22,14 @@ type viewChange struct {
 }
 
 // instead returns the view that a statement names if triggers stand for the
-// change, which is one of the columns set; nil for anything else.
+// change, which is one of the columns set, or sqlite_sequence; nil for anything
+// else.
 func (c *compiler) instead(q *ast.QualifiedName, e schema.Event, set []*ast.SetPair) *schema.Table {
 	if q.Schema != nil && !isMain(q.Schema.Name) {
 		return nil
+	}
+	if c.isSequence(q.Name.Name) {
+		return sequenceTable()
 	}
 	t := c.schema.Table(q.Name.Name)
 	if t == nil || !t.IsView() {
@@ -48,7 +52,13 @@ func setsAny(p *ast.SetPair, names []string) bool {
 // viewTarget makes a target of a view; sc receives the view as its first
 // source.
 func (c *compiler) viewTarget(sc *scope, t *schema.Table, alias *ast.Ident) (*target, error) {
-	src, err := c.viewSource(t)
+	var src *source
+	var err error
+	if t.IsView() {
+		src, err = c.viewSource(t)
+	} else {
+		src = c.sequenceSource()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +182,10 @@ func (u *viewChange) row(f *frame) error {
 	if err := u.returns.add(f); err != nil {
 		return err
 	}
+	if !u.t.IsView() {
+		f.changes++
+		return f.writeSequence(old, after)
+	}
 	if u.ev == nil { // UPDATE OF other columns
 		return nil
 	}
@@ -185,6 +199,10 @@ func (ins *inserter) insertView(f *frame) error {
 	}
 	if err := ins.returns.add(f); err != nil {
 		return err
+	}
+	if !ins.t.IsView() {
+		f.changes++
+		return f.writeSequence(nil, ins.save(f))
 	}
 	return fireAll(f, ins.ev[schema.Insert].after, nil, ins.save(f))
 }

@@ -15,7 +15,8 @@ import (
 // Altered says what ALTER TABLE leaves to the caller.
 type Altered struct {
 	Before, After *Table
-	Dropped       int // index in Before.Columns of the column to take out of every row, -1 when none
+	Dropped       int  // index in Before.Columns of the column to take out of every row, -1 when none
+	Test          bool // a column was added of which the rows must be tested
 }
 
 // AlterTable changes the records as the statement says. Rows stay as they are:
@@ -50,7 +51,7 @@ func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 	case ast.AlterRenameColumn:
 		err = a.renameColumn()
 	case ast.AlterAddColumn:
-		err = a.addColumn()
+		out.Test, err = a.addColumn()
 	case ast.AlterDropColumn:
 		out.Dropped, err = a.dropColumn()
 	default:
@@ -157,38 +158,39 @@ func (a *alteration) renameColumn() error {
 	return a.rewrite(func(st ast.Stmt) []edit { return renameColumn(st, a.t.Name, from, quote(to)) }, func(*Object) {})
 }
 
-func (a *alteration) addColumn() error {
+func (a *alteration) addColumn() (test bool, err error) {
 	def := a.n.ColumnDef
 	if a.t.Column(def.Name.Name) >= 0 {
-		return sqlerr.Errorf("duplicate column name: %s", def.Name.Name)
+		return false, sqlerr.Errorf("duplicate column name: %s", def.Name.Name)
 	}
 	st, n, err := a.definition()
 	if err != nil {
-		return err
+		return false, err
 	}
 	end := n.Columns[len(n.Columns)-1].End()
 	text := a.st.Text[def.Pos()-a.st.Pos : def.End()-a.st.Pos]
-	if err := a.checkNewColumn(def); err != nil {
-		return err
+	if test, err = a.checkNewColumn(def); err != nil {
+		return false, err
 	}
-	return a.putTable(apply(st, []edit{{end, end, ", " + text}}))
+	return test, a.putTable(apply(st, []edit{{end, end, ", " + text}}))
 }
 
-// checkNewColumn refuses what rows that exist could not satisfy.
-func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
+// checkNewColumn refuses what rows that exist could not satisfy; test: it
+// depends on the rows.
+func (a *alteration) checkNewColumn(def *ast.ColumnDef) (test bool, err error) {
 	var notNull, value, check, variable, generated bool
 	for _, k := range def.Constraints {
 		switch k.Kind {
 		case ast.ColumnPrimaryKey:
-			return sqlerr.Errorf("Cannot add a PRIMARY KEY column")
+			return false, sqlerr.Errorf("Cannot add a PRIMARY KEY column")
 		case ast.ColumnUnique:
-			return sqlerr.Errorf("Cannot add a UNIQUE column")
+			return false, sqlerr.Errorf("Cannot add a UNIQUE column")
 		case ast.ColumnNotNull:
 			notNull = true
 		case ast.ColumnGenerated:
 			generated = true
 			if k.GeneratedKind != nil && fold(k.GeneratedKind.Name) == "stored" {
-				return sqlerr.Errorf("cannot add a STORED column")
+				return false, sqlerr.Errorf("cannot add a STORED column")
 			}
 		case ast.ColumnCheck:
 			check = true
@@ -203,19 +205,18 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
 	if generated && notNull {
 		check, notNull = true, false
 	}
-	if (!notNull || value) && !variable && !check {
-		return nil
+	test = check || a.t.Strict && value
+	if (!notNull || value) && !variable {
+		return test, nil
 	}
 	empty, err := a.empty()
 	switch {
 	case err != nil || empty:
-		return err
+		return false, err
 	case notNull && !value:
-		return sqlerr.Errorf("Cannot add a NOT NULL column with default value NULL")
-	case variable:
-		return sqlerr.Errorf("Cannot add a column with non-constant default")
+		return false, sqlerr.Errorf("Cannot add a NOT NULL column with default value NULL")
 	}
-	return sqlerr.Unsupported("adding a column with a CHECK constraint to a table that has rows")
+	return false, sqlerr.Errorf("Cannot add a column with non-constant default")
 }
 
 func (a *alteration) empty() (empty bool, err error) {
