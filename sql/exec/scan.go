@@ -59,6 +59,12 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	return n, rest
 }
 
+// scanAll reads all rows of s.
+func (c *compiler) scanAll(s *source) node {
+	n, _ := c.scan(s, nil, nil)
+	return n
+}
+
 // pointNode reads the one row that a key names.
 type pointNode struct{ *scanNode }
 
