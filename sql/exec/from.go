@@ -103,6 +103,9 @@ func (c *compiler) namedSource(name string) (*source, error) {
 	if strings.EqualFold(name, "sqlite_master") || strings.EqualFold(name, "sqlite_schema") {
 		return c.schemaSource(), nil
 	}
+	if fold(name) == sequenceTable && c.hasSequence() {
+		return c.sequenceSource(), nil
+	}
 	t := c.schema.Table(name)
 	if t == nil {
 		if src := c.pragmaSource(name); src != nil {

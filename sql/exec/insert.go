@@ -35,6 +35,9 @@ type upsert struct {
 }
 
 func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
+	if c.isSequence(n.Table) {
+		return c.insertSequence(p, n)
+	}
 	sc, err := c.with(nil, n.With)
 	if err != nil {
 		return err
@@ -250,6 +253,13 @@ func (ins *inserter) insertRow(f *frame) error {
 		if err := ins.chooseRowID(f); err != nil {
 			return err
 		}
+		if ins.t.AutoIncrement { // an id counts as given out even if the row then gives way to another
+			id := f.regs[ins.src.rowID].Int()
+			if err := f.bumpSequence(ins.t, id); err != nil {
+				return err
+			}
+			f.usedRowID(ins.t.Root, id)
+		}
 	}
 	for _, step := range []func(*frame) error{ins.affinities, ins.notNull, ins.check} {
 		if err := step(f); err != nil {
@@ -268,11 +278,6 @@ func (ins *inserter) insertRow(f *frame) error {
 		id := f.regs[ins.src.rowID].Int()
 		f.lastRowID, f.inserted = id, true
 		f.usedRowID(ins.t.Root, id)
-		if ins.t.AutoIncrement {
-			if err := f.bumpSequence(ins.t, id); err != nil {
-				return err
-			}
-		}
 	}
 	f.changes++
 	return ins.returns.add(f)
@@ -329,7 +334,7 @@ func (ins *inserter) nextRowID(f *frame) (int64, error) {
 		return 0, err
 	}
 	if ins.t.AutoIncrement {
-		seq, err := schema.Sequence(f.tx, ins.t)
+		seq, _, err := schema.Sequence(f.tx, ins.t)
 		if err != nil {
 			return 0, err
 		}

@@ -477,8 +477,10 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 		s.versionKnown = false
 	}
 	f.keepRowID()
-	s.changes = f.changes
-	s.totalChanges += f.changes
+	if p.rows {
+		s.changes = f.changes
+		s.totalChanges += f.changes
+	}
 	if f.inserted {
 		s.lastInsertRowID = f.lastRowID
 	}

@@ -256,6 +256,9 @@ type updater struct {
 }
 
 func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
+	if c.isSequence(n.Table) {
+		return c.updateSequence(p, n)
+	}
 	if len(n.OrderBy) > 0 || n.Limit != nil {
 		return unsupported("ORDER BY and LIMIT in UPDATE")
 	}
@@ -390,6 +393,9 @@ type deleter struct {
 }
 
 func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
+	if c.isSequence(n.Table) {
+		return c.deleteSequence(p, n)
+	}
 	if len(n.OrderBy) > 0 || n.Limit != nil {
 		return unsupported("ORDER BY and LIMIT in DELETE")
 	}

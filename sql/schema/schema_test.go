@@ -247,7 +247,7 @@ func TestDrop(t *testing.T) {
 	if err := SetSequence(tx, s.Table("t"), 41); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := Sequence(tx, s.Table("t")); n != 41 || err != nil {
+	if n, _, err := Sequence(tx, s.Table("t")); n != 41 || err != nil {
 		t.Errorf("sequence %d, %v", n, err)
 	}
 	s = run(t, tx, "DROP INDEX i; DROP INDEX IF EXISTS i; DROP VIEW v; DROP VIEW IF EXISTS v; DROP TABLE t; DROP TABLE IF EXISTS t")
@@ -260,7 +260,7 @@ func TestDrop(t *testing.T) {
 	}
 	old := s
 	s = run(t, tx, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT)")
-	if n, err := Sequence(tx, s.Table("t")); n != 0 || err != nil {
+	if n, found, err := Sequence(tx, s.Table("t")); n != 0 || found || err != nil {
 		t.Errorf("sequence of a new table %d, %v", n, err)
 	}
 	if s.Version == old.Version {
