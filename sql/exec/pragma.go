@@ -233,10 +233,20 @@ func tableXInfo(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
 	for i, col := range columnsOf(s, t) {
 		rows = append(rows, []value.Value{
-			integer(int64(i)), text(col.Name), text(col.DeclType), boolean(col.NotNull), optional(col.DefaultText), integer(int64(col.PKIndex)), integer(0),
+			integer(int64(i)), text(col.Name), text(standardType(col.DeclType)), boolean(col.NotNull), optional(col.DefaultText), integer(int64(col.PKIndex)), integer(0),
 		})
 	}
 	return rows
+}
+
+// standardType returns a declared type as SQLite shows it: its own types in
+// upper case, others as written.
+func standardType(declared string) string {
+	switch up := strings.ToUpper(declared); up {
+	case "ANY", "BLOB", "INT", "INTEGER", "REAL", "TEXT":
+		return up
+	}
+	return declared
 }
 
 // columnsOf returns the columns of a table, or those that a view's query gives.

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -12,18 +13,29 @@ import (
 func (c *compiler) schemaSource() *source {
 	src := c.virtual([]string{"type", "name", "tbl_name", "rootpage", "sql"}, nil, func(s *schema.Schema, _ []value.Value) [][]value.Value {
 		var rows [][]value.Value
-		for _, o := range s.Objects {
+		for i, o := range s.Objects {
 			rows = append(rows, []value.Value{
-				text(o.Type), text(o.Name), text(o.Table), integer(int64(o.Root)), optional(o.SQL),
+				text(o.Type), text(o.Name), text(o.Table), integer(int64(o.Root)), optional(o.SQL), integer(int64(i) + 1),
 			})
 		}
 		return rows
 	})
+	src.numberRows(c)
 	for i := range src.cols {
 		src.cols[i].aff, src.cols[i].hasAff, src.cols[i].declType = value.AffinityText, true, "TEXT"
 	}
 	src.cols[3].aff, src.cols[3].declType = value.AffinityInteger, "INT"
 	return src
+}
+
+// numberRows has the last value of each computed row be its rowid.
+func (src *source) numberRows(c *compiler) {
+	n, ok := src.node.(*rowsNode)
+	if !ok {
+		return
+	}
+	src.rowID = c.regs(1)[0]
+	n.out = append(slices.Clone(n.out), src.rowID)
 }
 
 // virtual makes a source of rows that are computed from the schema.
