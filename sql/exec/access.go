@@ -16,7 +16,7 @@ import (
 
 // keyColumn is one column of a table's key or of an index.
 type keyColumn struct {
-	col  int // in the table, -1 for the row id
+	col  int // in the table, -1 for the row id, schema.ExprColumn for an expression
 	coll value.Collation
 	desc bool
 }
@@ -157,8 +157,14 @@ func inProbes(s *source, kc keyColumn, x *expr, bound uint64) []probe {
 	return out
 }
 
+// noSlot is the register of what lies in none: no expression's slot equals it.
+const noSlot = -2
+
 func (kc keyColumn) slot(s *source) int {
-	if kc.col < 0 {
+	switch {
+	case kc.col == schema.ExprColumn:
+		return noSlot
+	case kc.col < 0:
 		return s.rowID
 	}
 	return s.slots[kc.col]

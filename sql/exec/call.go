@@ -55,7 +55,7 @@ func (c *compiler) callNamed(name string, args []*expr) (*expr, error) {
 		}
 		return sp.compile(args), nil
 	}
-	return scalarCall(name, args)
+	return c.scalarCall(name, args)
 }
 
 type special struct {

@@ -29,7 +29,8 @@ type targetIndex struct {
 	ix    *schema.Index
 	coll  int
 	key   []keyColumn
-	where *expr // partial
+	exprs []*expr // by key column, nil for a plain one
+	where *expr   // partial
 }
 
 type check struct {
@@ -53,7 +54,10 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 	case t.IsView():
 		return nil, errorf("cannot modify %s because it is a view", t.Name)
 	}
-	src := c.tableSource(t)
+	src, err := c.tableSource(t)
+	if err != nil {
+		return nil, err
+	}
 	if alias != nil {
 		src.name = alias.Name
 	}
@@ -75,12 +79,8 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 	own := &scope{sources: []*source{src}}
 	for _, ix := range t.Indexes {
 		ti := &targetIndex{ix: ix, coll: c.collection(schema.IndexCollection(ix.Root)), key: indexKey(ix)}
-		if ix.Where != nil {
-			x, err := c.expr(own, ix.Where)
-			if err != nil {
-				return nil, err
-			}
-			ti.where = x
+		if err := c.indexExprs(own, ti); err != nil {
+			return nil, err
 		}
 		tg.indexes = append(tg.indexes, ti)
 	}
@@ -96,6 +96,25 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 		tg.checks = append(tg.checks, &check{x, name})
 	}
 	return tg, nil
+}
+
+// indexExprs compiles what an index computes of a row.
+func (c *compiler) indexExprs(own *scope, ti *targetIndex) (err error) {
+	c.deterministic = "an index"
+	defer func() { c.deterministic = "" }()
+	ti.exprs = make([]*expr, len(ti.key))
+	for i, col := range ti.ix.Columns {
+		if col.Expr == nil {
+			continue
+		}
+		if ti.exprs[i], err = c.expr(own, col.Expr); err != nil {
+			return err
+		}
+	}
+	if ti.ix.Where != nil {
+		ti.where, err = c.expr(own, ti.ix.Where)
+	}
+	return err
 }
 
 // errSkip ends the work on one row without an error: OR IGNORE.
@@ -122,8 +141,15 @@ func (tg *target) entry(f *frame, ti *targetIndex, rowKey []byte) (entry []byte,
 			return nil, 0, false, err
 		}
 	}
-	for _, kc := range ti.key {
-		v := f.regs[tg.src.slots[kc.col]]
+	for i, kc := range ti.key {
+		var v value.Value
+		if x := ti.exprs[i]; x != nil {
+			if v, err = x.eval(f); err != nil {
+				return nil, 0, false, err
+			}
+		} else {
+			v = f.regs[tg.src.slots[kc.col]]
+		}
 		hasNull = hasNull || v.IsNull()
 		entry = appendKeyValue(entry, v, kc)
 	}
@@ -137,27 +163,49 @@ func (tg *target) affinities(f *frame) error {
 	for i := range tg.t.Columns {
 		col := &tg.t.Columns[i]
 		slot := tg.src.slots[i]
-		if slot == tg.src.rowID {
+		if slot == tg.src.rowID || col.Generated != nil {
 			continue
 		}
-		v := applyAffinity(f.regs[slot], col.Affinity)
-		if tg.t.Strict {
-			if !fitsStrict(&v, col.DeclType) {
-				return sqlerr.New(sqlerr.ConstraintDataType, "cannot store %s value in %s column %s.%s",
-					kindName(v.Kind()), strictName(col.DeclType), tg.t.Name, col.Name)
-			}
+		if err := tg.store(f, i, f.regs[slot]); err != nil {
+			return err
 		}
-		f.regs[slot] = v
+	}
+	return tg.generate(f)
+}
+
+// store puts a value into the register of column i as the column holds it.
+func (tg *target) store(f *frame, i int, v value.Value) error {
+	col := &tg.t.Columns[i]
+	v = applyAffinity(v, col.Affinity)
+	if tg.t.Strict && !fitsStrict(&v, col.DeclType) {
+		return sqlerr.New(sqlerr.ConstraintDataType, "cannot store %s value in %s column %s.%s",
+			kindName(v.Kind()), strictName(col.DeclType), tg.t.Name, col.Name)
+	}
+	f.regs[tg.src.slots[i]] = v
+	return nil
+}
+
+// generate computes the generated columns of the row in the registers.
+func (tg *target) generate(f *frame) error {
+	for _, g := range tg.src.generated {
+		v, err := g.x.eval(f)
+		if err != nil {
+			return err
+		}
+		if err := tg.store(f, g.col, v); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // notNull tests NOT NULL columns; a default replaces NULL under OR REPLACE.
 func (tg *target) notNull(f *frame) error {
+	replaced := false
 	for i := range tg.t.Columns {
 		col := &tg.t.Columns[i]
 		slot := tg.src.slots[i]
-		if !col.NotNull || slot == tg.src.rowID || !f.regs[slot].IsNull() {
+		if !col.NotNull || slot == tg.src.rowID || col.Generated != nil || !f.regs[slot].IsNull() {
 			continue
 		}
 		action := tg.action(col.NotNullConflict)
@@ -167,16 +215,34 @@ func (tg *target) notNull(f *frame) error {
 				return err
 			}
 			if !v.IsNull() {
-				f.regs[slot] = applyAffinity(v, col.Affinity)
+				f.regs[slot], replaced = applyAffinity(v, col.Affinity), true
 				continue
 			}
 		}
-		if action == ast.ConflictIgnore {
-			return errSkip
+		if err := tg.nullError(i); err != nil {
+			return err
 		}
-		return conflictError(action, sqlerr.New(sqlerr.ConstraintNotNull, "NOT NULL constraint failed: %s.%s", tg.t.Name, col.Name))
+	}
+	if replaced {
+		if err := tg.generate(f); err != nil {
+			return err
+		}
+	}
+	for _, g := range tg.src.generated {
+		if tg.t.Columns[g.col].NotNull && f.regs[tg.src.slots[g.col]].IsNull() {
+			return tg.nullError(g.col)
+		}
 	}
 	return nil
+}
+
+func (tg *target) nullError(i int) error {
+	col := &tg.t.Columns[i]
+	action := tg.action(col.NotNullConflict)
+	if action == ast.ConflictIgnore {
+		return errSkip
+	}
+	return conflictError(action, sqlerr.New(sqlerr.ConstraintNotNull, "NOT NULL constraint failed: %s.%s", tg.t.Name, col.Name))
 }
 
 func (tg *target) check(f *frame) error {

@@ -116,10 +116,10 @@ func (c *compiler) namedSource(name string) (*source, error) {
 	if t.IsView() {
 		return c.viewSource(t)
 	}
-	return c.tableSource(t), nil
+	return c.tableSource(t)
 }
 
-func (c *compiler) tableSource(t *schema.Table) *source {
+func (c *compiler) tableSource(t *schema.Table) (*source, error) {
 	src := &source{name: t.Name, table: t, rowID: -1, used: make([]bool, len(t.Columns)), label: t.Name}
 	src.slots = c.regs(len(t.Columns))
 	if t.PrimaryKey == nil {
@@ -134,7 +134,7 @@ func (c *compiler) tableSource(t *schema.Table) *source {
 			name: col.Name, aff: col.Affinity, hasAff: true, coll: col.Collation, declType: col.DeclType,
 		})
 	}
-	return src
+	return src, c.generatedColumns(src)
 }
 
 // querySource makes a source of a compiled query; names rename its columns.

@@ -29,12 +29,12 @@ func knownScalar(name string) bool {
 }
 
 // scalarCall compiles a call of the registry.
-func scalarCall(name string, args []*expr) (*expr, error) {
+func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 	s, err := fn.LookupScalar(name, len(args))
 	if err != nil {
 		return nil, sqlerr.Errorf("%s", err.Error())
 	}
-	coll := collationOfAll(args)
+	coll, where := collationOfAll(args), c.deterministic
 	e := computed(func(f *frame) (value.Value, error) {
 		base := len(f.stack)
 		defer func() { f.stack = f.stack[:base] }()
@@ -46,10 +46,13 @@ func scalarCall(name string, args []*expr) (*expr, error) {
 			f.stack = append(f.stack, v)
 		}
 		c := f.functionContext()
-		c.Collation = coll
+		c.Collation, c.UsedClock = coll, false
 		v, err := s.Call(c, f.stack[base:])
 		if err != nil {
 			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
+		}
+		if where != "" && c.UsedClock {
+			return v, errorf("non-deterministic use of %s() in %s", s.Name, where)
 		}
 		return v, nil
 	}, args...)

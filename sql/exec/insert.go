@@ -3,6 +3,7 @@ package exec
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/engine"
@@ -86,11 +87,12 @@ func (ins *inserter) columns(n *ast.InsertStmt) error {
 		return nil
 	}
 	if len(n.Columns) == 0 {
-		if len(ins.query.out) != len(t.Columns) {
-			return errorf("table %s has %d columns but %d values were supplied", t.Name, len(t.Columns), len(ins.query.out))
+		written := ins.written()
+		if len(ins.query.out) != len(written) {
+			return errorf("table %s has %d columns but %d values were supplied", t.Name, len(written), len(ins.query.out))
 		}
-		for i := range ins.from {
-			ins.from[i] = i
+		for i, col := range written {
+			ins.from[col] = i
 		}
 		return nil
 	}
@@ -99,6 +101,9 @@ func (ins *inserter) columns(n *ast.InsertStmt) error {
 	}
 	for i, id := range n.Columns {
 		col := t.Column(id.Name)
+		if err := ins.notGenerated(col, "INSERT into", id); err != nil {
+			return err
+		}
 		switch {
 		case col >= 0:
 			if ins.from[col] < 0 {
@@ -150,6 +155,10 @@ func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert) (*upsert, er
 // match finds the constraint that an ON CONFLICT target names.
 func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
 	var cols []int
+	if ix := matchExpressions(t, u); ix != nil {
+		up.index = ix
+		return nil
+	}
 	for _, term := range u.Target {
 		e := unparen(term.Expr)
 		if ce, ok := e.(*ast.CollateExpr); ok {
@@ -157,7 +166,7 @@ func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
 		}
 		id, ok := e.(*ast.Ident)
 		if !ok {
-			return unsupported("expressions in an ON CONFLICT target")
+			return errNoConflictTarget()
 		}
 		col := t.Column(id.Name)
 		if col < 0 && !isRowIDName(id.Name) {
@@ -186,7 +195,45 @@ func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
 			return nil
 		}
 	}
+	return errNoConflictTarget()
+}
+
+func errNoConflictTarget() error {
 	return errorf("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
+}
+
+// matchExpressions finds the unique index whose terms, expressions among them,
+// are those of an ON CONFLICT target.
+func matchExpressions(t *schema.Table, u *ast.Upsert) *schema.Index {
+	for _, ix := range t.Indexes {
+		if !ix.Unique || len(ix.Columns) != len(u.Target) || (ix.Where != nil && u.TargetWhere == nil) {
+			continue
+		}
+		found, hasExpr := true, false
+		for _, c := range ix.Columns {
+			hasExpr = hasExpr || c.Expr != nil
+			found = found && slices.ContainsFunc(u.Target, func(term *ast.OrderingTerm) bool { return sameTerm(t, c, term.Expr) })
+		}
+		if found && hasExpr {
+			return ix
+		}
+	}
+	return nil
+}
+
+func sameTerm(t *schema.Table, c schema.IndexColumn, e ast.Expr) bool {
+	e = unparen(e)
+	if ce, ok := e.(*ast.CollateExpr); ok {
+		if coll, ok := value.CollationByName(ce.Name.Name); !ok || coll != c.Collation {
+			return false
+		}
+		e = unparen(ce.X)
+	}
+	if c.Expr == nil {
+		id, ok := e.(*ast.Ident)
+		return ok && t.Column(id.Name) == c.Column
+	}
+	return strings.EqualFold(ast.String(unparen(c.Expr)), ast.String(e))
 }
 
 func sameColumns(a, b []int) bool {
@@ -466,6 +513,8 @@ func (tg *target) uniqueError(ix *schema.Index) error {
 	code := sqlerr.ConstraintUnique
 	var cols []int
 	switch {
+	case ix != nil && slices.ContainsFunc(ix.Columns, func(c schema.IndexColumn) bool { return c.Expr != nil }):
+		return sqlerr.New(code, "UNIQUE constraint failed: index '%s'", ix.Name)
 	case ix != nil:
 		if ix.Origin == schema.OriginPrimaryKey {
 			code = sqlerr.ConstraintPrimaryKey

@@ -38,6 +38,10 @@ type compiler struct {
 	nSelects  int
 	depth     int
 	collNames []string
+
+	// deterministic is where an expression is compiled that must give the same
+	// result each time, as messages call it; "" elsewhere.
+	deterministic string
 }
 
 // regs reserves n registers.

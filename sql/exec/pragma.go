@@ -218,9 +218,12 @@ func (f *frame) pragmaNumber(name string) (int64, error) {
 }
 
 func tableInfo(s *schema.Schema, arg string) [][]value.Value {
-	rows := tableXInfo(s, arg)
-	for i := range rows {
-		rows[i] = rows[i][:6]
+	var rows [][]value.Value
+	for _, r := range tableXInfo(s, arg) {
+		if r[6].Int() == 0 { // no generated column
+			r[0] = integer(int64(len(rows)))
+			rows = append(rows, r[:6])
+		}
 	}
 	return rows
 }
@@ -233,7 +236,7 @@ func tableXInfo(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
 	for i, col := range columnsOf(s, t) {
 		rows = append(rows, []value.Value{
-			integer(int64(i)), text(col.Name), text(standardType(col.DeclType)), boolean(col.NotNull), optional(col.DefaultText), integer(int64(col.PKIndex)), integer(0),
+			integer(int64(i)), text(col.Name), text(standardType(col.DeclType)), boolean(col.NotNull), optional(col.DefaultText), integer(int64(col.PKIndex)), integer(hiddenKind(&col)),
 		})
 	}
 	return rows
@@ -247,6 +250,17 @@ func standardType(declared string) string {
 		return up
 	}
 	return declared
+}
+
+// hiddenKind is the number that PRAGMA table_xinfo gives a column's kind.
+func hiddenKind(col *schema.Column) int64 {
+	switch {
+	case col.Generated == nil:
+		return 0
+	case col.Stored:
+		return 3
+	}
+	return 2
 }
 
 // columnsOf returns the columns of a table, or those that a view's query gives.
@@ -292,8 +306,12 @@ func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
 	add := func(t *schema.Table, key []keyColumn) {
 		for i, kc := range key {
+			name := value.Value{}
+			if kc.col >= 0 {
+				name = text(t.Columns[kc.col].Name)
+			}
 			rows = append(rows, []value.Value{
-				integer(int64(i)), integer(int64(kc.col)), text(t.Columns[kc.col].Name), boolean(kc.desc), text(kc.coll.String()), integer(1),
+				integer(int64(i)), integer(int64(kc.col)), name, boolean(kc.desc), text(kc.coll.String()), integer(1),
 			})
 		}
 	}

@@ -27,6 +27,7 @@ type rowLayout struct {
 	defaults []value.Value // of rows written before the column was added
 	rowID    int           // register, -1 for none
 	rowIDCol int           // the column that the row id is, -1 for none
+	computed []computedColumn
 }
 
 func (c *compiler) scan(s *source, a *access) node {
@@ -44,12 +45,17 @@ func (c *compiler) scan(s *source, a *access) node {
 func (c *compiler) layout(s *source) *rowLayout {
 	l := &rowLayout{rowID: s.rowID, rowIDCol: s.table.RowID}
 	for i, used := range s.used {
-		if !used || i == s.table.RowID {
+		if col := &s.table.Columns[i]; !used || i == s.table.RowID || col.Generated != nil && !col.Stored {
 			continue
 		}
 		l.cols = append(l.cols, i)
 		l.slots = append(l.slots, s.slots[i])
 		l.defaults = append(l.defaults, c.defaultValue(s.table, i))
+	}
+	for _, g := range s.generated {
+		if s.used[g.col] && !g.stored {
+			l.computed = append(l.computed, computedColumn{s.slots[g.col], g.x, s.table.Columns[g.col].Affinity})
+		}
 	}
 	return l
 }
@@ -124,10 +130,15 @@ func (l *rowLayout) load(f *frame, key, row []byte) error {
 		}
 		f.regs[l.rowID] = value.NewInt(id)
 	}
-	if len(l.cols) == 0 {
+	if len(l.cols) > 0 {
+		if err := decodeColumns(row, l.cols, l.slots, l.defaults, f.regs); err != nil {
+			return err
+		}
+	}
+	if l.computed == nil {
 		return nil
 	}
-	return decodeColumns(row, l.cols, l.slots, l.defaults, f.regs)
+	return l.compute(f)
 }
 
 type scanIter struct {

@@ -32,8 +32,10 @@ type source struct {
 
 	table *schema.Table // nil unless a stored table
 	used  []bool        // columns that some expression reads (tables only)
-	node  node          // how to produce the rows of anything but a table
-	label string        // for EXPLAIN QUERY PLAN
+	// generated are the columns that are computed, each after those it reads.
+	generated []*generated
+	node      node   // how to produce the rows of anything but a table
+	label     string // for EXPLAIN QUERY PLAN
 
 	lateral bool // its rows depend on those of sources before it
 
@@ -155,8 +157,9 @@ func (s *source) use(col int) int {
 	if col < 0 {
 		return s.rowID
 	}
-	if s.used != nil {
+	if s.used != nil && !s.used[col] {
 		s.used[col] = true
+		s.useGenerated(col)
 	}
 	return s.slots[col]
 }

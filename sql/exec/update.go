@@ -34,6 +34,9 @@ func (c *compiler) assignments(tg *target, sc *scope, pairs []*ast.SetPair) (*as
 			if col < 0 && (!isRowIDName(id.Name) || tg.src.rowID < 0) {
 				return nil, errorf("no such column: %s", id.Name)
 			}
+			if err := tg.notGenerated(col, "UPDATE", id); err != nil {
+				return nil, err
+			}
 			cols = append(cols, col)
 		}
 		if len(cols) == 1 && vector(p.Value) == nil {
@@ -204,11 +207,12 @@ func (tg *target) replaceRow(f *frame, key, newKey []byte) error {
 	return rows.Put(newKey, encodeRow(tg.values(f)))
 }
 
-// values are the stored columns of the row in the registers.
+// values are the stored columns of the row in the registers; NULL stands for
+// the others.
 func (tg *target) values(f *frame) []value.Value {
 	vals := make([]value.Value, len(tg.src.slots))
 	for i, slot := range tg.src.slots {
-		if slot != tg.src.rowID {
+		if col := &tg.t.Columns[i]; slot != tg.src.rowID && (col.Generated == nil || col.Stored) {
 			vals[i] = f.regs[slot]
 		}
 	}

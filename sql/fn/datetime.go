@@ -58,7 +58,14 @@ func newMoment(c *Context, args []value.Value) (m moment, ok bool) {
 		}
 	}
 	for i, arg := range args[1:] {
-		if arg.IsNull() || !m.modify(beforeNUL(arg.AsText()), i == 0) {
+		if arg.IsNull() {
+			return m, false
+		}
+		modifier := beforeNUL(arg.AsText())
+		if strings.EqualFold(modifier, "localtime") || strings.EqualFold(modifier, "utc") {
+			c.UsedClock = true
+		}
+		if !m.modify(modifier, i == 0) {
 			return m, false
 		}
 	}
@@ -73,6 +80,7 @@ func newMoment(c *Context, args []value.Value) (m moment, ok bool) {
 }
 
 func (m *moment) setNow(c *Context) bool {
+	c.UsedClock = true
 	m.jd = c.Now.UnixMilli() + unixEpochMS
 	m.validJD, m.utc, m.local = true, true, false
 	m.clearFields()

@@ -38,6 +38,9 @@ type Context struct {
 	Version           string         // what sqlite_version() returns; SQLiteVersion if empty
 	Location          *time.Location // of 'localtime' and 'utc'; time.Local if nil
 
+	// UsedClock is set when the result depends on Now or Location.
+	UsedClock bool
+
 	// Collation of the call at hand, for the functions with UsesCollation: that
 	// of the first argument that has one.
 	Collation value.Collation

@@ -87,7 +87,7 @@ func (a *alteration) notInViews(what string) error {
 }
 
 // rewrite edits the text of every table and index and writes those that change.
-func (a *alteration) rewrite(edits func(ast.Stmt) []edit, change func(*Object)) error {
+func (a *alteration) rewrite(edits func(parse.Stmt) []edit, change func(*Object)) error {
 	for _, o := range a.s.Objects {
 		before := o
 		change(&o)
@@ -96,7 +96,7 @@ func (a *alteration) rewrite(edits func(ast.Stmt) []edit, change func(*Object)) 
 			if err != nil {
 				return err
 			}
-			o.SQL = apply(st, edits(st.Stmt))
+			o.SQL = apply(st, edits(st))
 		}
 		if o != before {
 			if err := a.w.put(o); err != nil {
@@ -119,7 +119,7 @@ func (a *alteration) renameTable() error {
 		return err
 	}
 	auto := "sqlite_autoindex_" + from + "_"
-	return a.rewrite(func(st ast.Stmt) []edit { return renameTable(st, from, quote(to)) }, func(o *Object) {
+	return a.rewrite(func(st parse.Stmt) []edit { return renameTable(st.Stmt, from, quote(to)) }, func(o *Object) {
 		if fold(o.Table) != fold(from) {
 			return
 		}
@@ -144,7 +144,22 @@ func (a *alteration) renameColumn() error {
 	if err := a.notInViews("renaming a column"); err != nil {
 		return err
 	}
-	return a.rewrite(func(st ast.Stmt) []edit { return renameColumn(st, a.t.Name, from, quote(to)) }, func(*Object) {})
+	quoted := !isNameByte(a.st.Text[a.n.NewName.Pos()-a.st.Pos])
+	return a.rewrite(func(st parse.Stmt) []edit {
+		edits := renameColumn(st.Stmt, a.t.Name, from, quote(to))
+		for i, e := range edits {
+			if !quoted && isNameByte(st.Text[e.start-st.Pos]) {
+				edits[i].text = to
+			}
+		}
+		return edits
+	}, func(*Object) {})
+}
+
+// isNameByte reports whether a name without quotes may begin with c: a new name
+// is written without them where both it and the one before it were.
+func isNameByte(c byte) bool {
+	return c == '_' || c >= 0x80 || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
 func (a *alteration) addColumn() error {
@@ -156,7 +171,7 @@ func (a *alteration) addColumn() error {
 	if err != nil {
 		return err
 	}
-	end := n.Columns[len(n.Columns)-1].End()
+	end := endOfColumns(st, n)
 	text := a.st.Text[def.Pos()-a.st.Pos : def.End()-a.st.Pos]
 	if err := a.checkNewColumn(def); err != nil {
 		return err
@@ -166,7 +181,7 @@ func (a *alteration) addColumn() error {
 
 // checkNewColumn refuses what rows that exist could not satisfy.
 func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
-	var notNull, value, check, variable bool
+	var notNull, value, check, variable, generated bool
 	for _, k := range def.Constraints {
 		switch k.Kind {
 		case ast.ColumnPrimaryKey:
@@ -175,15 +190,22 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
 			return sqlerr.Errorf("Cannot add a UNIQUE column")
 		case ast.ColumnNotNull:
 			notNull = true
+		case ast.ColumnGenerated:
+			generated = true
+			if k.GeneratedKind != nil && fold(k.GeneratedKind.Name) == "stored" {
+				return sqlerr.Errorf("cannot add a STORED column")
+			}
 		case ast.ColumnCheck:
 			check = true
 		case ast.ColumnDefault:
 			lit, isLit := k.Expr.(*ast.Literal)
 			value = !isLit || lit.Kind != ast.LitNull
-			_, paren := k.Expr.(*ast.ParenExpr)
-			variable = paren || isLit && lit.Kind >= ast.LitCurrentDate
+			variable = !isConstant(k.Expr)
 		default: // asks nothing of rows that exist
 		}
+	}
+	if generated && notNull {
+		check, notNull = true, false
 	}
 	if (!notNull || value) && !variable && !check {
 		return nil
@@ -198,6 +220,24 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
 		return sqlerr.Errorf("Cannot add a column with non-constant default")
 	}
 	return sqlerr.Unsupported("adding a column with a CHECK constraint to a table that has rows")
+}
+
+// isConstant reports whether a default is a literal, whatever its sign and its
+// parentheses: one that rows may have without being written.
+func isConstant(e ast.Expr) bool {
+	switch n := e.(type) {
+	case *ast.Literal:
+		return n.Kind < ast.LitCurrentDate
+	case *ast.Ident: // a bare word is a text; TRUE and FALSE are numbers
+		return true
+	case *ast.ParenExpr:
+		return isConstant(n.X)
+	case *ast.UnaryExpr:
+		return n.Op != ast.OpNot && isConstant(n.X)
+	case *ast.CastExpr:
+		return isConstant(n.X)
+	}
+	return false
 }
 
 func (a *alteration) empty() (empty bool, err error) {
@@ -223,11 +263,38 @@ func (a *alteration) dropColumn() (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	cut := edit{start: n.Columns[max(i-1, 0)].End(), end: n.Columns[i].End()}
-	if i == 0 {
-		cut = edit{start: n.Columns[0].Pos(), end: n.Columns[1].Pos()}
+	cut := edit{start: n.Columns[i].Pos()}
+	if i < len(n.Columns)-1 {
+		cut.end = n.Columns[i+1].Pos()
+	} else { // with the comma before it
+		cut.start, cut.end = behindBlanks(st, n.Columns[i-1].End()), endOfColumns(st, n)
 	}
 	return i, a.putTable(apply(st, []edit{cut}))
+}
+
+// endOfColumns returns where the list of columns ends: the comma before the
+// constraints, or the closing parenthesis.
+func endOfColumns(st parse.Stmt, n *ast.CreateTableStmt) int {
+	return behindBlanks(st, n.Columns[len(n.Columns)-1].End())
+}
+
+// behindBlanks returns the place of the token that begins at or behind pos.
+func behindBlanks(st parse.Stmt, pos int) int {
+	for text := st.Text[pos-st.Pos:]; text != ""; text = st.Text[pos-st.Pos:] {
+		var n int
+		switch {
+		case strings.HasPrefix(text, "--"):
+			n = strings.IndexByte(text, '\n') + 1
+		case strings.HasPrefix(text, "/*"):
+			n = strings.Index(text, "*/") + 2
+		case strings.IndexByte(" \t\n\f\r", text[0]) >= 0:
+			n = 1
+		default:
+			return pos
+		}
+		pos += n
+	}
+	return pos
 }
 
 func (a *alteration) droppable(i int) error {
@@ -239,7 +306,7 @@ func (a *alteration) droppable(i int) error {
 		return sqlerr.Errorf("cannot drop column \"%s\": no other columns exist", c.Name)
 	}
 	for _, ix := range a.t.Indexes {
-		keyed := slices.ContainsFunc(ix.Columns, func(k IndexColumn) bool { return k.Column == i })
+		keyed := slices.ContainsFunc(ix.Columns, func(k IndexColumn) bool { return k.Column == i || k.Expr != nil && uses(k.Expr, c.Name) })
 		switch {
 		case keyed && ix.Origin != OriginCreate:
 			return sqlerr.Errorf("cannot drop UNIQUE column: \"%s\"", c.Name)
@@ -254,7 +321,7 @@ func (a *alteration) droppable(i int) error {
 	var outside bool // a CHECK that stays names the column
 	for j, d := range n.Columns {
 		for _, k := range d.Constraints {
-			outside = outside || j != i && k.Kind == ast.ColumnCheck && uses(k.Expr, c.Name)
+			outside = outside || j != i && (k.Kind == ast.ColumnCheck || k.Kind == ast.ColumnGenerated) && uses(k.Expr, c.Name)
 		}
 	}
 	for _, k := range n.Constraints {

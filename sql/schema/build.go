@@ -44,9 +44,12 @@ func buildTable(n *ast.CreateTableStmt, st parse.Stmt) (*Table, error) {
 		}
 	}
 	for _, c := range b.t.Checks {
-		if err := checkNames(c.Expr, b.t, "CHECK constraints"); err != nil {
+		if err := checkNames(c.Expr, b.t, inCheck); err != nil {
 			return nil, err
 		}
+	}
+	if err := checkGenerated(b.t); err != nil {
+		return nil, err
 	}
 	if err := b.primaryKey(); err != nil {
 		return nil, err
@@ -78,7 +81,7 @@ func (b *builder) column(n *ast.ColumnDef) error {
 	}
 	c := Column{Name: n.Name.Name}
 	if n.Type != nil {
-		c.DeclType = n.Type.Raw
+		c.DeclType = withoutGenerated(n.Type.Raw)
 	}
 	c.Affinity = value.AffinityOf(c.DeclType)
 	if t.Strict {
@@ -102,6 +105,19 @@ func (b *builder) column(n *ast.ColumnDef) error {
 		}
 	}
 	return nil
+}
+
+// withoutGenerated drops the words GENERATED ALWAYS, which the grammar lets be
+// the end of a type.
+func withoutGenerated(declType string) string {
+	words := strings.Fields(declType)
+	n := len(words)
+	if n >= 2 && strings.EqualFold(words[n-2], "generated") && strings.EqualFold(words[n-1], "always") {
+		declType = declType[:len(declType)-len(words[n-1])]
+		declType = strings.TrimRight(declType, " \t\r\n\f")
+		declType = strings.TrimRight(declType[:len(declType)-len(words[n-2])], " \t\r\n\f")
+	}
+	return declType
 }
 
 func strictType(t *Table, c *Column) error {
@@ -135,7 +151,7 @@ func (b *builder) columnConstraint(i int, k *ast.ColumnConstraint) error {
 	case ast.ColumnReferences:
 		return b.references([]int{i}, k.References)
 	case ast.ColumnGenerated:
-		return sqlerr.Unsupported("generated columns")
+		return b.generated(c, k)
 	case ast.ColumnDeferrable:
 		return b.deferrable(k.Deferrable)
 	default: // NULL says nothing, COLLATE has been seen
@@ -143,7 +159,27 @@ func (b *builder) columnConstraint(i int, k *ast.ColumnConstraint) error {
 	return nil
 }
 
+func (b *builder) generated(c *Column, k *ast.ColumnConstraint) error {
+	if c.Default != nil {
+		return sqlerr.Errorf("error in generated column \"%s\"", c.Name)
+	}
+	c.Generated = k.Expr
+	if k.GeneratedKind != nil {
+		switch fold(k.GeneratedKind.Name) {
+		case "stored":
+			c.Stored = true
+		case "virtual":
+		default:
+			return sqlerr.Errorf("error in generated column \"%s\"", c.Name)
+		}
+	}
+	return nil
+}
+
 func (b *builder) setDefault(c *Column, e ast.Expr) error {
+	if c.Generated != nil {
+		return sqlerr.Errorf("cannot use DEFAULT on a generated column")
+	}
 	c.Default, c.DefaultText = e, b.source(e)
 	switch n := e.(type) {
 	case *ast.ParenExpr:
@@ -174,6 +210,9 @@ func (b *builder) constraint(k *ast.TableConstraint) error {
 		cols, err := indexColumns(k.Columns, b.t)
 		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(cols, func(c IndexColumn) bool { return c.Column == ExprColumn }) {
+			return sqlerr.Errorf("expressions prohibited in PRIMARY KEY and UNIQUE constraints")
 		}
 		if k.Kind == ast.TablePrimaryKey {
 			return b.setPK(cols, k.AutoIncrement, k.OnConflict)
@@ -245,6 +284,9 @@ func (b *builder) primaryKey() error {
 	t := b.t
 	for i, c := range dedupe(b.pk) {
 		t.Columns[c.Column].PKIndex = i + 1
+		if t.Columns[c.Column].Generated != nil {
+			return sqlerr.Errorf("generated columns cannot be part of the PRIMARY KEY")
+		}
 	}
 	integer := len(b.pk) == 1 && !b.pkDesc && strings.EqualFold(t.Columns[b.pk[0].Column].DeclType, "INTEGER")
 	switch {
@@ -327,7 +369,7 @@ func buildIndex(n *ast.CreateIndexStmt, t *Table) (*Index, error) {
 		return nil, err
 	}
 	if n.Where != nil {
-		if err := checkNames(n.Where, t, "partial index WHERE clauses"); err != nil {
+		if err := checkNames(n.Where, t, inPartialIndex); err != nil {
 			return nil, err
 		}
 	}
@@ -339,39 +381,88 @@ func buildIndex(n *ast.CreateIndexStmt, t *Table) (*Index, error) {
 func indexColumns(list []*ast.OrderingTerm, t *Table) ([]IndexColumn, error) {
 	var out []IndexColumn
 	for _, o := range list {
-		e, collate := o.Expr, ""
-		if c, ok := e.(*ast.CollateExpr); ok {
-			e, collate = c.X, c.Name.Name
-		}
-		var name string
-		switch n := e.(type) {
-		case *ast.Ident:
-			name = n.Name
-		case *ast.Literal:
-			if n.Kind != ast.LitString {
-				return nil, sqlerr.Unsupported("indexes on expressions")
-			}
-			name = n.Value // 'a' in the place of a name is a name
-		default:
-			return nil, sqlerr.Unsupported("indexes on expressions")
-		}
 		if o.Nulls != ast.NullsDefault {
 			return nil, sqlerr.Errorf("unsupported use of NULLS %s", map[ast.NullsOrder]string{ast.NullsFirst: "FIRST", ast.NullsLast: "LAST"}[o.Nulls])
 		}
-		i := t.Column(name)
-		if i < 0 {
-			return nil, sqlerr.Errorf("table %s has no column named %s", t.Name, name)
+		c, err := indexColumn(o.Expr, t)
+		if err != nil {
+			return nil, err
 		}
-		c := IndexColumn{Column: i, Collation: t.Columns[i].Collation, Desc: o.Order == ast.SortDesc}
-		if collate != "" {
-			var ok bool
-			if c.Collation, ok = value.CollationByName(collate); !ok {
-				return nil, sqlerr.Errorf("no such collation sequence: %s", collate)
-			}
-		}
+		c.Desc = o.Order == ast.SortDesc
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+func indexColumn(e ast.Expr, t *Table) (IndexColumn, error) {
+	var c IndexColumn
+	collate, isCollate := e.(*ast.CollateExpr)
+	if isCollate {
+		var ok bool
+		if c.Collation, ok = value.CollationByName(collate.Name.Name); !ok {
+			return c, sqlerr.Errorf("no such collation sequence: %s", collate.Name.Name)
+		}
+		e = collate.X
+	}
+	name, isName := columnName(e)
+	if !isName {
+		c.Column, c.Expr = ExprColumn, e
+		if !isCollate {
+			c.Collation = exprCollation(e, t)
+		}
+		return c, checkNames(e, t, inIndex)
+	}
+	if c.Column = t.Column(name); c.Column < 0 {
+		return c, sqlerr.Errorf("table %s has no column named %s", t.Name, name)
+	}
+	if !isCollate {
+		c.Collation = t.Columns[c.Column].Collation
+	}
+	return c, nil
+}
+
+// columnName returns the column that an index term names: a name, also in
+// parentheses, or a string in the place of one.
+func columnName(e ast.Expr) (string, bool) {
+	switch n := e.(type) {
+	case *ast.Ident:
+		return n.Name, true
+	case *ast.Literal:
+		return n.Value, n.Kind == ast.LitString
+	case *ast.ParenExpr:
+		if id, ok := n.X.(*ast.Ident); ok {
+			return id.Name, true
+		}
+	}
+	return "", false
+}
+
+// exprCollation is the collation that an expression has by itself: that of a
+// COLLATE inside of it that counts for the whole, or of the column that it is.
+func exprCollation(e ast.Expr, t *Table) value.Collation {
+	for {
+		switch n := e.(type) {
+		case *ast.ParenExpr:
+			e = n.X
+		case *ast.CastExpr:
+			e = n.X
+		case *ast.UnaryExpr:
+			if n.Op != ast.OpPlus {
+				return value.Binary
+			}
+			e = n.X
+		case *ast.CollateExpr:
+			c, _ := value.CollationByName(n.Name.Name)
+			return c
+		case *ast.Ident:
+			if i := t.Column(n.Name); i >= 0 {
+				return t.Columns[i].Collation
+			}
+			return value.Binary
+		default:
+			return value.Binary
+		}
+	}
 }
 
 func buildView(n *ast.CreateViewStmt) *Table {

@@ -45,6 +45,9 @@ func renameTable(st ast.Stmt, from, to string) []edit {
 		tableParts(n, exprs, func(r *ast.ForeignKeyClause) { name(r.Table) })
 	case *ast.CreateIndexStmt:
 		name(n.Table)
+		for _, o := range n.Columns {
+			exprs(o.Expr)
+		}
 		exprs(n.Where)
 	}
 	return out
@@ -68,14 +71,13 @@ func renameColumn(st ast.Stmt, table, from, to string) []edit {
 			if c, ok := e.(*ast.CollateExpr); ok {
 				e = c.X
 			}
-			switch k := e.(type) {
-			case *ast.Ident:
-				name(k)
-			case *ast.Literal:
-				if fold(k.Value) == fold(from) {
+			if k, ok := e.(*ast.Literal); ok {
+				if k.Kind == ast.LitString && fold(k.Value) == fold(from) {
 					out = append(out, replace(k, to))
 				}
+				continue
 			}
+			exprs(e)
 		}
 	}
 	switch n := st.(type) {
@@ -113,11 +115,11 @@ func renameColumn(st ast.Stmt, table, from, to string) []edit {
 	return out
 }
 
-// tableParts calls expr for each CHECK and ref for each REFERENCES of a table.
+// tableParts calls expr for each CHECK and generated column and ref for each REFERENCES of a table.
 func tableParts(n *ast.CreateTableStmt, expr func(ast.Expr), ref func(*ast.ForeignKeyClause)) {
 	for _, c := range n.Columns {
 		for _, k := range c.Constraints {
-			if k.Kind == ast.ColumnCheck {
+			if k.Kind == ast.ColumnCheck || k.Kind == ast.ColumnGenerated {
 				expr(k.Expr)
 			}
 			if k.References != nil {

@@ -29,11 +29,18 @@ type Column struct {
 	Default         ast.Expr // nil: NULL. Constant: it names no column
 	DefaultText     string   // as written, without outer parentheses
 	PKIndex         int      // position in the primary key from 1, 0 when not part of it
+
+	Generated ast.Expr // of the row's other columns; nil for a column that is written
+	Stored    bool     // Generated: kept in the row; else computed when it is read
 }
+
+// ExprColumn is the Column of an index key that is an expression.
+const ExprColumn = -2
 
 // IndexColumn is one column of an index.
 type IndexColumn struct {
-	Column    int // in Table.Columns
+	Column    int      // in Table.Columns, or ExprColumn
+	Expr      ast.Expr // of the table's columns, with ExprColumn; deterministic, without an outer COLLATE
 	Collation value.Collation
 	Desc      bool
 }

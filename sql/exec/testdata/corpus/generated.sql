@@ -1,0 +1,95 @@
+CREATE TABLE g(id INTEGER PRIMARY KEY, a INT, b TEXT, c INT GENERATED ALWAYS AS (a * 2) VIRTUAL, d TEXT AS (upper(b)) STORED, e AS (c + 1), f REAL AS (a))
+@index CREATE INDEX gc ON g(c)
+@index CREATE INDEX gd ON g(d)
+@index CREATE INDEX gef ON g(e, f DESC)
+INSERT INTO g VALUES (1, 10, 'x')
+INSERT INTO g(b, a) VALUES ('y', 20), ('Zed', NULL), (NULL, 7)
+SELECT * FROM g ORDER BY id
+SELECT id FROM g WHERE c = 20
+SELECT id, e FROM g WHERE e > 20 ORDER BY e
+SELECT d FROM g WHERE d = 'ZED'
+SELECT typeof(f), f FROM g ORDER BY id
+SELECT c, d, e FROM g ORDER BY c DESC, id
+SELECT id FROM g ORDER BY e LIMIT 2
+SELECT max(e), min(c), count(d) FROM g
+SELECT g1.id, g2.id FROM g g1 JOIN g g2 ON g1.c = g2.a * 2 ORDER BY 1, 2
+! INSERT INTO g VALUES (5, 1, 'a', 2)
+! INSERT INTO g(id, c) VALUES (5, 2)
+! UPDATE g SET c = 3
+! UPDATE g SET d = 'q'
+UPDATE g SET a = a + 1 WHERE c = 40
+SELECT * FROM g ORDER BY id
+UPDATE g SET b = 'new' WHERE d = 'ZED' RETURNING id, c, d, e
+DELETE FROM g WHERE e = 21 RETURNING *
+SELECT * FROM g ORDER BY id
+INSERT INTO g(id, a) VALUES (9, 4) RETURNING c, d, e, f
+INSERT INTO g(id, a) VALUES (9, 5) ON CONFLICT(id) DO UPDATE SET a = excluded.a + excluded.c RETURNING *
+REPLACE INTO g(id, a, b) VALUES (9, 100, 'nine')
+SELECT * FROM g WHERE c = 200
+SELECT name, type, hidden FROM pragma_table_xinfo('g') ORDER BY cid
+SELECT cid, name FROM pragma_table_info('g') ORDER BY cid
+CREATE TABLE u(a, b AS (a % 10) UNIQUE, c AS (a || '!') NOT NULL, CHECK (b <> 3))
+INSERT INTO u VALUES (1), (12)
+! INSERT INTO u VALUES (21)
+! INSERT INTO u VALUES (33)
+! INSERT INTO u VALUES (NULL)
+INSERT OR IGNORE INTO u VALUES (21), (44)
+INSERT OR REPLACE INTO u VALUES (51)
+SELECT * FROM u ORDER BY a
+UPDATE u SET a = a + 4 WHERE b = 4
+SELECT * FROM u ORDER BY a
+! UPDATE u SET a = 8
+! CREATE TABLE bad(a AS (1))
+! CREATE TABLE bad(a, b AS (a) PRIMARY KEY)
+! CREATE TABLE bad(a, b AS (a) DEFAULT 3)
+! CREATE TABLE bad(a, b AS (nosuch))
+! CREATE TABLE bad(a, b AS (rowid))
+! CREATE TABLE bad(a, b AS (SELECT 1))
+! CREATE TABLE bad(a, b AS (random()))
+! CREATE TABLE bad(a, b AS (sum(a)))
+! CREATE TABLE bad(a, b AS (?))
+! CREATE TABLE bad(a, b AS (a) VIRTUAL, PRIMARY KEY (a, b))
+! CREATE TABLE bad(a, b AS (a) NONSENSE)
+CREATE TABLE ip(id INTEGER PRIMARY KEY, twice AS (id * 2), word TEXT AS ('n' || id) STORED)
+INSERT INTO ip DEFAULT VALUES
+INSERT INTO ip VALUES (7)
+SELECT * FROM ip WHERE twice > 0 ORDER BY id
+SELECT twice FROM ip ORDER BY id
+ALTER TABLE ip ADD COLUMN x
+ALTER TABLE ip ADD COLUMN y AS (x || twice)
+! ALTER TABLE ip ADD COLUMN z AS (x) STORED
+UPDATE ip SET x = 'v' WHERE id = 7
+SELECT * FROM ip ORDER BY id
+ALTER TABLE ip RENAME COLUMN x TO renamed
+SELECT y FROM ip WHERE renamed = 'v'
+! ALTER TABLE ip DROP COLUMN renamed
+ALTER TABLE ip DROP COLUMN y
+ALTER TABLE ip DROP COLUMN renamed
+SELECT * FROM ip ORDER BY id
+CREATE TABLE w(k TEXT PRIMARY KEY, v INT, n AS (v + length(k)) STORED, m AS (n * 10)) WITHOUT ROWID
+@index CREATE INDEX wm ON w(m)
+@index CREATE UNIQUE INDEX wn ON w(n)
+INSERT INTO w VALUES ('a', 1), ('bb', 2), ('ccc', 30)
+SELECT * FROM w WHERE m = 40
+SELECT k FROM w WHERE m > 20 ORDER BY m DESC
+UPDATE w SET v = v * 2 WHERE n = 4
+SELECT * FROM w ORDER BY k
+DELETE FROM w WHERE m = 330
+SELECT * FROM w ORDER BY k
+CREATE TABLE st(a INTEGER, b TEXT AS (a) STORED, c INTEGER AS (a || '')) STRICT
+INSERT INTO st VALUES (5)
+SELECT a, typeof(b), typeof(c) FROM st
+CREATE TABLE st2(a ANY, b INTEGER AS (a)) STRICT
+! INSERT INTO st2 VALUES ('x')
+CREATE TABLE dt(t TEXT, d AS (date(t)), y AS (strftime('%Y', t)) STORED)
+INSERT INTO dt VALUES ('2024-02-29 10:00:00')
+SELECT d, y FROM dt
+! INSERT INTO dt VALUES ('now')
+CREATE VIEW gv AS SELECT id, e FROM g
+SELECT * FROM gv ORDER BY id
+CREATE TABLE nul(a, b INT AS (NULL), c AS (coalesce(a, 'none')) STORED)
+INSERT INTO nul VALUES (NULL), (1)
+SELECT * FROM nul ORDER BY c
+SELECT count(*) FROM nul WHERE b IS NULL
+INSERT INTO nul(a) SELECT c FROM nul
+SELECT a, c FROM nul ORDER BY a, c
