@@ -269,6 +269,10 @@ func (m Migrator) exchange(tx *gorm.DB, table string, d *definition) error {
 	for i := range cols {
 		cols[i] = q(cols[i])
 	}
+	given, err := sequence(tx, table, d.node)
+	if err != nil {
+		return err
+	}
 	aside := table + "__temp"
 	name, list := d.node.Name.Name, strings.Join(cols, ",")
 	texts := []string{
@@ -282,7 +286,32 @@ func (m Migrator) exchange(tx *gorm.DB, table string, d *definition) error {
 			return err
 		}
 	}
-	return nil
+	if given == nil {
+		return nil
+	}
+	if err := tx.Exec("DELETE FROM sqlite_sequence WHERE name = ?", table).Error; err != nil {
+		return err
+	}
+	return tx.Exec("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", table, *given).Error
+}
+
+// sequence returns the greatest id that AUTOINCREMENT has given out in a table,
+// nil for none.
+func sequence(tx *gorm.DB, table string, n *ast.CreateTableStmt) (*int64, error) {
+	for _, c := range n.Columns {
+		for _, k := range c.Constraints {
+			if !k.AutoIncrement {
+				continue
+			}
+			var given []int64
+			err := tx.Raw("SELECT seq FROM sqlite_sequence WHERE name = ? COLLATE NOCASE", table).Scan(&given).Error
+			if err != nil || len(given) == 0 {
+				return nil, err
+			}
+			return &given[0], nil
+		}
+	}
+	return nil, nil //nolint:nilnil // no sequence is no error
 }
 
 // run executes a text in which nothing is a parameter.
