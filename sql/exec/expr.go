@@ -126,7 +126,7 @@ func (c *compiler) expr(sc *scope, e ast.Expr) (*expr, error) {
 	case *ast.Star:
 		return nil, errorf("near \"*\": syntax error")
 	case *ast.RaiseExpr:
-		return nil, errorf("RAISE() may only be used within a trigger-program")
+		return c.raise(sc, n)
 	}
 	return nil, unsupported("this kind of expression")
 }

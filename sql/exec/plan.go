@@ -12,6 +12,7 @@ import (
 type plan struct {
 	text    string
 	version uint64 // of the schema that it was compiled against
+	keys    bool   // compiled with foreign keys enforced
 	params  []string
 
 	query *query  // rows come out: SELECT, RETURNING, PRAGMA, EXPLAIN
@@ -38,6 +39,15 @@ type compiler struct {
 	nSelects  int
 	depth     int
 	collNames []string
+
+	foreignKeys bool                    // they are enforced
+	noTriggers  bool                    // the change is that of DROP TABLE
+	programs    map[programKey]*program // compiled so far, of the whole statement
+	inProgram   bool
+	stored      bool               // the text is that of a view or trigger, whose names are those of this database
+	conflict    ast.ConflictAction // what goes for every statement of a program
+	outer       *scope             // where a program's OLD and NEW are known
+	singleRow   bool               // INSERT of one row
 
 	// deterministic is where an expression is compiled that must give the same
 	// result each time, as messages call it; "" elsewhere.
@@ -93,9 +103,9 @@ func (c *compiler) defaultValue(t *schema.Table, col int) value.Value {
 }
 
 // compile makes the plan of a statement.
-func compile(s *schema.Schema, st parse.Stmt) (*plan, error) {
-	c := &compiler{schema: s, stmt: st}
-	p := &plan{text: st.Text, version: s.Version, params: st.Params}
+func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
+	c := &compiler{schema: s, stmt: st, foreignKeys: foreignKeys}
+	p := &plan{text: st.Text, version: s.Version, params: st.Params, keys: foreignKeys}
 	if err := c.statement(p, st.Stmt); err != nil {
 		return nil, err
 	}
@@ -106,7 +116,7 @@ func compile(s *schema.Schema, st parse.Stmt) (*plan, error) {
 func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 	switch n := stmt.(type) {
 	case *ast.SelectStmt:
-		q, err := c.selectStmt(nil, n)
+		q, err := c.selectStmt(c.outer, n)
 		p.query = q
 		return err
 	case *ast.InsertStmt:
@@ -118,8 +128,8 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 	case *ast.DeleteStmt:
 		p.write, p.rows = true, true
 		return c.delete(p, n)
-	case *ast.CreateTableStmt, *ast.CreateIndexStmt, *ast.CreateViewStmt,
-		*ast.DropTableStmt, *ast.DropIndexStmt, *ast.DropViewStmt, *ast.AlterTableStmt:
+	case *ast.CreateTableStmt, *ast.CreateIndexStmt, *ast.CreateViewStmt, *ast.CreateTriggerStmt,
+		*ast.DropTableStmt, *ast.DropIndexStmt, *ast.DropViewStmt, *ast.DropTriggerStmt, *ast.AlterTableStmt:
 		p.write, p.ddl = true, true
 		return c.ddl(p, n)
 	case *ast.BeginStmt, *ast.CommitStmt, *ast.RollbackStmt, *ast.SavepointStmt, *ast.ReleaseStmt:
@@ -132,8 +142,6 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		return c.explain(p, n)
 	case *ast.AnalyzeStmt, *ast.ReindexStmt, *ast.VacuumStmt:
 		return c.maintenance(p, n)
-	case *ast.CreateTriggerStmt, *ast.DropTriggerStmt:
-		return unsupported("triggers")
 	case *ast.CreateVirtualTableStmt:
 		return unsupported("virtual tables")
 	case *ast.AttachStmt, *ast.DetachStmt:

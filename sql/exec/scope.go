@@ -37,6 +37,8 @@ type source struct {
 	node      node   // how to produce the rows of anything but a table
 	label     string // for EXPLAIN QUERY PLAN
 
+	qualifiedOnly bool // its columns are reached by their qualified names alone: OLD and NEW
+
 	lateral bool // its rows depend on those of sources before it
 
 	join ast.JoinType
@@ -125,7 +127,7 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 		return found, nil
 	}
 	for _, src := range sc.sources {
-		if src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) {
+		if src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) || (table == "" && src.qualifiedOnly) {
 			continue
 		}
 		if found != nil {

@@ -22,8 +22,8 @@ type Altered struct {
 // those written before ADD COLUMN are short of the new column, which then has
 // its default; after DROP COLUMN the caller rewrites the rows of After.
 //
-// A table or column that a view reads cannot be renamed or dropped: an error
-// names the view.
+// A table or column that a view or trigger names cannot be renamed or dropped:
+// an error says which.
 func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 	n, ok := st.Stmt.(*ast.AlterTableStmt)
 	if !ok {
@@ -76,14 +76,24 @@ type alteration struct {
 	w  *writer
 }
 
-// notInViews refuses what would break a view.
-func (a *alteration) notInViews(what string) error {
+// notUsed refuses what would break a view or trigger: those that read the
+// table and, where column is not "", hold that word.
+func (a *alteration) notUsed(what, column string) error {
 	for _, v := range a.s.Tables {
-		if v.IsView() && mentions(v.View, a.t.Name) {
-			return sqlerr.Unsupported(fmt.Sprintf("%s of table %s while view %s reads it: drop the view first", what, a.t.Name, v.Name))
+		if v.IsView() && mentions(v.View, a.t.Name) && (column == "" || holdsWord(v.View, column)) {
+			return a.usedError(what, "view", v.Name)
+		}
+		for _, g := range v.Triggers {
+			if g.uses(a.t, column) {
+				return a.usedError(what, "trigger", g.Name)
+			}
 		}
 	}
 	return nil
+}
+
+func (a *alteration) usedError(what, kind, name string) error {
+	return sqlerr.Unsupported(fmt.Sprintf("%s of table %s while %s %s reads it: drop the %s first", what, a.t.Name, kind, name, kind))
 }
 
 // rewrite edits the text of every table and index and writes those that change.
@@ -91,7 +101,7 @@ func (a *alteration) rewrite(edits func(parse.Stmt) []edit, change func(*Object)
 	for _, o := range a.s.Objects {
 		before := o
 		change(&o)
-		if o.SQL != "" && o.Type != "view" {
+		if o.SQL != "" && o.Type != "view" && o.Type != "trigger" {
 			st, err := parse.One(o.SQL)
 			if err != nil {
 				return err
@@ -115,7 +125,7 @@ func (a *alteration) renameTable() error {
 	if a.s.Index(to) != nil || a.s.Table(to) != nil && fold(to) != fold(from) {
 		return sqlerr.Errorf("there is already another table or index with this name: %s", to)
 	}
-	if err := a.notInViews("renaming"); err != nil {
+	if err := a.notUsed("renaming", ""); err != nil {
 		return err
 	}
 	auto := "sqlite_autoindex_" + from + "_"
@@ -141,7 +151,7 @@ func (a *alteration) renameColumn() error {
 	if j := a.t.Column(to); j >= 0 && j != i {
 		return sqlerr.Errorf("duplicate column name: %s", to)
 	}
-	if err := a.notInViews("renaming a column"); err != nil {
+	if err := a.notUsed("renaming a column", from); err != nil {
 		return err
 	}
 	quoted := !isNameByte(a.st.Text[a.n.NewName.Pos()-a.st.Pos])
@@ -337,7 +347,7 @@ func (a *alteration) droppable(i int) error {
 			}
 		}
 	}
-	return a.notInViews("dropping a column")
+	return a.notUsed("dropping a column", c.Name)
 }
 
 // definition parses the table's text anew: its spans fit the text.

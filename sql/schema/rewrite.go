@@ -137,8 +137,21 @@ func tableParts(n *ast.CreateTableStmt, expr func(ast.Expr), ref func(*ast.Forei
 	}
 }
 
-// mentions reports whether a query reads table, or something of that name.
-func mentions(q *ast.SelectStmt, table string) bool {
+// holdsWord reports whether word is among the names of a statement.
+func holdsWord(stmt ast.Node, word string) bool {
+	found := false
+	ast.Walk(stmt, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && fold(id.Name) == fold(word) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// mentions reports whether a statement reads or changes table, or something of
+// that name.
+func mentions(q ast.Node, table string) bool {
 	found := false
 	ast.Walk(q, func(n ast.Node) bool {
 		if name, ok := n.(*ast.QualifiedName); ok && fold(name.Name.Name) == fold(table) {
