@@ -13,10 +13,25 @@ import (
 func (c *compiler) schemaSource() *source {
 	src := c.virtual([]string{"type", "name", "tbl_name", "rootpage", "sql"}, nil, func(s *schema.Schema, _ []value.Value) [][]value.Value {
 		var rows [][]value.Value
-		for i, o := range s.Objects {
+		add := func(kind, name, table string, root uint64, sql string) {
 			rows = append(rows, []value.Value{
-				text(o.Type), text(o.Name), text(o.Table), integer(int64(o.Root)), optional(o.SQL), integer(int64(i) + 1),
+				text(kind), text(name), text(table), integer(int64(root)), optional(sql), integer(int64(len(rows)) + 1),
 			})
+		}
+		sequence := false
+		for _, o := range s.Objects {
+			add(o.Type, o.Name, o.Table, o.Root, o.SQL)
+			t := s.Table(o.Name)
+			if o.Type != "table" || t == nil {
+				continue
+			}
+			if t.PrimaryKey != nil && !t.WithoutRowID { // the rows are in it: it has no record of its own
+				add("index", primaryName(t), o.Table, o.Root, "")
+			}
+			if t.AutoIncrement && !sequence {
+				sequence = true
+				add("table", sequenceTable, sequenceTable, 0, "CREATE TABLE sqlite_sequence(name,seq)")
+			}
 		}
 		return rows
 	})

@@ -137,7 +137,7 @@ func TestMigrateURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = m.Steps(1)
-	de, ok := errors.AsType[*database.Error](err)
+	_, ok := errors.AsType[*database.Error](err)
 	if !ok || !strings.Contains(err.Error(), "no such table: nowhere") {
 		t.Errorf("error %v", err)
 	}
