@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	stdsql "database/sql"
 	"errors"
@@ -99,6 +100,7 @@ type dump struct {
 	durableSize int64 // bytes of input
 	recorded    bool  // DumpTable is there
 	open        bool  // a transaction
+	enforced    bool  // foreign keys were, before
 	framed      bool  // the text has a BEGIN that no COMMIT has answered
 	res         DumpResult
 }
@@ -108,7 +110,9 @@ func (d *dump) run(ctx context.Context, db *stdsql.DB) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	// Ends with the connection's use; in a transaction it could not be set.
+	if err := d.conn.QueryRowContext(ctx, "PRAGMA foreign_keys").Scan(&d.enforced); err != nil {
+		return err
+	}
 	if _, err := d.conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
 		return err
 	}
@@ -148,6 +152,10 @@ func (d *dump) close() error {
 		_, rollback := d.conn.ExecContext(context.Background(), "ROLLBACK")
 		err = errors.Join(err, rollback)
 	}
+	if d.enforced {
+		_, on := d.conn.ExecContext(context.Background(), "PRAGMA foreign_keys = ON")
+		err = errors.Join(err, on)
+	}
 	return errors.Join(err, d.conn.Close())
 }
 
@@ -180,6 +188,9 @@ func (d *dump) resume(ctx context.Context) error {
 // statement runs one statement, or leaves it out where the import does itself
 // what it says.
 func (d *dump) statement(ctx context.Context, text []byte) error {
+	if bytes.IndexByte(text, 0) >= 0 {
+		return fmt.Errorf("%w: there is a zero byte in it", ErrFormat)
+	}
 	kind := d.src.kind()
 	first, _, _ := strings.Cut(kind, " ")
 	switch first {
