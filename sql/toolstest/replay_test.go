@@ -48,7 +48,7 @@ func TestReplay(t *testing.T) {
 // was recorded once, for the first tool that sent it.
 var before = map[string][]string{
 	"SELECT sql FROM sqlite_master WHERE type = ? AND tbl_name = ? AND name = ?": {"RELEASE sp9340416840617544533"},
-	"ALTER TABLE `users__temp` RENAME TO `users`": {"DROP TABLE `users`"},
+	"ALTER TABLE `users__temp` RENAME TO `users`":                                {"DROP TABLE `users`"},
 	"CREATE TABLE `users__temp` (`id` integer PRIMARY KEY AUTOINCREMENT,`created_at` datetime,`updated_at` datetime,`deleted_at` datetime,`name` text NOT NULL DEFAULT \"anon\",`email` text,`age` integer,`birthday` datetime,`active` numeric,`score` real,`blob` blob,`company_id` integer,\"nickname\" text,CONSTRAINT `fk_users_company` FOREIGN KEY (`company_id`) REFERENCES `companies`(`id`),CONSTRAINT `age_ok` CHECK (age < 200))": {
 		"CREATE INDEX `idx_name` ON `users`(`name`)",
 	},
