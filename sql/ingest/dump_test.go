@@ -96,7 +96,7 @@ func dumpStatements(t *testing.T) string {
 	s := newStatementReader(strings.NewReader(dumpText))
 	for {
 		text, err := s.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return b.String()
 		}
 		if err != nil {
