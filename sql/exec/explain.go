@@ -80,6 +80,17 @@ func (e *explainer) node(n node, parent int64) {
 		if len(n.by) > 0 {
 			e.add(parent, "USE HASH TABLE FOR GROUP BY")
 		}
+	case *windowNode:
+		e.node(n.in, parent)
+		e.add(parent, "USE SORTER FOR WINDOW")
+	default:
+		e.several(n, parent)
+	}
+}
+
+// several renders a node with more than one input.
+func (e *explainer) several(n node, parent int64) {
+	switch n := n.(type) {
 	case *loopNode:
 		e.node(n.outer, parent)
 		e.node(n.inner, parent)

@@ -227,6 +227,9 @@ func (c *compiler) alias(from, s *scope, id *ast.Ident) (*expr, bool, error) {
 	if !ok || s.inAlias[key] {
 		return nil, false, nil
 	}
+	if s.windows == nil && containsWindow(e) {
+		return nil, false, errorf("misuse of aliased window function %s", id.Name)
+	}
 	if s.inAlias == nil {
 		s.inAlias = map[string]bool{}
 	}

@@ -31,6 +31,8 @@ type childCheck struct {
 	params   []int  // registers of the key to look for
 	lookup   *query // nil: there is no parent table
 	self     []int  // the parent's columns when it is the same table
+	rowID    int    // of the parent, the column that is it
+	atOnce   bool   // nothing else in the statement can mend a violation
 }
 
 // parentCheck looks for the children of a row.
@@ -51,6 +53,9 @@ func errForeignKey() error {
 func (c *compiler) keyChecks(tg *target, e schema.Event, changed []bool, triggers bool) (*keyChecks, error) {
 	k := &keyChecks{}
 	t := tg.t
+	if changed != nil && !c.keysChanged(t, changed) {
+		return nil, nil //nolint:nilnil // no foreign key is concerned
+	}
 	for i := range slices.Backward(t.ForeignKeys) {
 		fk := &t.ForeignKeys[i]
 		self := fold(fk.Parent) == fold(t.Name)
@@ -61,6 +66,7 @@ func (c *compiler) keyChecks(tg *target, e schema.Event, changed []bool, trigger
 		if err != nil {
 			return nil, err
 		}
+		ch.atOnce = e == schema.Insert && c.singleRow && !triggers && !fk.Deferred
 		k.children = append(k.children, ch)
 	}
 	for _, ref := range slices.Backward(c.schema.References(t.Name)) {
@@ -88,6 +94,20 @@ func (c *compiler) keyChecks(tg *target, e schema.Event, changed []bool, trigger
 		return nil, nil //nolint:nilnil // no foreign key is concerned
 	}
 	return k, nil
+}
+
+// keysChanged reports whether an UPDATE sets a column of a foreign key, of the
+// table or to it.
+func (c *compiler) keysChanged(t *schema.Table, changed []bool) bool {
+	for i := range t.ForeignKeys {
+		if anyOf(t.ForeignKeys[i].Columns, changed) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.schema.References(t.Name), func(ref schema.Reference) bool {
+		cols, ok := parentKey(t, ref.Key)
+		return ok && anyOf(cols, changed) || !ok && namesChanged(t, ref.Key, changed)
+	})
 }
 
 func anyOf(cols []int, set []bool) bool {
@@ -191,7 +211,7 @@ func (c *compiler) childCheck(t *schema.Table, fk *schema.ForeignKey, self bool)
 		return nil, keyMismatch(t, fk)
 	}
 	if self {
-		ch.self = cols
+		ch.self, ch.rowID = cols, parent.RowID
 	}
 	src, err := c.tableSource(parent)
 	if err != nil {
@@ -298,9 +318,11 @@ func (ch *childCheck) check(f *frame, row []value.Value, n int64) error {
 		if ch.lookup == nil {
 			continue
 		}
-		v = applyAffinity(v, ch.affs[i])
-		f.regs[ch.params[i]] = v
-		if own {
+		f.regs[ch.params[i]] = applyAffinity(v, ch.affs[i])
+		if own { // SQLite compares a key other than the row id as it is
+			if ch.self[i] == ch.rowID {
+				v = f.regs[ch.params[i]]
+			}
 			p := row[ch.self[i]]
 			own = !p.IsNull() && compare(v, p, value.Binary) == 0
 		}
@@ -315,6 +337,9 @@ func (ch *childCheck) check(f *frame, row []value.Value, n int64) error {
 		}
 	} else if n > 0 {
 		return nil
+	}
+	if ch.atOnce && n > 0 && !f.s.deferForeignKeys {
+		return errForeignKey()
 	}
 	f.countViolations(ch.deferred, n)
 	return nil

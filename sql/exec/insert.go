@@ -84,12 +84,11 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 		return err
 	}
 	p.run = ins.run
-	c.singleRow = isSingleRow(n)
+	c.singleRow = isSingleRow(n) && !c.inProgram && !ins.replaces()
 	return c.insertEvents(ins)
 }
 
-// isSingleRow reports whether an INSERT gives one row, of which SQLite knows
-// that it breaks nothing that was whole.
+// isSingleRow reports whether an INSERT gives one row.
 func isSingleRow(n *ast.InsertStmt) bool {
 	if n.DefaultValues {
 		return true
@@ -102,20 +101,21 @@ func isSingleRow(n *ast.InsertStmt) bool {
 }
 
 func (c *compiler) insertEvents(ins *inserter) (err error) {
-	if ins.ev[schema.Insert], err = c.events(ins.target, schema.Insert, nil); err != nil {
-		return err
-	}
-	if !ins.t.IsView() && ins.replaces() {
-		if ins.ev[schema.Delete], err = c.events(ins.target, schema.Delete, nil); err != nil {
-			return err
-		}
-	}
 	for _, up := range ins.upserts {
 		if up.set != nil {
 			if up.ev, err = c.events(ins.target, schema.Update, up.set.changedColumns(ins.target)); err != nil {
 				return err
 			}
 			ins.buffered = ins.buffered || ins.query != nil && up.ev != nil
+			c.singleRow = c.singleRow && up.ev == nil
+		}
+	}
+	if ins.ev[schema.Insert], err = c.events(ins.target, schema.Insert, nil); err != nil {
+		return err
+	}
+	if !ins.t.IsView() && ins.replaces() {
+		if ins.ev[schema.Delete], err = c.events(ins.target, schema.Delete, nil); err != nil {
+			return err
 		}
 	}
 	if ins.query != nil && (ins.ev[schema.Insert] != nil || ins.ev[schema.Delete] != nil) {

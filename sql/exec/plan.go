@@ -22,6 +22,7 @@ type plan struct {
 	control bool // BEGIN and its kin: runs outside of a statement's transaction
 	ddl     bool // changes the schema
 	rows    bool // inserts, updates or deletes: changes() is about it
+	pragma  bool
 
 	nRegs, nSubs int
 	collNames    []string
@@ -47,7 +48,7 @@ type compiler struct {
 	stored      bool               // the text is that of a view or trigger, whose names are those of this database
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known
-	singleRow   bool               // INSERT of one row
+	singleRow   bool               // the statement inserts one row and changes no other
 
 	// deterministic is where an expression is compiled that must give the same
 	// result each time, as messages call it; "" elsewhere.
@@ -137,6 +138,7 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		p.run = func(f *frame) error { return f.s.control(f.ctx, stmt) }
 		return nil
 	case *ast.PragmaStmt:
+		p.pragma = true
 		return c.pragma(p, n)
 	case *ast.ExplainStmt:
 		return c.explain(p, n)

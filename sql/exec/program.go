@@ -61,11 +61,15 @@ func (c *compiler) programOf(key programKey, fill func(c *compiler, p *program) 
 }
 
 // rowSource makes a source with registers for one row of another one. Its
-// columns are reached by their qualified names alone.
+// columns are reached by their qualified names alone, and have, as in SQLite,
+// collations but no affinities, but for the row id.
 func (c *compiler) rowSource(name string, like *source) *source {
 	s := &source{name: name, rowID: -1, slots: c.regs(len(like.slots)), cols: slices.Clone(like.cols), qualifiedOnly: true}
 	for i := range s.cols {
 		s.cols[i].hidden = true
+		if like.rowID < 0 || like.slots[i] != like.rowID {
+			s.cols[i].aff, s.cols[i].hasAff = value.AffinityBlob, false
+		}
 	}
 	if like.rowID >= 0 {
 		s.rowID = c.regs(1)[0]

@@ -53,6 +53,11 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	}
 	e.rec = r
 	defer func() { e.rec = nil }()
+	for _, rc := range rec.Columns {
+		if containsWindow(rc.Expr) {
+			return nil, errorf("cannot use window functions in recursive queries")
+		}
+	}
 	step := *rec
 	step.OrderBy, step.Limit = nil, nil
 	q, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: []ast.SelectCore{&step}})

@@ -66,6 +66,8 @@ type scope struct {
 	touched    uint64 // sources that names were resolved to since it was cleared
 	correlated bool   // some name was resolved in a parent
 
+	windows *windowing // not nil where window functions are allowed
+
 	aggs  *aggregation // not nil where aggregates are allowed
 	inAgg bool         // compiling an aggregate's arguments
 }

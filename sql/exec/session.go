@@ -440,6 +440,7 @@ func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 	}
 	if !st.write {
 		r.tx = tx
+		s.deferForeignKeys = s.deferForeignKeys && st.plan.pragma // a transaction of its own ends
 		return r, nil
 	}
 	if err := tx.Commit(); err != nil {
@@ -531,10 +532,11 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	case err == nil:
 	case errors.As(err, &act) && act.action == ast.ConflictFail:
 	case errors.As(err, &act) && act.action == ast.ConflictRollback && s.tx != nil:
+		s.changes = 0
 		return errors.Join(err, s.Rollback())
 	default:
 		s.forget()
-		s.violations = before
+		s.violations, s.changes = before, 0
 		return errors.Join(err, f.tx.RollbackTo(sp))
 	}
 	if p.ddl {

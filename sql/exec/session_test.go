@@ -93,9 +93,6 @@ func TestUnsupportedIsNamed(t *testing.T) {
 	s := openSession(t)
 	mustScript(t, s, "CREATE TABLE t(a, b)")
 	for text, feature := range map[string]string{
-		"SELECT max(a) OVER () FROM t":                     "window functions",
-		"SELECT row_number() OVER w FROM t WINDOW w AS ()": "window functions",
-
 		"CREATE VIRTUAL TABLE v USING fts5(a)": "virtual tables",
 		"ATTACH 'x' AS y":                      "attached databases",
 		"EXPLAIN SELECT 1":                     "EXPLAIN other than EXPLAIN QUERY PLAN",

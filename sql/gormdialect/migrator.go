@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -78,8 +79,8 @@ func (m Migrator) HasTable(value any) bool {
 func (m Migrator) DropTable(values ...any) error {
 	values = m.ReorderModels(values, false)
 	return m.withoutForeignKeys(func(db *gorm.DB) error {
-		for i := len(values) - 1; i >= 0; i-- {
-			err := m.RunWithValue(values[i], func(stmt *gorm.Statement) error {
+		for _, value := range slices.Backward(values) {
+			err := m.RunWithValue(value, func(stmt *gorm.Statement) error {
 				return db.Exec("DROP TABLE IF EXISTS ?", clause.Table{Name: stmt.Table}).Error
 			})
 			if err != nil {

@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
-
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/parse"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // AlterColumn gives a column the type, NOT NULL and default of the model. Its
@@ -29,20 +28,20 @@ func (m Migrator) AlterColumn(value any, name string) error {
 				if !strings.EqualFold(c.Name.Name, f.DBName) {
 					continue
 				}
-				text := d.of(c.Name) + " " + m.build(full)
+				parts := []string{d.of(c.Name), m.build(full)}
 				primary := strings.Contains(strings.ToUpper(full.SQL), "PRIMARY KEY")
 				for _, k := range c.Constraints {
 					switch k.Kind {
 					case ast.ColumnNull, ast.ColumnNotNull, ast.ColumnDefault:
 					case ast.ColumnPrimaryKey:
 						if !primary {
-							text += " " + d.of(k)
+							parts = append(parts, d.of(k))
 						}
 					default:
-						text += " " + d.of(k)
+						parts = append(parts, d.of(k))
 					}
 				}
-				d.replace(c.Pos(), c.End(), text)
+				d.replace(c.Pos(), c.End(), strings.Join(parts, " "))
 				return nil
 			}
 			return fmt.Errorf("alter column %s: table %s has no such column", f.DBName, stmt.Table)

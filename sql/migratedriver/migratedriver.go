@@ -19,9 +19,8 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/golang-migrate/migrate/v4/database"
-
 	bsql "github.com/byokdb/byokdb/sql"
+	"github.com/golang-migrate/migrate/v4/database"
 )
 
 // TableDefault is the table that holds the version if Config names none.
@@ -170,13 +169,13 @@ func lineOf(text []byte, err error) uint {
 // SetVersion keeps the version; -1 stands for none.
 func (d *Driver) SetVersion(version int, dirty bool) error {
 	err := d.change(func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM "+d.table); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM "+d.table); err != nil { //nolint:gosec // the name is quoted
 			return err
 		}
 		if version < 0 && !dirty {
 			return nil
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO "+d.table+" (version, dirty) VALUES (?, ?)", version, dirty)
+		_, err := tx.ExecContext(ctx, "INSERT INTO "+d.table+" (version, dirty) VALUES (?, ?)", version, dirty) //nolint:gosec // the name is quoted
 		return err
 	})
 	if err != nil {

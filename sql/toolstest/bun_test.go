@@ -128,7 +128,7 @@ func bunQuery(ctx context.Context, l *Life, db *bun.DB) {
 		}
 	}
 	var items []item
-	n, err := db.NewSelect().Model(&items).Relation("Shop").Where("i.price > ?", 1).WhereOr("i.name IN (?)", bun.In([]string{"cup"})).Order("i.id").Limit(2).ScanAndCount(ctx)
+	n, err := db.NewSelect().Model(&items).Relation("Shop").Where("i.price > ?", 1).WhereOr("i.name IN ?", bun.Tuple([]string{"cup"})).Order("i.id").Limit(2).ScanAndCount(ctx)
 	l.Must(err)
 	for _, it := range items {
 		l.See("%s of %s, one of %d", it.Name, it.Shop.Name, n)

@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/byokdb/byokdb/sql/gormdialect"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
-
-	"github.com/byokdb/byokdb/sql/gormdialect"
 )
 
 type company struct {

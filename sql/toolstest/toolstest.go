@@ -17,9 +17,8 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3" // the judge
-
 	_ "github.com/byokdb/byokdb/sql"
+	_ "github.com/mattn/go-sqlite3" // the judge
 )
 
 // Life is what a tool does to one database, and what it sees there. Every line
@@ -62,11 +61,13 @@ func BothWith(t *testing.T, params [2]string, fn func(l *Life)) {
 }
 
 func byokdbDSN(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	return filepath.Join(dir, "d.byok") + "?key=" + url.QueryEscape("local:"+filepath.Join(dir, "dev.key"))
 }
 
 func sqliteDSN(t *testing.T) string {
+	t.Helper()
 	return "file:" + filepath.Join(t.TempDir(), "d.sqlite") + "?_busy_timeout=5000&_journal_mode=WAL&_txlock=immediate"
 }
 
@@ -191,7 +192,7 @@ func show(cells []any) string {
 				c = int64(1)
 			}
 		case time.Time:
-			if d := time.Since(v); d > -time.Minute && d < time.Minute {
+			if d := time.Since(v); d > -time.Minute && d < time.Minute { //nolint:forbidigo // the databases' clock is the machine's
 				c = "about now"
 			}
 		}

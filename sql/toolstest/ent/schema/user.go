@@ -19,7 +19,7 @@ func (User) Fields() []ent.Field {
 		field.Int("age").Min(0),
 		field.String("name").Default("unknown"),
 		field.String("email").Optional().Nillable().Unique(),
-		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("created_at").Default(time.Now).Immutable(), //nolint:forbidigo // ent takes a function of that form
 		field.Bool("active").Default(true),
 		field.Enum("role").Values("admin", "user").Default("user"),
 		field.JSON("tags", []string{}).Optional(),
