@@ -15,10 +15,10 @@ import (
 	"github.com/byokdb/byokdb/sql/gormdialect"
 )
 
-func open(t *testing.T) *gorm.DB {
+func open(t *testing.T, params ...string) *gorm.DB {
 	t.Helper()
 	dir := t.TempDir()
-	dsn := filepath.Join(dir, "d.byok") + "?key=" + url.QueryEscape("local:"+filepath.Join(dir, "dev.key"))
+	dsn := filepath.Join(dir, "d.byok") + "?key=" + url.QueryEscape("local:"+filepath.Join(dir, "dev.key")) + strings.Join(params, "")
 	db, err := gorm.Open(gormdialect.Open(dsn), &gorm.Config{Logger: logger.Discard, TranslateError: true})
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +123,40 @@ func TestErrors(t *testing.T) {
 	if m.HasTable("nope") || m.HasColumn("things", "nope") || m.HasConstraint(&thing{}, "nope") || m.HasIndex("things", "nope") {
 		t.Error("something is there that is not")
 	}
+}
+
+// TestAlterWithForeignKeys makes a table anew that others refer to: what refers to
+// its rows stays, and inside of a transaction, where it could not, the change is
+// refused.
+func TestAlterWithForeignKeys(t *testing.T) {
+	db := open(t, "&foreign_keys=on")
+	for _, text := range []string{
+		"CREATE TABLE things (id integer PRIMARY KEY, name text, size text)",
+		"CREATE TABLE parts (thing integer REFERENCES things(id) ON DELETE CASCADE)",
+		"INSERT INTO things VALUES (1, 'a', '7'), (2, 'b', '8')",
+		"INSERT INTO parts VALUES (1), (1), (2)",
+	} {
+		must(t, db.Exec(text).Error)
+	}
+	must(t, db.Migrator().AlterColumn(&thing{}, "Size"))
+	if n := scan[int](t, db, "SELECT count(*) FROM parts"); n != 3 {
+		t.Errorf("%d rows refer to those of the table, want 3", n)
+	}
+	if on := scan[bool](t, db, "PRAGMA foreign_keys"); !on {
+		t.Error("foreign keys are not enforced any more")
+	}
+	err := db.Transaction(func(tx *gorm.DB) error { return tx.Migrator().AlterColumn(&thing{}, "Name") })
+	if err == nil || !strings.Contains(err.Error(), "inside of a transaction") {
+		t.Errorf("inside of a transaction: %v", err)
+	}
+	if n := scan[int](t, db, "SELECT count(*) FROM parts"); n != 3 {
+		t.Errorf("%d rows after the refusal, want 3", n)
+	}
+	err = db.Exec("INSERT INTO parts VALUES (99)").Error
+	if !errors.Is(err, gorm.ErrForeignKeyViolated) {
+		t.Errorf("a row that refers to nothing: %v", err)
+	}
+	must(t, db.Migrator().DropTable("things", "parts"))
 }
 
 // TestKeyError sees that the engine's errors pass through GORM.

@@ -241,7 +241,7 @@ func (m Migrator) check(tx *gorm.DB, table string) (err error) {
 	if on, ok := tx.Get(enforced); !ok || on != true {
 		return nil
 	}
-	rows, err := tx.Raw("SELECT 1 FROM pragma_foreign_key_check(?)", table).Rows()
+	rows, err := tx.Raw("PRAGMA foreign_key_check(" + quoteName(table) + ")").Rows()
 	if err != nil {
 		return err
 	}
@@ -256,7 +256,6 @@ func (m Migrator) check(tx *gorm.DB, table string) (err error) {
 const enforced = "byokdb:foreign_keys"
 
 func (m Migrator) exchange(tx *gorm.DB, table string, d *definition) error {
-	q := func(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 	var others, cols []string
 	err := tx.Raw("SELECT sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL ORDER BY rowid", table).Scan(&others).Error
 	if err != nil {
@@ -266,7 +265,7 @@ func (m Migrator) exchange(tx *gorm.DB, table string, d *definition) error {
 		return err
 	}
 	for i := range cols {
-		cols[i] = q(cols[i])
+		cols[i] = quoteName(cols[i])
 	}
 	given, err := sequence(tx, table, d.node)
 	if err != nil {
@@ -275,10 +274,10 @@ func (m Migrator) exchange(tx *gorm.DB, table string, d *definition) error {
 	aside := table + "__temp"
 	name, list := d.node.Name.Name, strings.Join(cols, ",")
 	texts := []string{
-		d.text[:name.Pos()] + q(aside) + d.text[name.End():d.start] + d.with + d.text[d.end:],
-		fmt.Sprintf("INSERT INTO %s(%s) SELECT %s FROM %s", q(aside), list, list, q(table)),
-		"DROP TABLE " + q(table),
-		fmt.Sprintf("ALTER TABLE %s RENAME TO %s", q(aside), q(table)),
+		d.text[:name.Pos()] + quoteName(aside) + d.text[name.End():d.start] + d.with + d.text[d.end:],
+		fmt.Sprintf("INSERT INTO %s(%s) SELECT %s FROM %s", quoteName(aside), list, list, quoteName(table)),
+		"DROP TABLE " + quoteName(table),
+		fmt.Sprintf("ALTER TABLE %s RENAME TO %s", quoteName(aside), quoteName(table)),
 	}
 	for _, text := range append(texts, others...) {
 		if err := run(tx, text); err != nil {
@@ -312,6 +311,8 @@ func sequence(tx *gorm.DB, table string, n *ast.CreateTableStmt) (*int64, error)
 	}
 	return nil, nil //nolint:nilnil // no sequence is no error
 }
+
+func quoteName(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
 // run executes a text in which nothing is a parameter.
 func run(db *gorm.DB, text string) error {

@@ -67,6 +67,10 @@ func TestGORM(t *testing.T) {
 	Both(t, func(l *Life) { gormLife(l, gormdialect.New(l.DB)) })
 }
 
+func TestGORMWithForeignKeys(t *testing.T) {
+	BothWith(t, foreignKeys, func(l *Life) { gormLife(l, gormdialect.New(l.DB)) })
+}
+
 // TestGORMStockDialect has the same life with GORM's own dialect on SQLite: a
 // program that changes from one to the other sees the same rows. What a dialect
 // writes into the definitions is its own.
