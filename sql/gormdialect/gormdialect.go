@@ -14,13 +14,14 @@ import (
 	"strconv"
 	"strings"
 
-	bsql "github.com/byokdb/byokdb/sql"
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 	"gorm.io/gorm/migrator"
 	"gorm.io/gorm/schema"
+
+	bsql "github.com/byokdb/byokdb/sql"
 )
 
 // Dialector is GORM's dialect for byokdb.

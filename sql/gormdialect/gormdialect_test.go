@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/byokdb/byokdb/engine"
-	bsql "github.com/byokdb/byokdb/sql"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"github.com/byokdb/byokdb/engine"
+	bsql "github.com/byokdb/byokdb/sql"
 	"github.com/byokdb/byokdb/sql/gormdialect"
 )
 

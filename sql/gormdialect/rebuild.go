@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/parse"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
 )
 
 // AlterColumn gives a column the type, NOT NULL and default of the model. Its

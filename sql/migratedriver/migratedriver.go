@@ -19,8 +19,9 @@ import (
 	"strings"
 	"sync/atomic"
 
-	bsql "github.com/byokdb/byokdb/sql"
 	"github.com/golang-migrate/migrate/v4/database"
+
+	bsql "github.com/byokdb/byokdb/sql"
 )
 
 // TableDefault is the table that holds the version if Config names none.

@@ -9,11 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/byokdb/byokdb/sql/gormdialect"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
+
+	"github.com/byokdb/byokdb/sql/gormdialect"
 )
 
 type company struct {

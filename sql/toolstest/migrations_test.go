@@ -9,12 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/byokdb/byokdb/sql/migratedriver"
 	"github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/golang-migrate/migrate/v4/database/sqlite3"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/pressly/goose/v3"
+
+	"github.com/byokdb/byokdb/sql/migratedriver"
 )
 
 //go:embed testdata/goose testdata/migrate

@@ -10,7 +10,7 @@ import (
 	"github.com/byokdb/byokdb/sql/toolstest/sqlcgen"
 )
 
-//go:generate go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.30.0 generate
+//go:generate env CGO_ENABLED=0 go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.30.0 generate
 
 // TestSQLC lives by the code that sqlc generated from testdata/sqlc.
 func TestSQLC(t *testing.T) {

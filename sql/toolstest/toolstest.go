@@ -17,8 +17,9 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/byokdb/byokdb/sql"
 	_ "github.com/mattn/go-sqlite3" // the judge
+
+	_ "github.com/byokdb/byokdb/sql"
 )
 
 // Life is what a tool does to one database, and what it sees there. Every line
