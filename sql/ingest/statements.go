@@ -22,6 +22,7 @@ type statementReader struct {
 	offset int64     // behind the last statement
 	line   int64     // that the last statement begins on, from 1
 	lines  int64     // newlines passed
+	max    int       // bytes of one statement
 
 	text    []byte
 	began   bool     // something that is neither blank nor comment was seen
@@ -33,7 +34,7 @@ type statementReader struct {
 }
 
 func newStatementReader(r io.Reader) *statementReader {
-	return &statementReader{r: bufio.NewReaderSize(r, 256<<10), sum: sha256.New()}
+	return &statementReader{r: bufio.NewReaderSize(r, 256<<10), sum: sha256.New(), max: StatementSizeMax}
 }
 
 // skip passes over n bytes that were read before; sum then says whether they are
@@ -92,8 +93,8 @@ func (s *statementReader) pass() {
 }
 
 func (s *statementReader) take(c byte) error {
-	if len(s.text) >= StatementSizeMax {
-		return fmt.Errorf("%w: a statement above %d bytes", ErrRecordTooLarge, StatementSizeMax)
+	if len(s.text) >= s.max {
+		return fmt.Errorf("%w: a statement above %d bytes", ErrRecordTooLarge, s.max)
 	}
 	s.text = append(s.text, c)
 	if c == '\n' {
