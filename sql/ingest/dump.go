@@ -100,8 +100,9 @@ type dump struct {
 	durableSize int64 // bytes of input
 	recorded    bool  // DumpTable is there
 	open        bool  // a transaction
-	enforced    bool  // foreign keys were, before
-	framed      bool  // the text has a BEGIN that no COMMIT has answered
+	group       group
+	enforced    bool // foreign keys were, before
+	framed      bool // the text has a BEGIN that no COMMIT has answered
 	res         DumpResult
 }
 
@@ -222,7 +223,10 @@ func (d *dump) statement(ctx context.Context, text []byte) error {
 		d.open = true
 	}
 	if ins, ok := parseInsert(text); ok {
-		return d.insert(ctx, ins)
+		return d.insert(ctx, ins, len(text))
+	}
+	if err := d.flush(ctx); err != nil {
+		return err
 	}
 	_, err := d.conn.ExecContext(ctx, string(text))
 	e, ok := errors.AsType[*bsql.Error](err)
@@ -232,10 +236,75 @@ func (d *dump) statement(ctx context.Context, text []byte) error {
 	return err
 }
 
-// insert runs an INSERT by a statement that is prepared once for each table.
-func (d *dump) insert(ctx context.Context, ins insertion) error {
+// Rows that go into one INSERT: as many as fit.
+const (
+	groupRowsMax = 100
+	groupArgsMax = 1000
+	groupSizeMax = 1 << 20 // bytes of text
+)
+
+// group is rows of one table that wait to be inserted together.
+type group struct {
+	insertion // of the first row
+	rows      []groupRow
+	size      int // bytes of text
+}
+
+type groupRow struct {
+	args    []any
+	n, line int64 // the statement that it comes from
+}
+
+// full reports whether no further row fits.
+func (g *group) full() bool { return len(g.rows) == g.max() || g.size >= groupSizeMax }
+
+func (g *group) max() int { return max(1, min(groupRowsMax, groupArgsMax/len(g.args))) }
+
+// insert takes a row; it is inserted together with those that follow it.
+func (d *dump) insert(ctx context.Context, ins insertion, size int) error {
+	if len(d.group.rows) > 0 && (d.group.head != ins.head || len(d.group.args) != len(ins.args)) {
+		if err := d.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if len(d.group.rows) == 0 {
+		d.group.insertion = ins
+	}
+	d.group.rows = append(d.group.rows, groupRow{ins.args, d.n, d.src.line})
+	d.group.size += size
+	if d.group.full() {
+		return d.flush(ctx)
+	}
+	return nil
+}
+
+// flush inserts the rows that wait: in one statement if there are as many as
+// that takes, else, and to find the row that fails, one by one.
+func (d *dump) flush(ctx context.Context) error {
+	g := d.group
+	d.group = group{rows: g.rows[:0]}
+	if n := len(g.rows); n > 1 && n == g.max() {
+		args := make([]any, 0, n*len(g.args))
+		for _, r := range g.rows {
+			args = append(args, r.args...)
+		}
+		if err := d.execute(ctx, g.text(n), args); err == nil {
+			return nil
+		}
+	}
+	for _, r := range g.rows {
+		if err := d.execute(ctx, g.text(1), r.args); err != nil {
+			d.n, d.src.line = r.n, r.line
+			return err
+		}
+	}
+	return nil
+}
+
+// execute runs a statement that is prepared once.
+func (d *dump) execute(ctx context.Context, text string, args []any) error {
 	const preparedMax = 200
-	st := d.prepared[ins.text]
+	st := d.prepared[text]
 	if st == nil {
 		if len(d.prepared) >= preparedMax {
 			for text, st := range d.prepared {
@@ -246,12 +315,12 @@ func (d *dump) insert(ctx context.Context, ins insertion) error {
 			}
 		}
 		var err error
-		if st, err = d.conn.PrepareContext(ctx, ins.text); err != nil {
+		if st, err = d.conn.PrepareContext(ctx, text); err != nil {
 			return err
 		}
-		d.prepared[ins.text] = st
+		d.prepared[text] = st
 	}
-	_, err := st.ExecContext(ctx, ins.args...)
+	_, err := st.ExecContext(ctx, args...)
 	return err
 }
 
@@ -268,6 +337,9 @@ func (d *dump) finish(ctx context.Context) error {
 
 // commit makes a batch durable, together with the place where it ends.
 func (d *dump) commit(ctx context.Context, last bool) error {
+	if err := d.flush(ctx); err != nil {
+		return err
+	}
 	var texts []string
 	if !d.open {
 		texts = append(texts, "BEGIN")

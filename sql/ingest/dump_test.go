@@ -201,7 +201,7 @@ func TestParseInsert(t *testing.T) {
 		args           []any
 	}{
 		{"INSERT INTO t VALUES(1)", "INSERT INTO t VALUES(?)", []any{int64(1)}},
-		{"insert into \"a b\" ( x , [y z] ) values ( -1 , 'it''s' , NULL , null ) ;", "insert into \"a b\" ( x , [y z] ) values (?,?,?,?)", []any{int64(-1), "it's", nil, nil}},
+		{"insert into \"a b\" ( x , [y z] ) values ( -1 , 'it''s' , NULL , null ) ;", "insert into \"a b\" ( x , [y z] ) values(?,?,?,?)", []any{int64(-1), "it's", nil, nil}},
 		{"INSERT INTO t VALUES(1.5,-2e3,9.0e+999,-9.0e+999,.5)", "", nil},
 		{"INSERT INTO t VALUES(1.5,-2e3,9.0e+999,-9.0e+999)", "INSERT INTO t VALUES(?,?,?,?)", []any{1.5, -2000.0, math.Inf(1), math.Inf(-1)}},
 		{"INSERT INTO t VALUES(9223372036854775807,9223372036854775808,-9223372036854775808)", "INSERT INTO t VALUES(?,?,?)", []any{int64(math.MaxInt64), 9223372036854775808.0, int64(math.MinInt64)}},
@@ -224,8 +224,44 @@ func TestParseInsert(t *testing.T) {
 		{"", "", nil},
 	} {
 		got, ok := parseInsert([]byte(c.text))
-		if ok != (c.prepared != "") || got.text != c.prepared || !reflect.DeepEqual(got.args, c.args) {
-			t.Errorf("%s: %v %q %v", c.text, ok, got.text, got.args)
+		prepared := ""
+		if ok {
+			prepared = got.text(1)
+		}
+		if prepared != c.prepared || !reflect.DeepEqual(got.args, c.args) {
+			t.Errorf("%s: %v %q %v", c.text, ok, prepared, got.args)
+		}
+	}
+}
+
+// TestDumpOfManyRows inserts rows together, and names the one that fails all the
+// same.
+func TestDumpOfManyRows(t *testing.T) {
+	for _, bad := range []int{0, 1, 99, 100, 101, 250, 1000} {
+		var b strings.Builder
+		b.WriteString("CREATE TABLE t(id INTEGER PRIMARY KEY, v UNIQUE);\nCREATE TABLE u(x);\n")
+		for i := 1; i <= 1000; i++ {
+			id := i
+			if i == bad {
+				id = 0 // taken
+			}
+			fmt.Fprintf(&b, "INSERT INTO t VALUES(%d,'%d');\n", i, id)
+			if i%333 == 0 {
+				fmt.Fprintf(&b, "INSERT INTO u VALUES(%d);\n", i)
+			}
+		}
+		text := strings.Replace(b.String(), "CREATE TABLE u(x);", "CREATE TABLE u(x); INSERT INTO t VALUES(0,'0');", 1)
+		db := openDB(t)
+		_, err := Dump(t.Context(), db, strings.NewReader(text), DumpOptions{})
+		if bad == 0 {
+			if got := texts(t, db, "SELECT count(*), sum(id), (SELECT count(*) FROM u) FROM t"); err != nil || got[0] != "1001|500500|3" {
+				t.Errorf("%q, %v", got, err)
+			}
+			continue
+		}
+		de, ok := errors.AsType[*DumpError](err)
+		if want := int64(bad + 2 + (bad-1)/333); !ok || de.Line != want || de.Statement != want+1 {
+			t.Errorf("row %d: %v", bad, err)
 		}
 	}
 }

@@ -7,12 +7,17 @@ import (
 	"strings"
 )
 
-// insertion is an INSERT of one row of literals, as a dump has it: the text with
-// parameters in place of the values, which a statement prepared once takes, and
-// the values.
+// insertion is an INSERT of one row of literals, as a dump has it: the text up to
+// its values, and the values.
 type insertion struct {
-	text string
+	head string // INSERT INTO t VALUES
 	args []any
+}
+
+// text returns the INSERT of n such rows, with parameters for the values.
+func (i insertion) text(n int) string {
+	row := "(" + strings.Repeat("?,", len(i.args)-1) + "?)"
+	return i.head + strings.Repeat(row+",", n-1) + row
 }
 
 // parseInsert takes such a statement apart; false for any other.
@@ -34,10 +39,13 @@ func parseInsert(text []byte) (insertion, bool) {
 			}
 		}
 	}
-	if !l.words("VALUES") || !l.byte('(') {
+	if !l.words("VALUES") {
 		return insertion{}, false
 	}
 	head := string(l.text[:l.at])
+	if !l.byte('(') {
+		return insertion{}, false
+	}
 	var args []any
 	for {
 		v, ok := l.value()
@@ -55,7 +63,7 @@ func parseInsert(text []byte) (insertion, bool) {
 	if l.byte(';'); l.at != len(l.text) {
 		return insertion{}, false
 	}
-	return insertion{text: head + strings.Repeat("?,", len(args)-1) + "?)", args: args}, true
+	return insertion{head: head, args: args}, true
 }
 
 // literals reads the tokens of an INSERT.
