@@ -30,8 +30,10 @@ var (
 	_ driver.NamedValueChecker  = (*conn)(nil)
 )
 
-func newConn(db *exec.Database, eng *engine.DB) *conn {
-	return &conn{s: db.NewSession(), eng: eng}
+func newConn(db *exec.Database, eng *engine.DB, set exec.Settings) *conn {
+	c := &conn{s: db.NewSession(), eng: eng}
+	c.s.Configure(set)
+	return c
 }
 
 // Close ends the session; an open transaction is rolled back.

@@ -12,11 +12,8 @@ import (
 	"context"
 	stdsql "database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/exec"
@@ -42,60 +39,24 @@ func (d *Driver) Open(dsn string) (driver.Conn, error) {
 	return c.Connect(context.Background())
 }
 
-// OpenConnector parses a data source name: DIR[?key=URI&foreign_keys=1]. The key
-// is needed where the database does not exist yet; an existing one remembers its
-// own. A key never travels in a name as bytes, only as a URI. Foreign keys are
-// enforced if foreign_keys is 1, on or true. Unknown parameters are errors.
+// OpenConnector parses a data source name: DIR[?parameter=value&…], as
+// docs/sql.md lists them. The key is needed where the database does not exist
+// yet; an existing one remembers its own. A key never travels in a name as
+// bytes, only as a URI. Unknown parameters are errors.
 func (d *Driver) OpenConnector(dsn string) (driver.Connector, error) {
-	dir, query, _ := strings.Cut(dsn, "?")
-	if dir == "" {
-		return nil, errors.New("byokdb: the data source name begins with the database's directory")
-	}
-	dir, err := filepath.Abs(dir)
+	dir, o, err := parseDSN(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("byokdb: %w", err)
+		return nil, err
 	}
-	c := &dsnConnector{d: d, dir: dir, turn: newTurn()}
-	params, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, errors.New("byokdb: the parameters of the data source name do not parse; escape & and ; in the key's URI")
-	}
-	for name, values := range params {
-		if len(values) != 1 {
-			return nil, fmt.Errorf("byokdb: the data source name has more than one %s", name)
-		}
-		if err := c.set(name, values[0]); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-// set takes one parameter of a data source name.
-func (c *dsnConnector) set(name, value string) error {
-	switch name {
-	case "key":
-		c.keyURI = value
-		return nil
-	case "foreign_keys":
-		switch strings.ToLower(value) {
-		case "1", "on", "true":
-			c.foreignKeys = true
-			return nil
-		case "0", "off", "false":
-			return nil
-		}
-		return fmt.Errorf("byokdb: foreign_keys in the data source name is %q; it may be 1 or 0", value)
-	}
-	return fmt.Errorf("byokdb: unknown parameter %q in the data source name; there are key and foreign_keys", name)
+	return &dsnConnector{d: d, dir: dir, o: o, turn: newTurn()}, nil
 }
 
 // dsnConnector opens the engine with its first connection and closes it when
 // the sql.DB is closed.
 type dsnConnector struct {
-	d           *Driver
-	dir, keyURI string
-	foreignKeys bool
+	d   *Driver
+	dir string
+	o   dsnOptions
 
 	turn   turn // of who opens or closes
 	s      *shared
@@ -112,15 +73,13 @@ func (c *dsnConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	case c.closed:
 		return nil, numbered(engine.ErrClosed)
 	case c.s == nil:
-		s, err := c.d.engines.acquire(ctx, c.dir, c.keyURI)
+		s, err := c.d.engines.acquire(ctx, c.dir, c.o)
 		if err != nil {
 			return nil, fmt.Errorf("byokdb: %w", numbered(err))
 		}
 		c.s = s
 	}
-	cn := newConn(c.s.db, c.s.eng)
-	cn.s.SetForeignKeys(c.foreignKeys)
-	return cn, nil
+	return newConn(c.s.db, c.s.eng, c.o.session), nil
 }
 
 // Driver returns the driver.
@@ -139,8 +98,12 @@ func (c *dsnConnector) Close() error {
 	return numbered(c.d.engines.release(s))
 }
 
-// Connector connects a sql.DB with an engine that the program has open.
+// Connector connects a sql.DB with an engine that the program has open. Its
+// fields are what connections begin with; set them before the first one.
 type Connector struct {
+	ForeignKeys bool          // they are enforced, as PRAGMA foreign_keys = ON does
+	BusyTimeout time.Duration // how long to wait for another writer; 5 s when 0, negative: not at all
+
 	db  *exec.Database
 	eng *engine.DB
 }
@@ -152,7 +115,9 @@ func NewConnector(db *engine.DB) *Connector {
 }
 
 // Connect returns a new connection.
-func (c *Connector) Connect(context.Context) (driver.Conn, error) { return newConn(c.db, c.eng), nil }
+func (c *Connector) Connect(context.Context) (driver.Conn, error) {
+	return newConn(c.db, c.eng, exec.Settings{ForeignKeys: c.ForeignKeys, BusyTimeout: c.BusyTimeout}), nil
+}
 
 // Driver returns a driver that can open other databases.
 func (c *Connector) Driver() driver.Driver { return &Driver{} }

@@ -26,21 +26,22 @@ type shared struct {
 	refs int  // users and those who wait to be one; guarded by registry.mu
 	turn turn // of who opens, closes or looks at the fields below
 
-	key crypt.Provider
-	eng *engine.DB // nil while closed
-	db  *exec.Database
+	key    crypt.Provider
+	eng    *engine.DB // nil while closed
+	opened engineOptions
+	db     *exec.Database
 }
 
 // acquire opens a directory's engine, or shares the open one. Others are not
 // held up while one opens: that calls a KMS. release must be called.
-func (r *registry) acquire(ctx context.Context, dir, keyURI string) (*shared, error) {
+func (r *registry) acquire(ctx context.Context, dir string, o dsnOptions) (*shared, error) {
 	s := r.enter(resolve(dir))
 	err := s.turn.take(ctx)
 	if err == nil {
 		if s.eng == nil {
-			err = s.start(ctx, keyURI)
-		} else {
-			err = s.verifyKey(ctx, keyURI)
+			err = s.start(ctx, &o)
+		} else if err = o.engine.verify(&s.opened); err == nil {
+			err = s.verifyKey(ctx, o.keyURI)
 		}
 		s.turn.give()
 	}
@@ -92,7 +93,8 @@ func (r *registry) release(s *shared) error {
 }
 
 // start opens the engine. An existing database remembers its key's URI.
-func (s *shared) start(ctx context.Context, keyURI string) error {
+func (s *shared) start(ctx context.Context, o *dsnOptions) error {
+	keyURI := o.keyURI
 	if keyURI == "" {
 		info, err := engine.Stat(s.dir)
 		if err != nil {
@@ -104,11 +106,13 @@ func (s *shared) start(ctx context.Context, keyURI string) error {
 	if err != nil {
 		return err
 	}
-	eng, err := engine.Open(ctx, s.dir, key, nil)
+	eng, err := engine.Open(ctx, s.dir, key, &engine.Options{
+		MustExist: o.engine.mustExist, MinPosition: o.engine.minPosition, CacheSize: o.engine.cacheSize, Sync: o.engine.sync,
+	})
 	if err != nil {
 		return errors.Join(err, key.Close())
 	}
-	s.key, s.eng, s.db = key, eng, exec.NewDatabase(eng)
+	s.key, s.eng, s.opened, s.db = key, eng, o.engine, exec.NewDatabase(eng)
 	return nil
 }
 

@@ -109,6 +109,55 @@ func TestKilledProcessKeepsWhatWasAcknowledged(t *testing.T) {
 	mustRun(t, "verify", dir)
 }
 
+// TestKilledImportIsWholeOrGoesOn kills imports at many places: what is there is
+// nothing, or a part that the same command completes.
+func TestKilledImportIsWholeOrGoesOn(t *testing.T) {
+	const rows = 3000
+	var b strings.Builder
+	b.WriteString("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);\n")
+	for i := range rows {
+		fmt.Fprintf(&b, "INSERT INTO t VALUES(%d,'row; %d');\n", i+1, i+1)
+	}
+	b.WriteString("CREATE INDEX ti ON t(v);\nCOMMIT;\n")
+	text := b.String()
+	key := filepath.Join(t.TempDir(), "dev.key")
+	for i, part := range []float64{0.02, 0.3, 0.7, 0.999} {
+		dir := filepath.Join(t.TempDir(), fmt.Sprintf("%d.byok", i))
+		mustRun(t, "init", dir, "--key", "local:"+key)
+		killed(t, func(stdin io.Writer, _ *bufio.Reader) {
+			if _, err := io.WriteString(stdin, text[:int(float64(len(text))*part)]); err != nil {
+				t.Fatal(err)
+			}
+		}, "import", dir, "--sql", "-", "--batch-size", "4000")
+		tables := number(t, dir, "select count(*) from sqlite_master where type = 'table'")
+		if tables != 0 && tables != 2 {
+			t.Fatalf("%d tables after %v of the text", tables, part)
+		}
+		if tables == 2 {
+			if n, done := number(t, dir, "select count(*) from t"), number(t, dir, "select statements - 3 from byokdb_import"); n != done {
+				t.Fatalf("%d rows, %d are on record", n, done)
+			}
+		}
+		c := start(t.Context(), "import", dir, "--sql", "-", "--batch-size", "50000")
+		if _, err := io.WriteString(c.stdin, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.stdin.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.wait(t); err != nil {
+			t.Fatal(err)
+		}
+		if n := number(t, dir, "select count(*) from t indexed by ti where v like 'row; %'"); n != rows {
+			t.Errorf("%d rows after going on from %v of the text", n, part)
+		}
+		if n := number(t, dir, "select count(*) from sqlite_master"); n != 2 {
+			t.Errorf("%d objects are left", n)
+		}
+		mustRun(t, "verify", dir)
+	}
+}
+
 func TestKilledIngestLeavesWholeBatches(t *testing.T) {
 	const batch, rows = 500, 20000
 	dir := filepath.Join(t.TempDir(), "a.byok")

@@ -72,7 +72,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 faults found, 4 key unavailable.`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newInit(), withMinPosition(newExec()), withMinPosition(newIngest()), withMinPosition(newShell()),
+		newInit(), withMinPosition(newExec()), withMinPosition(newIngest()), withMinPosition(newImport()), withMinPosition(newShell()),
 		withMinPosition(newStatus()), withMinPosition(newKey()), withMinPosition(newVerify()), newInspect(),
 		newBackup(), withMinPosition(newRestore()), withMinPosition(newDrill()), newDevKMS(), newDemo(), newVersion(),
 	)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/byokdb/byokdb/internal/devkms"
 	"github.com/byokdb/byokdb/testdata"
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 //	journalcut DIR        remove the last entry of the journal
 //	journaledit DIR A B   replace A by B in its first entry, the checksum made right
 //	journaladd DIR JSON   add an entry to it
+//	boltfile FILE BUCKET/KEY=VALUE…   make a bbolt file; BUCKET may hold buckets: a/b/k=v
 //	holder DIR            hold the database open until release DIR
 //
 // and $DATA holds airports.csv and routes.csv.
@@ -64,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"journaledit": scriptJournalEdit,
 			"journaladd":  scriptJournalAdd,
 			"holder":      scriptHolder,
+			"boltfile":    scriptBoltFile,
 			"release":     scriptRelease,
 		},
 	})
@@ -86,6 +89,37 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+func scriptBoltFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: boltfile FILE BUCKET/KEY=VALUE…")
+	}
+	db, err := bolt.Open(ts.MkAbs(args[0]), 0o600, nil)
+	ts.Check(err)
+	ts.Check(db.Update(func(tx *bolt.Tx) error {
+		for _, arg := range args[1:] {
+			path, value, _ := strings.Cut(arg, "=")
+			names := strings.Split(path, "/")
+			b, err := tx.CreateBucketIfNotExists([]byte(names[0]))
+			for _, n := range names[1 : len(names)-1] {
+				if err == nil {
+					b, err = b.CreateBucketIfNotExists([]byte(n))
+				}
+			}
+			if err == nil {
+				_, err = b.NextSequence()
+			}
+			if err == nil {
+				err = b.Put([]byte(names[len(names)-1]), []byte(value))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	ts.Check(db.Close())
 }
 
 func scriptKMS(ts *testscript.TestScript, neg bool, args []string) {

@@ -82,11 +82,11 @@ func (f *frame) forgetRowID(root uint64) {
 
 // bumpSequence records the greatest row id of an AUTOINCREMENT table.
 func (f *frame) bumpSequence(t *schema.Table, id int64) error {
-	seq, _, err := schema.Sequence(f.tx, t)
-	if err != nil || id <= seq {
+	seq, found, err := schema.Sequence(f.tx, t)
+	if err != nil || found && id <= seq {
 		return err
 	}
-	return schema.SetSequence(f.tx, t, id)
+	return schema.SetSequence(f.tx, t, max(id, 0))
 }
 
 // subState is what a subquery that depends on nothing outside of itself gave.

@@ -345,6 +345,13 @@ func (ins *inserter) insertRow(f *frame) error {
 		if err := ins.chooseRowID(f); err != nil {
 			return err
 		}
+		if ins.t.AutoIncrement { // an id counts as given out even if the row then gives way to another
+			id := f.regs[ins.src.rowID].Int()
+			if err := f.bumpSequence(ins.t, id); err != nil {
+				return err
+			}
+			f.usedRowID(ins.t.Root, id)
+		}
 	}
 	for _, step := range []func(*frame) error{ins.affinities, ins.notNull, ins.check} {
 		if err := step(f); err != nil {
@@ -419,11 +426,6 @@ func (ins *inserter) inserted(f *frame) error {
 		id := f.regs[ins.src.rowID].Int()
 		f.s.lastInsertRowID = id
 		f.usedRowID(ins.t.Root, id)
-		if ins.t.AutoIncrement {
-			if err := f.bumpSequence(ins.t, id); err != nil {
-				return err
-			}
-		}
 	}
 	f.changes++
 	return ins.returns.add(f)

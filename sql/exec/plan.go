@@ -23,6 +23,7 @@ type plan struct {
 	write   bool // needs a writable transaction
 	control bool // BEGIN and its kin: runs outside of a statement's transaction
 	ddl     bool // changes the schema
+	rows    bool // inserts, updates or deletes: changes() is about it
 	pragma  bool
 
 	nRegs, nSubs int
@@ -132,13 +133,13 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		p.query = q
 		return err
 	case *ast.InsertStmt:
-		p.write = true
+		p.write, p.rows = true, true
 		return c.insert(p, n)
 	case *ast.UpdateStmt:
-		p.write = true
+		p.write, p.rows = true, true
 		return c.update(p, n)
 	case *ast.DeleteStmt:
-		p.write = true
+		p.write, p.rows = true, true
 		return c.delete(p, n)
 	case *ast.CreateTableStmt, *ast.CreateIndexStmt, *ast.CreateViewStmt, *ast.CreateTriggerStmt,
 		*ast.DropTableStmt, *ast.DropIndexStmt, *ast.DropViewStmt, *ast.DropTriggerStmt, *ast.AlterTableStmt:

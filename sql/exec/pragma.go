@@ -232,10 +232,20 @@ func tableXInfo(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
 	for i, col := range columnsOf(s, t) {
 		rows = append(rows, []value.Value{
-			integer(int64(i)), text(col.Name), text(col.DeclType), boolean(col.NotNull), optional(col.DefaultText), integer(int64(col.PKIndex)), integer(hiddenKind(&col)),
+			integer(int64(i)), text(col.Name), text(standardType(col.DeclType)), boolean(col.NotNull), optional(col.DefaultText), integer(int64(col.PKIndex)), integer(hiddenKind(&col)),
 		})
 	}
 	return rows
+}
+
+// standardType returns a declared type as SQLite shows it: its own types in
+// upper case, others as written.
+func standardType(declared string) string {
+	switch up := strings.ToUpper(declared); up {
+	case "ANY", "BLOB", "INT", "INTEGER", "REAL", "TEXT":
+		return up
+	}
+	return declared
 }
 
 // hiddenKind is the number that PRAGMA table_xinfo gives a column's kind.

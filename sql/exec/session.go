@@ -191,6 +191,8 @@ type Session struct {
 	gen   uint64 // counts rollbacks, which end the cursors open in a transaction
 	busy  time.Duration
 
+	busyDefault time.Duration // that Reset goes back to
+
 	version      uint64 // of the schema, inside the transaction
 	versionKnown bool
 	rowIDs       map[uint64]int64 // next row id by table root, inside the transaction
@@ -213,9 +215,25 @@ type save struct {
 	violations violations
 }
 
+// Settings are what a session begins with; PRAGMAs change them. The zero value
+// has the defaults.
+type Settings struct {
+	BusyTimeout time.Duration // how long to wait for another writer; 5 s when 0, negative: not at all
+	ForeignKeys bool          // they are enforced
+}
+
+// Configure gives a new session its settings.
+func (s *Session) Configure(set Settings) {
+	if set.BusyTimeout != 0 {
+		s.busyDefault = max(set.BusyTimeout, 0)
+		s.busy = s.busyDefault
+	}
+	s.SetForeignKeys(set.ForeignKeys)
+}
+
 // NewSession returns a session. Close must be called.
 func (d *Database) NewSession() *Session {
-	s := &Session{d: d, busy: busyTimeout}
+	s := &Session{d: d, busy: busyTimeout, busyDefault: busyTimeout}
 	d.sessionsMu.Lock()
 	defer d.sessionsMu.Unlock()
 	d.sessions[s] = struct{}{}
@@ -303,7 +321,7 @@ func (s *Session) Reset() {
 	if s.tx != nil {
 		_ = s.Rollback() // the transaction is over in any case
 	}
-	s.busy = busyTimeout
+	s.busy = s.busyDefault
 }
 
 // Close ends the session.
@@ -551,7 +569,9 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 		s.versionKnown = false
 	}
 	f.keepRowID()
-	s.changes = f.changes
-	s.totalChanges += f.changes
+	if p.rows {
+		s.changes = f.changes
+		s.totalChanges += f.changes
+	}
 	return err
 }

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -12,22 +13,44 @@ import (
 func (c *compiler) schemaSource() *source {
 	src := c.virtual([]string{"type", "name", "tbl_name", "rootpage", "sql"}, nil, func(s *schema.Schema, _ []value.Value) [][]value.Value {
 		var rows [][]value.Value
-		for _, o := range s.Objects {
+		add := func(kind, name, table string, root uint64, sql string) {
 			rows = append(rows, []value.Value{
-				text(o.Type), text(o.Name), text(o.Table), integer(int64(o.Root)), optional(o.SQL),
+				text(kind), text(name), text(table), integer(int64(root)), optional(sql), integer(int64(len(rows)) + 1),
 			})
 		}
-		if hasAutoIncrement(s) {
-			name := text(sequenceName)
-			rows = append(rows, []value.Value{text("table"), name, name, integer(0), text("CREATE TABLE sqlite_sequence(name,seq)")})
+		sequence := false
+		for _, o := range s.Objects {
+			add(o.Type, o.Name, o.Table, o.Root, o.SQL)
+			t := s.Table(o.Name)
+			if o.Type != "table" || t == nil {
+				continue
+			}
+			if t.PrimaryKey != nil && !t.WithoutRowID { // the rows are in it: it has no record of its own
+				add("index", primaryName(t), o.Table, o.Root, "")
+			}
+			if t.AutoIncrement && !sequence {
+				sequence = true
+				add("table", sequenceName, sequenceName, 0, "CREATE TABLE sqlite_sequence(name,seq)")
+			}
 		}
 		return rows
 	})
+	src.numberRows(c)
 	for i := range src.cols {
 		src.cols[i].aff, src.cols[i].hasAff, src.cols[i].declType = value.AffinityText, true, "TEXT"
 	}
 	src.cols[3].aff, src.cols[3].declType = value.AffinityInteger, "INT"
 	return src
+}
+
+// numberRows has the last value of each computed row be its rowid.
+func (src *source) numberRows(c *compiler) {
+	n, ok := src.node.(*rowsNode)
+	if !ok {
+		return
+	}
+	src.rowID = c.regs(1)[0]
+	n.out = append(slices.Clone(n.out), src.rowID)
 }
 
 // virtual makes a source of rows that are computed from the schema.

@@ -1,5 +1,6 @@
 // Package ingest reads records from JSON or CSV into an SQL table, which it
-// makes from the data when it is absent and widens when new fields come.
+// makes from the data when it is absent and widens when new fields come. It also
+// runs the dumps that SQLite writes.
 package ingest
 
 import (
@@ -57,9 +58,9 @@ type Result struct {
 // included, so that nothing is ever half-written. The types of new columns
 // are learned from the first 1000 records (or of the batch that brings a new
 // field); later values that do not fit are kept as SQLite's flexible typing
-// keeps them. Nested arrays and objects become JSON text; integers stay
-// exact, beyond 64 bits as text. Memory is bounded by the sample, one batch
-// and one record.
+// keeps them. A column with nested arrays or objects is one of JSON: every
+// value in it, whatever its kind, is valid JSON. Integers stay exact, beyond 64
+// bits as text. Memory is bounded by the sample, one batch and one record.
 //
 // Errors: *[Error], always, with what is durable; it wraps the cause (ctx's
 // error, ErrFormat, ErrRecordTooLarge, ErrTooManyColumns, ErrEmpty, or the

@@ -91,7 +91,7 @@ func TestTypesAreLearned(t *testing.T) {
 	}{
 		{
 			"json", `{"i":1,"r":1,"s":"x","b":true,"o":{"k":[1]},"n":null}{"i":-2,"r":2.5,"s":"","b":false,"o":[],"n":null}`,
-			"i INTEGER, r REAL, s TEXT, b BOOLEAN, o TEXT, n TEXT",
+			"i INTEGER, r REAL, s TEXT, b BOOLEAN, o JSON TEXT, n TEXT",
 			[]string{`1|1|x|true|{"k":[1]}|∅`, `-2|2.5||false|[]|∅`},
 		},
 		{
@@ -109,6 +109,11 @@ func TestTypesAreLearned(t *testing.T) {
 			"csv", "id,zip,price,ok,note\n1,01234,1.5,true,\n2,98765,2,false,x\n",
 			"id INTEGER, zip TEXT, price REAL, ok BOOLEAN, note TEXT",
 			[]string{"1|01234|1.5|true|∅", "2|98765|2|false|x"},
+		},
+		{
+			"documents beside other values are JSON", `{"a":{"k":"<é>"}}{"a":"it's \"x\""}{"a":12}{"a":true}{"a":null}{"a":18446744073709551617}{"a":[]}`,
+			"a JSON TEXT",
+			[]string{`{"k":"<é>"}`, `"it's \"x\""`, "12", "true", "∅", "18446744073709551617", "[]"},
 		},
 		{"missing fields are NULL", `{"a":1}{"b":2}`, "a INTEGER, b INTEGER", []string{"1|∅", "∅|2"}},
 		{"names of one spelling in any case", `{"Name":"a"}{"NAME":"b"}{"name":"c"}`, "Name TEXT", []string{"a", "b", "c"}},
@@ -145,6 +150,38 @@ func TestLaterValuesThatDoNotFitAreKept(t *testing.T) {
 	want := []string{"1000|integer", "word|text", "1.5|real", `{"k":1}|text`}
 	if !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
+	}
+}
+
+// TestDocuments asks documents about what is in them.
+func TestDocuments(t *testing.T) {
+	db := openDB(t)
+	mustIngest(t, db, "orders", `
+		{"id":1,"customer":{"name":"ann","address":{"city":"Ulm","tags":["a","b"]}},"items":[{"sku":"x","n":2},{"sku":"y","n":1}]}
+		{"id":2,"customer":{"name":"bob"},"items":[]}
+		{"id":3,"customer":"guest","items":null}`, Options{})
+	for query, want := range map[string][]string{
+		"SELECT id, customer->>'$.address.city' FROM orders ORDER BY id":                                              {"1|Ulm", "2|∅", "3|∅"},
+		"SELECT customer->>'$' FROM orders WHERE id = 3":                                                              {"guest"},
+		"SELECT count(*) FROM orders WHERE json_valid(customer)":                                                      {"3"},
+		"SELECT json_type(customer), json_type(items) FROM orders ORDER BY id":                                        {"object|array", "object|array", "text|∅"},
+		"SELECT json_group_array(json_extract(customer, '$.name')) FROM orders WHERE customer->>'$.name' IS NOT NULL": {`["ann","bob"]`},
+	} {
+		if got := texts(t, db, query); !slices.Equal(got, want) {
+			t.Errorf("%s\n got %q\nwant %q", query, got, want)
+		}
+	}
+	// Later documents, and a table that was made for them.
+	mustIngest(t, db, "orders", `{"id":4,"customer":{"name":"cat"},"extra":{"deep":[[1]]}}`, Options{})
+	if got := texts(t, db, "SELECT extra->>'$.deep[0][0]' FROM orders WHERE id = 4"); got[0] != "1" {
+		t.Errorf("a column that came later: %q", got)
+	}
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE own (id INTEGER PRIMARY KEY, doc JSON)"); err != nil {
+		t.Fatal(err)
+	}
+	mustIngest(t, db, "own", `{"doc":"text"}{"doc":{"a":1}}{"doc":1.50}`, Options{})
+	if got, want := texts(t, db, "SELECT doc, doc->>'$' FROM own ORDER BY id"), []string{`"text"|text`, `{"a":1}|{"a":1}`, "1.5|1.5"}; !slices.Equal(got, want) {
+		t.Errorf("a table with a JSON column: %q", got)
 	}
 }
 

@@ -137,8 +137,20 @@ func jsonMember(dec *json.Decoder) (string, any, error) {
 // jsonText is an array or object, kept as compact JSON text.
 type jsonText string
 
-// jsonValue returns nil, bool, int64, float64, string or jsonText. An integer
-// beyond 64 bits stays a string, so that no digit is lost.
+// numberText is a number that neither int64 nor float64 holds, as it was written.
+type numberText string
+
+// jsonString returns a string as JSON text.
+func jsonString(s string) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string can always be written
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// jsonValue returns nil, bool, int64, float64, string, numberText or jsonText. An
+// integer beyond 64 bits stays what was written, so that no digit is lost.
 func jsonValue(raw json.RawMessage) (any, error) {
 	switch raw[0] {
 	case 'n':
@@ -167,11 +179,11 @@ func number(s string) any {
 		if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 			return i
 		}
-		return s
+		return numberText(s)
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsInf(f, 0) {
-		return s
+		return numberText(s)
 	}
 	return f
 }

@@ -18,6 +18,7 @@ const (
 	kindReal
 	kindNumber // reals and integers that a real would round
 	kindText
+	kindJSON // arrays or objects, maybe beside other values: each is kept as JSON text
 )
 
 // declared returns the type that a CREATE TABLE gives a column of the kind.
@@ -31,6 +32,8 @@ func (k kind) declared() string {
 		return "REAL"
 	case kindNumber:
 		return "NUMERIC"
+	case kindJSON:
+		return "JSON TEXT"
 	default:
 		return "TEXT"
 	}
@@ -49,6 +52,8 @@ func kindOfDeclared(t string) kind {
 		return false
 	}
 	switch {
+	case has("JSON"):
+		return kindJSON
 	case has("BOOL"):
 		return kindBool
 	case has("INT"):
@@ -76,6 +81,8 @@ func kindOf(v any) kind {
 		return kindInt
 	case float64:
 		return kindReal
+	case jsonText:
+		return kindJSON
 	default:
 		return kindText
 	}
@@ -104,6 +111,8 @@ func (c *column) learn(v any, csv bool) {
 		c.kind = k
 	case (c.kind == kindInt || c.kind == kindReal) && (k == kindInt || k == kindReal):
 		c.kind = kindReal
+	case c.kind == kindJSON || k == kindJSON:
+		c.kind = kindJSON
 	default:
 		c.kind = kindText
 	}
@@ -259,10 +268,15 @@ func (t *table) value(v any, c int) any {
 		if t.csv {
 			return csvValue(v, k)
 		}
+		if k == kindJSON {
+			return jsonString(v)
+		}
 	case jsonText:
 		return string(v)
+	case numberText:
+		return string(v)
 	case bool:
-		if k == kindText { // the word, not SQLite's 0 or 1 turned to text
+		if k == kindText || k == kindJSON { // the word, not SQLite's 0 or 1 turned to text
 			return strconv.FormatBool(v)
 		}
 	}

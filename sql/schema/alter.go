@@ -98,7 +98,7 @@ func (a *alteration) usedError(what, kind, name string) error {
 }
 
 // rewrite edits the text of every table and index and writes those that change.
-func (a *alteration) rewrite(edits func(ast.Stmt) []edit, change func(*Object)) error {
+func (a *alteration) rewrite(edits func(parse.Stmt) []edit, change func(*Object)) error {
 	for _, o := range a.s.Objects {
 		before := o
 		change(&o)
@@ -107,7 +107,7 @@ func (a *alteration) rewrite(edits func(ast.Stmt) []edit, change func(*Object)) 
 			if err != nil {
 				return err
 			}
-			o.SQL = apply(st, edits(st.Stmt))
+			o.SQL = apply(st, edits(st))
 		}
 		if o != before {
 			if err := a.w.put(o); err != nil {
@@ -130,7 +130,7 @@ func (a *alteration) renameTable() error {
 		return err
 	}
 	auto := "sqlite_autoindex_" + from + "_"
-	return a.rewrite(func(st ast.Stmt) []edit { return renameTable(st, from, quote(to)) }, func(o *Object) {
+	return a.rewrite(func(st parse.Stmt) []edit { return renameTable(st.Stmt, from, quote(to)) }, func(o *Object) {
 		if fold(o.Table) != fold(from) {
 			return
 		}
@@ -155,7 +155,22 @@ func (a *alteration) renameColumn() error {
 	if err := a.notUsed("renaming a column", from); err != nil {
 		return err
 	}
-	return a.rewrite(func(st ast.Stmt) []edit { return renameColumn(st, a.t.Name, from, quote(to)) }, func(*Object) {})
+	quoted := !isNameByte(a.st.Text[a.n.NewName.Pos()-a.st.Pos])
+	return a.rewrite(func(st parse.Stmt) []edit {
+		edits := renameColumn(st.Stmt, a.t.Name, from, quote(to))
+		for i, e := range edits {
+			if !quoted && isNameByte(st.Text[e.start-st.Pos]) {
+				edits[i].text = to
+			}
+		}
+		return edits
+	}, func(*Object) {})
+}
+
+// isNameByte reports whether a name without quotes may begin with c: a new name
+// is written without them where both it and the one before it were.
+func isNameByte(c byte) bool {
+	return c == '_' || c >= 0x80 || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
 func (a *alteration) addColumn() (test bool, err error) {
@@ -167,7 +182,7 @@ func (a *alteration) addColumn() (test bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	end := n.Columns[len(n.Columns)-1].End()
+	end := endOfColumns(st, n)
 	text := a.st.Text[def.Pos()-a.st.Pos : def.End()-a.st.Pos]
 	if test, err = a.checkNewColumn(def); err != nil {
 		return false, err
@@ -197,8 +212,7 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) (test bool, err error) {
 		case ast.ColumnDefault:
 			lit, isLit := k.Expr.(*ast.Literal)
 			value = !isLit || lit.Kind != ast.LitNull
-			_, paren := k.Expr.(*ast.ParenExpr)
-			variable = paren || isLit && lit.Kind >= ast.LitCurrentDate
+			variable = !isConstant(k.Expr)
 		default: // asks nothing of rows that exist
 		}
 	}
@@ -217,6 +231,24 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) (test bool, err error) {
 		return false, sqlerr.Errorf("Cannot add a NOT NULL column with default value NULL")
 	}
 	return false, sqlerr.Errorf("Cannot add a column with non-constant default")
+}
+
+// isConstant reports whether a default is a literal, whatever its sign and its
+// parentheses: one that rows may have without being written.
+func isConstant(e ast.Expr) bool {
+	switch n := e.(type) {
+	case *ast.Literal:
+		return n.Kind < ast.LitCurrentDate
+	case *ast.Ident: // a bare word is a text; TRUE and FALSE are numbers
+		return true
+	case *ast.ParenExpr:
+		return isConstant(n.X)
+	case *ast.UnaryExpr:
+		return n.Op != ast.OpNot && isConstant(n.X)
+	case *ast.CastExpr:
+		return isConstant(n.X)
+	}
+	return false
 }
 
 func (a *alteration) empty() (empty bool, err error) {
@@ -242,11 +274,38 @@ func (a *alteration) dropColumn() (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	cut := edit{start: n.Columns[max(i-1, 0)].End(), end: n.Columns[i].End()}
-	if i == 0 {
-		cut = edit{start: n.Columns[0].Pos(), end: n.Columns[1].Pos()}
+	cut := edit{start: n.Columns[i].Pos()}
+	if i < len(n.Columns)-1 {
+		cut.end = n.Columns[i+1].Pos()
+	} else { // with the comma before it
+		cut.start, cut.end = behindBlanks(st, n.Columns[i-1].End()), endOfColumns(st, n)
 	}
 	return i, a.putTable(apply(st, []edit{cut}))
+}
+
+// endOfColumns returns where the list of columns ends: the comma before the
+// constraints, or the closing parenthesis.
+func endOfColumns(st parse.Stmt, n *ast.CreateTableStmt) int {
+	return behindBlanks(st, n.Columns[len(n.Columns)-1].End())
+}
+
+// behindBlanks returns the place of the token that begins at or behind pos.
+func behindBlanks(st parse.Stmt, pos int) int {
+	for text := st.Text[pos-st.Pos:]; text != ""; text = st.Text[pos-st.Pos:] {
+		var n int
+		switch {
+		case strings.HasPrefix(text, "--"):
+			n = strings.IndexByte(text, '\n') + 1
+		case strings.HasPrefix(text, "/*"):
+			n = strings.Index(text, "*/") + 2
+		case strings.IndexByte(" \t\n\f\r", text[0]) >= 0:
+			n = 1
+		default:
+			return pos
+		}
+		pos += n
+	}
+	return pos
 }
 
 func (a *alteration) droppable(i int) error {

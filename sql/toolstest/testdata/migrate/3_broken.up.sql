@@ -1,0 +1,2 @@
+CREATE TABLE half (x);
+INSERT INTO nowhere VALUES (1);
