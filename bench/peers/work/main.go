@@ -1,0 +1,39 @@
+package work
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// Serve runs one turn, whose Spec is read from r as JSON, and writes its
+// figures to w.
+func Serve(r io.Reader, w io.Writer, stores []Engine, sqls []SQLEngine) error {
+	var s Spec
+	if err := json.NewDecoder(r).Decode(&s); err != nil {
+		return fmt.Errorf("read what to do: %w", err)
+	}
+	figures, err := Run(s, stores, sqls)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(figures)
+}
+
+// Run runs one turn of the engine that the Spec names.
+func Run(s Spec, stores []Engine, sqls []SQLEngine) ([]Figure, error) {
+	if s.Part == "sql" {
+		for _, e := range sqls {
+			if e.Name == s.Engine {
+				return RunSQL(s, e)
+			}
+		}
+	} else {
+		for _, e := range stores {
+			if e.Name == s.Engine {
+				return RunStore(s, e)
+			}
+		}
+	}
+	return nil, fmt.Errorf("no engine %q for part %q", s.Engine, s.Part)
+}
