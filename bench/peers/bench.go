@@ -66,7 +66,9 @@ func (b *bench) enlist() error {
 		out, err := exec.Command("go", "build", "-o", program, "./"+h.pkg).CombinedOutput()
 		for _, p := range h.peers {
 			if err != nil {
-				b.miss(p.name, fmt.Errorf("build: %w: %s", err, out))
+				for _, part := range p.parts {
+					b.miss(p.name, part, fmt.Errorf("build: %w: %s", err, out))
+				}
 				continue
 			}
 			p.program = []string{program}
@@ -76,13 +78,13 @@ func (b *bench) enlist() error {
 	return nil
 }
 
-// miss notes why an engine has no figures.
-func (b *bench) miss(name string, why error) {
+// miss notes why a part of an engine has no figures.
+func (b *bench) miss(name, part string, why error) {
 	if b.results.Missing == nil {
 		b.results.Missing = map[string]string{}
 	}
-	b.results.Missing[name] = why.Error()
-	fmt.Fprintf(os.Stderr, "%s: %v\n", name, why)
+	b.results.Missing[name+", "+part] = why.Error()
+	fmt.Fprintf(os.Stderr, "%s, %s: %v\n", name, part, why)
 }
 
 var parts = []string{"kv", "memory", "sql"}
@@ -176,18 +178,18 @@ func (b *bench) grow() error {
 	return nil
 }
 
-// turns runs parts of an engine's round on one directory, which is removed. An
-// engine that fails is missing from then on; byokdb must not.
+// turns runs parts of an engine's round on one directory, which is removed. A
+// part that fails is not tried again; those of byokdb must not fail.
 func (b *bench) turns(p peer, round, rows int, parts ...string) (err error) {
-	if _, gone := b.results.Missing[p.name]; gone {
-		return nil
-	}
 	dir, err := os.MkdirTemp(b.dir, "turn-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	for _, part := range parts {
+		if _, gone := b.results.Missing[p.name+", "+part]; gone {
+			return nil
+		}
 		s := work.Spec{Engine: p.name, Part: part, Dir: dir, Round: round, Rows: rows, Cache: b.cache, Time: b.time, Limit: b.limit}
 		began := time.Now()
 		figures, err := b.turn(p, s)
@@ -195,7 +197,7 @@ func (b *bench) turns(p peer, round, rows int, parts ...string) (err error) {
 			return err
 		}
 		if err != nil {
-			b.miss(p.name, err)
+			b.miss(p.name, part, err)
 			return nil
 		}
 		b.results.Figures = append(b.results.Figures, figures...)

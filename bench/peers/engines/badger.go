@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -107,9 +108,9 @@ func (s *badgerStore) Walk(from []byte, n int, backwards bool, visit func(key, v
 	})
 }
 
-func (s *badgerStore) Settle() error {
+func (s *badgerStore) Settle(quiet time.Duration) error {
 	last := ""
-	await(func() bool {
+	await(quiet, func() bool {
 		var shape []byte
 		for _, l := range s.db.Levels() {
 			shape = append(shape, byte(l.NumTables), byte(l.NumTables>>8), byte(l.Size), byte(l.Size>>8), byte(l.Size>>16))

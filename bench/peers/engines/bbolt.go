@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -120,5 +121,5 @@ func (s *boltStore) Compact() error {
 	return os.Rename(path+".new", path)
 }
 
-func (s *boltStore) Settle() error { return nil }
-func (s *boltStore) Close() error  { return s.db.Close() }
+func (s *boltStore) Settle(time.Duration) error { return nil }
+func (s *boltStore) Close() error               { return s.db.Close() }

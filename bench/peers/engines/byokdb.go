@@ -25,12 +25,9 @@ func All() []work.Engine {
 	}
 }
 
-// settled is for how long nothing must have happened in the background.
-const settled = 1500 * time.Millisecond
-
-// await returns when busy was false for the time of settled.
-func await(busy func() bool) {
-	for since := time.Now(); time.Since(since) < settled; time.Sleep(10 * time.Millisecond) {
+// await returns when busy was false for the time of quiet.
+func await(quiet time.Duration, busy func() bool) {
+	for since := time.Now(); time.Since(since) < quiet; time.Sleep(min(10*time.Millisecond, quiet)) {
 		if busy() {
 			since = time.Now()
 		}
@@ -136,8 +133,8 @@ func (s *byokdb) Walk(from []byte, n int, backwards bool, visit func(key, value 
 	})
 }
 
-func (s *byokdb) Settle() error {
-	await(func() bool {
+func (s *byokdb) Settle(quiet time.Duration) error {
+	await(quiet, func() bool {
 		st := s.db.Status()
 		return st.Flushing > 0 || st.Compacting > 0
 	})

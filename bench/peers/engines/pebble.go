@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -35,7 +36,7 @@ func openPebbleAES(dir string, o work.Options) (work.Store, error) {
 // not those for many cores and disks.
 func openPebbleOn(fs vfs.FS, dir string, o work.Options) (work.Store, error) {
 	opts := &pebble.Options{
-		FS: fs, Logger: quiet{}, CacheSize: o.Cache,
+		FS: fs, Logger: silent{}, CacheSize: o.Cache,
 		FormatMajorVersion:    pebble.FormatNewest,
 		MemTableSize:          64 << 20,
 		L0CompactionThreshold: 2,
@@ -55,12 +56,12 @@ func openPebbleOn(fs vfs.FS, dir string, o work.Options) (work.Store, error) {
 	return &pebbleStore{db}, nil
 }
 
-// quiet drops what Pebble logs.
-type quiet struct{}
+// silent drops what Pebble logs.
+type silent struct{}
 
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Fatalf(format string, _ ...any) { panic("pebble: " + format) }
+func (silent) Infof(string, ...any)           {}
+func (silent) Errorf(string, ...any)          {}
+func (silent) Fatalf(format string, _ ...any) { panic("pebble: " + format) }
 
 func (s *pebbleStore) Write(n int, row func(i int) (key, value []byte)) error {
 	b := s.db.NewBatch()
@@ -125,11 +126,11 @@ func (s *pebbleStore) Walk(from []byte, n int, backwards bool, visit func(key, v
 	return errors.Join(it.Error(), it.Close())
 }
 
-func (s *pebbleStore) Settle() error {
+func (s *pebbleStore) Settle(quiet time.Duration) error {
 	if err := s.db.Flush(); err != nil {
 		return err
 	}
-	await(func() bool {
+	await(quiet, func() bool {
 		m := s.db.Metrics()
 		return m.Flush.NumInProgress > 0 || m.Compact.NumInProgress > 0
 	})

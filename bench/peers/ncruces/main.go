@@ -21,9 +21,13 @@ var (
 	adiantum = sqlite.Binding{Name: "SQLite-adiantum", Driver: "sqlite3", Encrypted: true, Params: "?vfs=adiantum&_pragma=hexkey('" + key + "')"}
 )
 
+var (
+	stores = []work.Engine{adiantum.Store()}
+	sqls   = []work.SQLEngine{plain.SQL(), adiantum.SQL()}
+)
+
 func main() {
-	err := work.Serve(os.Stdin, os.Stdout, []work.Engine{adiantum.Store()}, []work.SQLEngine{plain.SQL(), adiantum.SQL()})
-	if err != nil {
+	if err := work.Serve(os.Stdin, os.Stdout, stores, sqls); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -24,7 +24,7 @@ type Results struct {
 	CacheMiB int64             `json:"cache_mib"`
 	Seconds  float64           `json:"seconds"` // for work without an end of its own
 	Figures  []work.Figure     `json:"figures"`
-	Missing  map[string]string `json:"missing,omitempty"` // engines that could not be built or did not finish, and why
+	Missing  map[string]string `json:"missing,omitempty"` // "engine, part" that could not be built or did not finish, and why
 }
 
 // A Sample is one figure of an engine in each round.

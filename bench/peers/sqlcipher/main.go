@@ -20,8 +20,13 @@ var binding = sqlite.Binding{
 	Params: "?_pragma_key=x'" + key + "'&_pragma_cipher_page_size=4096",
 }
 
+var (
+	stores = []work.Engine{binding.Store()}
+	sqls   = []work.SQLEngine{binding.SQL()}
+)
+
 func main() {
-	if err := work.Serve(os.Stdin, os.Stdout, []work.Engine{binding.Store()}, []work.SQLEngine{binding.SQL()}); err != nil {
+	if err := work.Serve(os.Stdin, os.Stdout, stores, sqls); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/byokdb/byokdb/bench/peers/work"
 )
@@ -198,14 +199,14 @@ func (s *store) Walk(from []byte, n int, backwards bool, visit func(key, value [
 }
 
 // Settle writes what is in the log into the file.
-func (s *store) Settle() error {
+func (s *store) Settle(time.Duration) error {
 	_, err := s.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
 	return err
 }
 
 func (s *store) Compact() error {
 	_, err := s.db.Exec("VACUUM")
-	return errors.Join(err, s.Settle())
+	return errors.Join(err, s.Settle(0))
 }
 
 func (s *store) Close() error {

@@ -37,3 +37,16 @@ func Run(s Spec, stores []Engine, sqls []SQLEngine) ([]Figure, error) {
 	}
 	return nil, fmt.Errorf("no engine %q for part %q", s.Engine, s.Part)
 }
+
+// StoreWorks returns what a turn of part "kv" has figures of.
+func StoreWorks() []string {
+	return []string{
+		Load, SizeRandom, SizeLess, SizeJSON, LessJSON, Get, GetTx, Miss, Scan, Range, RangeBack, Update,
+		Commit, CommitsOf16, SyncPlain, SyncWritten, Cold, ColdPread, Open,
+	}
+}
+
+// SQLWorks returns what a turn of part "sql" has figures of.
+func SQLWorks() []string {
+	return []string{SQLLoad, SQLGet, SQLText, SQLIndex, SQLRange, SQLScan, SQLGroup, SQLJoin, SQLOrder, SQLInsert}
+}

@@ -93,7 +93,7 @@ func (t *turn) growth() error {
 		if err := t.load(s, GrowthLoad, Random, t.Limit); err != nil {
 			return err
 		}
-		if err := s.Settle(); err != nil {
+		if err := t.settle(s); err != nil {
 			return err
 		}
 		works := *t

@@ -1,5 +1,7 @@
 package work
 
+import "time"
+
 // A Store is an ordered key-value database that makes a commit durable before
 // the call returns.
 type Store interface {
@@ -21,8 +23,9 @@ type Store interface {
 	// is valid during the call.
 	Walk(from []byte, n int, backwards bool, visit func(key, value []byte)) error
 
-	// Settle returns when the database has nothing left to do in the background.
-	Settle() error
+	// Settle returns when the database has had nothing to do in the background for
+	// the time of quiet.
+	Settle(quiet time.Duration) error
 
 	// Compact makes the files as small as the engine's own means can. Nothing but
 	// Close may follow.

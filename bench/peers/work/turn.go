@@ -30,7 +30,7 @@ type Spec struct {
 	Rows   int
 	Cache  int64         // budget of the engine's cache in bytes
 	Time   time.Duration // for work without an end of its own, each
-	Limit  time.Duration // for loading in Part "growth"
+	Limit  time.Duration // for loading a database, 0 for none
 }
 
 // The names of works of the key-value stores.
@@ -129,15 +129,12 @@ func (t *turn) with(o Options, fn func(s Store) error) error {
 }
 
 func (t *turn) kv(e Engine) error {
-	if err := t.sizeJSON(e); err != nil {
-		return fmt.Errorf("JSON: %w", err)
-	}
 	warm := Options{Cache: t.Cache}
 	if err := t.with(warm, func(s Store) error {
-		if err := t.load(s, Load, Random, 0); err != nil {
+		if err := t.load(s, Load, Random, t.Limit); err != nil {
 			return err
 		}
-		return s.Settle()
+		return t.settle(s)
 	}); err != nil {
 		return err
 	}
@@ -145,7 +142,7 @@ func (t *turn) kv(e Engine) error {
 		return err
 	}
 	if err := t.with(warm, func(s Store) error {
-		for _, work := range []func(Store) error{t.scan, t.gets, t.ranges, t.update, t.commits, Store.Settle} {
+		for _, work := range []func(Store) error{t.scan, t.gets, t.ranges, t.update, t.commits, t.settle} {
 			if err := work(s); err != nil {
 				return err
 			}
@@ -160,8 +157,14 @@ func (t *turn) kv(e Engine) error {
 	if err := t.compact(t.Dir, SizeLess); err != nil {
 		return err
 	}
-	return t.cold() // behind compact, so that rows are in files and not in a log that opening reads
+	if err := t.cold(); err != nil { // behind compact: rows are in files, not in a log that opening reads
+		return err
+	}
+	return t.sizeJSON(e)
 }
+
+// settle waits for the background; with short times, not for long.
+func (t *turn) settle(s Store) error { return s.Settle(min(1500*time.Millisecond, 5*t.Time)) }
 
 // load writes every row once. With a limit it may stop before, with errLimit.
 func (t *turn) load(s Store, work string, d Dataset, limit time.Duration) error {
@@ -200,10 +203,10 @@ func (t *turn) sizeJSON(e Engine) error {
 	small.figures = nil
 	small.open = func(o Options) (Store, error) { return e.Open(dir, o) }
 	err := small.with(Options{Cache: t.Cache}, func(s Store) error {
-		if err := small.load(s, "", JSON, 0); err != nil {
-			return err
+		if err := small.load(s, "", JSON, t.Limit); err != nil {
+			return fmt.Errorf("JSON: %w", err)
 		}
-		return s.Settle()
+		return small.settle(s)
 	})
 	if err != nil {
 		return err
