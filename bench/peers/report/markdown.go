@@ -119,21 +119,40 @@ func (r *Results) Markdown(charts []Chart) string {
 type column struct{ name, title string }
 
 var kvWorks = []column{
-	{work.Get, "point read, one transaction"}, {work.GetTx, "point read, a transaction each"}, {work.Miss, "key that is not there"},
-	{work.Scan, "full scan, per row"}, {work.Range, "range of 100"}, {work.RangeBack, "range of 100, backwards"},
-	{work.Load, "load, durable batches of 1000, per row"}, {work.Update, "random updates, durable batches of 100, per row"},
-	{work.Commit, "durable commit, one writer"}, {work.CommitsOf16, "16 durable writers, per commit"},
-	{work.SyncPlain, "fdatasync of 512 B, preallocated, in the same turn"}, {work.SyncWritten, "fdatasync of 512 B written before"},
-	{work.Cold, "cold point read"}, {work.ColdPread, "cold pread of 16 KiB, in the same turn"}, {work.Open, "open"},
-	{work.SizeRandom, "size, random values"}, {work.SizeLess, "… after full compaction"}, {work.SizeJSON, "size, JSON records"}, {work.LessJSON, "… after full compaction"},
-	{work.MemoryIdle, "memory, idle"}, {work.MemoryPeak, "memory, peak with a cache of 64 MiB"},
+	{work.Get, "point read, one transaction"},
+	{work.GetTx, "point read, a transaction each"},
+	{work.Miss, "key that is not there"},
+	{work.Scan, "full scan, per row"},
+	{work.Range, "range of 100"},
+	{work.RangeBack, "range of 100, backwards"},
+	{work.Load, "load, durable batches of 1000, per row"},
+	{work.Update, "random updates, durable batches of 100, per row"},
+	{work.Commit, "durable commit, one writer"},
+	{work.CommitsOf16, "16 durable writers, per commit"},
+	{work.SyncPlain, "fdatasync of 512 B, preallocated, in the same turn"},
+	{work.SyncWritten, "fdatasync of 512 B written before"},
+	{work.Cold, "cold point read"},
+	{work.ColdPread, "cold pread of 16 KiB, in the same turn"},
+	{work.Open, "open"},
+	{work.SizeRandom, "size, random values"},
+	{work.SizeLess, "… after full compaction"},
+	{work.SizeJSON, "size, JSON records"},
+	{work.LessJSON, "… after full compaction"},
+	{work.MemoryIdle, "memory, idle"},
+	{work.MemoryPeak, "memory, peak with a cache of 64 MiB"},
 }
 
 var sqlWorks = []column{
-	{work.SQLGet, "point lookup, prepared"}, {work.SQLText, "point lookup, ad-hoc text"}, {work.SQLIndex, "by secondary index, 10 rows"},
-	{work.SQLRange, "range of 100"}, {work.SQLScan, "aggregate over all rows, per row"}, {work.SQLGroup, "group by, per row"},
-	{work.SQLJoin, "join with another table, grouped, per row"}, {work.SQLOrder, "order by, limit 10, per row"},
-	{work.SQLInsert, "insert, a durable transaction each"}, {work.SQLLoad, "bulk insert, durable batches of 1000, per row"},
+	{work.SQLGet, "point lookup, prepared"},
+	{work.SQLText, "point lookup, ad-hoc text"},
+	{work.SQLIndex, "by secondary index, 10 rows"},
+	{work.SQLRange, "range of 100"},
+	{work.SQLScan, "aggregate over all rows, per row"},
+	{work.SQLGroup, "group by, per row"},
+	{work.SQLJoin, "join with another table, grouped, per row"},
+	{work.SQLOrder, "order by, limit 10, per row"},
+	{work.SQLInsert, "insert, a durable transaction each"},
+	{work.SQLLoad, "bulk insert, durable batches of 1000, per row"},
 }
 
 // engines returns those that have a figure of one of the works, in the order in
@@ -171,8 +190,11 @@ func (r *Results) table(b *strings.Builder, title, text string, works []column) 
 // latencies are medians of each round's quantiles.
 func (r *Results) latencies(b *strings.Builder) {
 	works := []column{
-		{work.Commit, "durable commit, one writer"}, {work.CommitsOf16, "durable commit, 16 writers"},
-		{work.Update, "update, durable batch of 100"}, {work.Cold, "cold point read"}, {work.SyncPlain, "fdatasync of 512 B, preallocated"},
+		{work.Commit, "durable commit, one writer"},
+		{work.CommitsOf16, "durable commit, 16 writers"},
+		{work.Update, "update, durable batch of 100"},
+		{work.Cold, "cold point read"},
+		{work.SyncPlain, "fdatasync of 512 B, preallocated"},
 	}
 	engines := r.engines(works)
 	if len(engines) == 0 {
@@ -195,8 +217,11 @@ func (r *Results) latencies(b *strings.Builder) {
 }
 
 var growthWorks = []column{
-	{work.GrowthLoad, "load, per row"}, {work.GrowthGet, "point read, cache of 64 MiB"}, {work.GrowthScan, "scan, per row"},
-	{work.GrowthSize, "size per row"}, {work.GrowthHeap, "resident memory, anonymous"},
+	{work.GrowthLoad, "load, per row"},
+	{work.GrowthGet, "point read, cache of 64 MiB"},
+	{work.GrowthScan, "scan, per row"},
+	{work.GrowthSize, "size per row"},
+	{work.GrowthHeap, "resident memory, anonymous"},
 }
 
 // sizes returns the numbers of rows of works.
