@@ -74,13 +74,14 @@ func limit(name, beside string, allowance, most float64) func(r *Results) (strin
 			bLo, bHi := b.Range()
 			lo, hi = lo-bHi, hi-bLo
 			text += fmt.Sprintf("; beside it %s (%s)", u.format(b.Median()), u.formatRange(b))
-			if d := a.Median() - b.Median(); math.Abs(d) > max(a.spread(), b.spread()) {
+			if d := a.Median() - b.Median(); len(a) > 1 && math.Abs(d) > max(a.spread(), b.spread()) {
 				text += "; difference " + signed(u, d)
 			} else {
 				text += "; difference ≈"
 			}
 		}
-		return text, judge(hi-allowance <= most, lo-allowance > most)
+		many := len(a) > 1
+		return text, judge(many && hi-allowance <= most, many && lo-allowance > most)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	pageName    = "performance.md"
 	chartsDir   = "performance"
 	resultsName = "results.json"
+	cipherName  = "cipher.json" // of bench/run-cipher
 )
 
 const (
@@ -51,6 +52,9 @@ func (r *Results) Write(docs string) error {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, resultsName), append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	if r.Cipher, err = loadCipher(dir); err != nil {
 		return err
 	}
 	charts, err := r.charts(dir)
@@ -106,6 +110,7 @@ func (r *Results) Markdown(charts []Chart) string {
 	r.table(&b, "Key-value stores", "Time per row or operation, median; the size is of all files, per row.", kvWorks)
 	r.latencies(&b)
 	r.table(&b, "SQL, through database/sql", "Time per row where all rows are read or loaded, else per statement.", sqlWorks)
+	r.Cipher.table(&b)
 	r.growthTable(&b)
 	if len(charts) > 0 {
 		b.WriteString("\n## Charts\n\nBars are medians, lines the range of the rounds. Shorter is better.\n\n")

@@ -24,6 +24,7 @@ type Results struct {
 	CacheMiB int64             `json:"cache_mib"`
 	Seconds  float64           `json:"seconds"` // for work without an end of its own
 	Figures  []work.Figure     `json:"figures"`
+	Cipher   *Cipher           `json:"-"`                 // what encryption costs, if that was measured
 	Missing  map[string]string `json:"missing,omitempty"` // "engine, part" that could not be built or did not finish, and why
 }
 
@@ -78,6 +79,7 @@ type Ratio struct {
 	Median  float64 // of a by the median of b
 	Lo, Hi  float64 // the least that a can be of b, and the most
 	Decided bool    // the medians differ by more than either sample does
+	Single  bool    // of one round: how much it would differ in another is not known
 }
 
 // Compare divides. A ratio that is not decided must not be printed.
@@ -92,7 +94,8 @@ func Compare(a, b Sample) (r Ratio, ok bool) {
 	}
 	return Ratio{
 		Median: a.Median() / b.Median(), Lo: aLo / bHi, Hi: aHi / bLo,
-		Decided: math.Abs(a.Median()-b.Median()) > max(a.spread(), b.spread()),
+		Decided: min(len(a), len(b)) > 1 && math.Abs(a.Median()-b.Median()) > max(a.spread(), b.spread()),
+		Single:  min(len(a), len(b)) < 2,
 	}, true
 }
 
@@ -108,10 +111,14 @@ const (
 )
 
 // AtLeast judges a ratio whose goal is a lower limit.
-func (r Ratio) AtLeast(goal float64) Verdict { return judge(r.Lo >= goal, r.Hi < goal) }
+func (r Ratio) AtLeast(goal float64) Verdict {
+	return judge(!r.Single && r.Lo >= goal, !r.Single && r.Hi < goal)
+}
 
 // AtMost judges a ratio whose goal is an upper limit.
-func (r Ratio) AtMost(goal float64) Verdict { return judge(r.Hi <= goal, r.Lo > goal) }
+func (r Ratio) AtMost(goal float64) Verdict {
+	return judge(!r.Single && r.Hi <= goal, !r.Single && r.Lo > goal)
+}
 
 func judge(all, none bool) Verdict {
 	switch {
