@@ -79,7 +79,7 @@ func run() error {
 	flag.Int64Var(&cacheMiB, "cache", 512, "budget of each engine's cache in MiB")
 	flag.DurationVar(&c.time, "time", time.Second, "time for work without an end of its own")
 	flag.StringVar(&growth, "growth", "", "numbers of rows, separated by commas: measures nothing but growth, and adds it to the results that are there")
-	flag.DurationVar(&c.limit, "limit", 0, "time for loading one database, beyond which its part is given up; 2 minutes if 0, with -growth 30")
+	flag.DurationVar(&c.limit, "limit", 0, "time for loading one database, beyond which its part is given up; 5 minutes if 0, with -growth 30")
 	flag.BoolVar(&render, "render", false, "measure nothing: make tables and charts of results that are there")
 	flag.Parse()
 	if flag.NArg() > 0 || c.rows < 1 || c.rounds < 1 || cacheMiB < 16 || c.time <= 0 {
@@ -89,7 +89,7 @@ func run() error {
 	switch {
 	case c.limit > 0:
 	case growth == "":
-		c.limit = 2 * time.Minute
+		c.limit = 5 * time.Minute
 	default:
 		c.limit = 30 * time.Minute
 	}

@@ -192,14 +192,14 @@ var errLimit = errors.New("loading took longer than the limit")
 
 func perRow(d time.Duration, rows int) float64 { return float64(d.Nanoseconds()) / float64(rows) }
 
-// sizeJSON loads another, smaller database for its size alone.
+// sizeJSON loads another database, of a tenth of the rows, for its size alone.
 func (t *turn) sizeJSON(e Engine) error {
 	dir := filepath.Join(t.Dir, "json")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
 	small := *t
-	small.Rows = max(t.Rows/5, 1)
+	small.Rows = max(t.Rows/10, 1)
 	small.figures = nil
 	small.open = func(o Options) (Store, error) { return e.Open(dir, o) }
 	err := small.with(Options{Cache: t.Cache}, func(s Store) error {
