@@ -29,7 +29,7 @@ type peer struct {
 	name    string
 	program []string
 	parts   []string
-	slow    bool // as a key-value store: random inserts into an encrypted page file take minutes
+	slow    bool // as a key-value store: random inserts into SQLite's table take minutes
 }
 
 // slowRows is up to how many rows a slow peer is a key-value store, unless -only
@@ -53,7 +53,7 @@ func (b *bench) enlist() error {
 		return err
 	}
 	for _, e := range stores() {
-		b.peers = append(b.peers, peer{name: e.Name, program: []string{self, "turn"}, parts: []string{"kv", "memory"}})
+		b.peers = append(b.peers, peer{name: e.Name, program: []string{self, "turn"}, parts: []string{"kv", "memory"}, slow: e.Name == mattn.Name})
 	}
 	for _, e := range sqls() {
 		if i := slices.IndexFunc(b.peers, func(p peer) bool { return p.name == e.Name }); i >= 0 {

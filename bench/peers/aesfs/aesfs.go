@@ -98,7 +98,7 @@ func (fs *aesFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts
 // ReuseForWrite makes a new file: another IV over old contents would leave
 // noise behind what is written.
 func (fs *aesFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := fs.FS.Remove(oldname); err != nil {
+	if err := fs.Remove(oldname); err != nil {
 		return nil, err
 	}
 	return fs.Create(newname, category)

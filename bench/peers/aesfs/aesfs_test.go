@@ -52,7 +52,7 @@ func TestReadBack(t *testing.T) {
 	if f, err = fs.Open(path); err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // opened for reading only
 	all, err := io.ReadAll(f)
 	if err != nil || !bytes.Equal(all, want) {
 		t.Fatalf("read %d bytes in order, %v", len(all), err)

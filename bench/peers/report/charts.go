@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -27,6 +28,7 @@ var (
 )
 
 func (r *Results) charts(dir string) ([]Chart, error) {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	var drawn []Chart
 	for _, works := range [][]column{kvWorks, sqlWorks} {
 		for _, c := range works {
@@ -84,6 +86,7 @@ func (r *Results) bars(dir string, c column) (bool, error) {
 	by, name := scale(unitOf(c.name), most)
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.X.Min = c.title, name, 0
+	p.Title.Padding = vg.Points(8)
 	labels := make([]string, len(engines))
 	for i, e := range engines {
 		at := len(engines) - 1 - i // the first on top
@@ -144,8 +147,9 @@ func (r *Results) curves(dir string, c column) (bool, error) {
 }
 
 func save(p *plot.Plot, height vg.Length, path string) error {
-	canvas := vgsvg.New(vg.Points(520), height)
-	p.Draw(draw.New(canvas))
+	canvas := vgsvg.New(vg.Points(540), height)
+	const margin = 12
+	p.Draw(draw.Crop(draw.New(canvas), margin, -margin, margin, -margin))
 	f, err := os.Create(path)
 	if err != nil {
 		return err

@@ -226,7 +226,7 @@ var growthWorks = []column{
 	{work.GrowthGet, "point read, cache of 64 MiB"},
 	{work.GrowthScan, "scan, per row"},
 	{work.GrowthSize, "size per row"},
-	{work.GrowthHeap, "resident memory, anonymous"},
+	{work.GrowthHeap, "resident memory, peak"},
 }
 
 // sizes returns the numbers of rows of works.

@@ -88,8 +88,12 @@ func watch() func() (int64, error) {
 
 // growth loads a database of some size and looks at what that costs.
 func (t *turn) growth() error {
+	before, err := resident()
+	if err != nil {
+		return err
+	}
 	peak := watch()
-	err := t.with(Options{Cache: smallCache}, func(s Store) error {
+	err = t.with(Options{Cache: smallCache}, func(s Store) error {
 		if err := t.load(s, GrowthLoad, Random, t.Limit); err != nil {
 			return err
 		}
@@ -119,7 +123,7 @@ func (t *turn) growth() error {
 	if err = errors.Join(err, perr); err != nil {
 		return err
 	}
-	t.add(GrowthHeap, float64(most))
+	t.add(GrowthHeap, float64(max(most-before, 0)))
 	total, err := diskUsage(t.Dir)
 	t.add(GrowthSize, float64(total)/float64(t.Rows))
 	return err

@@ -60,7 +60,7 @@ const (
 	GrowthGet   = "growth-get"    // as Get, with a cache of 64 MiB
 	GrowthScan  = "growth-scan"   // as Scan
 	GrowthSize  = "growth-size"   // files, per row
-	GrowthHeap  = "growth-memory" // resident, anonymous
+	GrowthHeap  = "growth-memory" // the most that all of this adds to resident memory
 )
 
 // A Figure is one measurement. Times are in nanoseconds, per row or operation;
