@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/byokdb/byokdb/bench/peers/report"
@@ -48,6 +49,9 @@ var helpers = []struct {
 
 // enlist collects the engines, and builds the programs of those that have one.
 func (b *bench) enlist() error {
+	if err := b.verifyOnly(); err != nil {
+		return err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -78,6 +82,28 @@ func (b *bench) enlist() error {
 			}
 			p.program = []string{program}
 			b.peers = append(b.peers, p)
+		}
+	}
+	return nil
+}
+
+// verifyOnly refuses names in -only that nobody has.
+func (b *bench) verifyOnly() error {
+	known := slices.Clone(parts)
+	for _, e := range stores() {
+		known = append(known, e.Name)
+	}
+	for _, e := range sqls() {
+		known = append(known, e.Name)
+	}
+	for _, h := range helpers {
+		for _, p := range h.peers {
+			known = append(known, p.name)
+		}
+	}
+	for _, o := range b.only {
+		if !slices.Contains(known, o) {
+			return fmt.Errorf("-only: %q is neither an engine nor a part: %s", o, strings.Join(slices.Compact(known), ", "))
 		}
 	}
 	return nil

@@ -115,6 +115,12 @@ func TestOrder(t *testing.T) {
 }
 
 func TestWanted(t *testing.T) {
+	for only, ok := range map[string]bool{"kv": true, "SQLCipher": true, "byokdb": true, "SQLite-memory": true, "Peble": false, "": false} {
+		b := bench{config: config{only: []string{only}}}
+		if err := b.verifyOnly(); (err == nil) != ok {
+			t.Errorf("-only %q: %v", only, err)
+		}
+	}
 	for _, c := range []struct {
 		only       []string
 		name, part string

@@ -52,14 +52,18 @@ func openByokdb(dir string, o work.Options) (work.Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, key.Close())
 	}
+	s := &byokdb{key, db}
+	if o.Quiet {
+		return s, nil
+	}
 	err = db.Update(func(tx *engine.Tx) error {
 		_, err := tx.CreateCollectionIfNotExists(collection)
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(err, db.Close(), key.Close())
+		return nil, errors.Join(err, s.Close())
 	}
-	return &byokdb{key, db}, nil
+	return s, nil
 }
 
 func (s *byokdb) Write(n int, row func(i int) (key, value []byte)) error {
