@@ -55,6 +55,6 @@ func (c *Cipher) table(b *strings.Builder) {
 		if cost.Q1 <= 0 && cost.Q3 >= 0 {
 			median = "≈"
 		}
-		fmt.Fprintf(b, "| %s | %s | %+.1f %% – %+.1f %% | %s |\n", cost.Name, median, cost.Q1, cost.Q3, judge(cost.Q3 <= cipherMax, cost.Q1 > cipherMax))
+		fmt.Fprintf(b, "| %s | %s | %+.1f %% – %+.1f %% | %s |\n", cost.Name, median, cost.Q1, cost.Q3, judge(cost.Q3 <= cipherMax && cost.Q3-cost.Q1 <= 2*cipherMax, cost.Q1 > cipherMax))
 	}
 }
