@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/byokdb/byokdb/bench/peers/report"
@@ -255,6 +256,7 @@ func (b *bench) turn(p peer, s work.Spec) ([]work.Figure, error) {
 	var faults bytes.Buffer
 	cmd := exec.Command(p.program[0], p.program[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &faults
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's interrupt is for this program to handle
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -263,7 +265,9 @@ func (b *bench) turn(p peer, s work.Spec) ([]work.Figure, error) {
 	select {
 	case err = <-done:
 	case <-b.stop:
-		return nil, errors.Join(errInterrupted, cmd.Process.Kill(), <-done)
+		kerr := cmd.Process.Kill()
+		<-done // killed
+		return nil, errors.Join(errInterrupted, kerr)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(faults.Bytes()))

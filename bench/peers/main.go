@@ -135,13 +135,17 @@ func (c *config) measure() (err error) {
 	} else {
 		err = b.rounds()
 	}
-	if err != nil {
+	stopped := err
+	if err != nil && (!errors.Is(err, errInterrupted) || len(b.results.Figures) == 0 || len(c.growth) > 0) {
 		return err
+	}
+	if stopped != nil { // what was measured by then is worth keeping
+		b.miss("all engines", "what was left", errInterrupted)
 	}
 	if err := b.results.Write(c.out); err != nil {
 		return err
 	}
 	fmt.Print(b.results.Markdown(nil))
 	fmt.Fprintln(os.Stderr, "written to", filepath.Join(c.out, "performance.md"))
-	return nil
+	return stopped
 }
