@@ -227,7 +227,7 @@ func (t *sqlTurn) aggregates() error {
 		{SQLOrder, "SELECT id, amount FROM orders ORDER BY amount DESC LIMIT 10", largest},
 	} {
 		var best float64
-		for i := range 3 {
+		for i := range 2 { // the first fills the cache
 			began := time.Now()
 			got, err := t.pairs(q.text, q.work == SQLOrder)
 			took := perRow(time.Since(began), t.Rows)
