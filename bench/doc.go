@@ -1,6 +1,9 @@
-// Package bench measures the engine beside bbolt, in one run on one machine:
+// Package bench measures the engine alone:
 //
-//	go test -bench . ./bench -rows 1000000
+//	go test -run '^$' -bench . ./bench
+//	go test -run '^$' -bench 'Get|Scan' -count 10 ./bench -rows 1000000 | tee new.txt; benchstat old.txt new.txt
 //
-// bbolt is the one peer that the project depends on anyway.
+// Names hold what is varied as key=value, as benchstat reads it. peers, a module
+// of its own, measures the engine beside others; run-cipher measures what
+// encryption costs.
 package bench

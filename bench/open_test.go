@@ -1,13 +1,12 @@
 package bench
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/byokdb/byokdb/crypt"
-	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
 )
 
@@ -15,67 +14,24 @@ import (
 // memtables of the default size, the most that is ever unflushed.
 var nLogRows = flag.Int("log-rows", 1_500_000, "rows in the log to recover from")
 
-func devKey(b *testing.B) crypt.Provider {
-	b.Helper()
-	key, err := keyuri.Open(b.Context(), "local:"+filepath.Join(b.TempDir(), "dev.key"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := key.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	return key
-}
-
-func openAt(b *testing.B, dir string, key crypt.Provider, o *engine.Options) *engine.DB {
-	b.Helper()
-	db, err := engine.Open(b.Context(), dir, key, o)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return db
-}
-
-// fill loads rows in random order, 1000 to a commit.
-func fill(b *testing.B, db *engine.DB, n int) {
-	b.Helper()
-	if err := db.Update(func(tx *engine.Tx) error {
-		_, err := tx.CreateCollection("c")
-		return err
-	}); err != nil {
-		b.Fatal(err)
-	}
-	byokdbStore{db}.load(b, randomKeys(n), randomValue(), 1000)
-}
-
 // checkLast reads the row that was written last.
 func checkLast(b *testing.B, db *engine.DB, n int) {
 	b.Helper()
-	last := randomKeys(n)[n-1]
-	if err := (byokdbStore{db}).read(func(get func(key []byte) []byte) error {
-		if len(get(last)) != valueSize {
-			b.Fatal("the last row is missing")
+	view(b, db, func(c *engine.Collection) error {
+		v, err := c.Get(randomKeys(n)[n-1])
+		if err == nil && len(v) != valueSize {
+			err = errors.New("the last row is not what it was")
 		}
-		return nil
-	}); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func closeDB(b *testing.B, db *engine.DB) {
-	b.Helper()
-	if err := db.Close(); err != nil {
-		b.Fatal(err)
-	}
+		return err
+	})
 }
 
 // BenchmarkOpen opens a database that was closed in order.
 func BenchmarkOpen(b *testing.B) {
-	key, dir := devKey(b), filepath.Join(b.TempDir(), "b.byok")
+	base := b.TempDir()
+	key, dir := devKey(b, base), filepath.Join(base, "b.byok")
 	db := openAt(b, dir, key, &engine.Options{Sync: engine.SyncOff})
-	fill(b, db, *nRows)
+	fill(b, db, randomKeys(*nRows), newValues(valueSize))
 	closeDB(b, db)
 	for b.Loop() {
 		db := openAt(b, dir, key, nil)
@@ -92,10 +48,11 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkRecovery opens a database whose process was killed with everything
 // in the log.
 func BenchmarkRecovery(b *testing.B) {
-	key, base := devKey(b), b.TempDir()
+	base := b.TempDir()
+	key := devKey(b, base)
 	dir := filepath.Join(base, "b.byok")
 	db := openAt(b, dir, key, &engine.Options{Sync: engine.SyncOff, MemtableSize: 1 << 30})
-	fill(b, db, *nLogRows)
+	fill(b, db, randomKeys(*nLogRows), newValues(valueSize))
 	st := db.Status()
 	if st.Runs > 0 {
 		b.Fatalf("%d runs: not everything is in the log", st.Runs)

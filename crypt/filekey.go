@@ -1,7 +1,6 @@
 package crypt
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/subtle"
 	"encoding/binary"
@@ -65,21 +64,16 @@ type FileKey struct {
 //
 // Source: FORMAT.md §2; RFC 5869; NIST SP 800-56C rev. 2.
 func deriveFileKey(dek []byte, kind Kind, salt Salt, header []byte) (*FileKey, Commitment, error) {
-	info := make([]byte, 0, 10+len(header))
-	info = append(info, "byokdb v1"...)
+	info := make([]byte, 0, len(keyLabel)+1+len(header))
+	info = append(info, keyLabel...)
 	info = append(info, byte(kind))
 	info = append(info, header...)
 	okm := deriveKeys(dek, salt[:], info)
 	defer clear(okm[:])
-	block, err := aes.NewCipher(okm[:KeySize])
+	aead, err := newAEAD(okm[:KeySize])
 	if err != nil {
 		return nil, Commitment{}, fmt.Errorf("derive file key: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, Commitment{}, fmt.Errorf("derive file key: %w", err)
-	}
-	wipeState(block) // the GCM object holds a copy of the key schedule
 	return &FileKey{aead: aead}, Commitment(okm[KeySize:]), nil
 }
 

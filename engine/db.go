@@ -25,6 +25,7 @@ import (
 	"github.com/byokdb/byokdb/engine/internal/wal"
 	"github.com/byokdb/byokdb/internal/clock"
 	"github.com/byokdb/byokdb/internal/scrub"
+	"github.com/byokdb/byokdb/internal/vfs"
 	"github.com/byokdb/byokdb/pager"
 )
 
@@ -71,6 +72,8 @@ type DB struct {
 	rotationHeld  atomic.Bool   // by PauseRotation
 	materialAsked time.Duration // clock.Monotonic; maintainKeys alone uses it
 
+	traffic vfs.Traffic // of all files but the catalog's
+
 	spareMu    sync.Mutex
 	spareTable *memtable.Table // of the last writable transaction, wiped
 	spareBatch []byte
@@ -92,6 +95,7 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 		dir: dir, opts: o.withDefaults(), drill: &drillKey{Provider: key},
 		writer: make(chan struct{}, 1), keyOps: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
 	}
+	db.opts.fs = vfs.Counting(db.opts.fs, &db.traffic)
 	db.key = db.drill
 	db.life, db.endLife = context.WithCancel(context.Background())
 	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition

@@ -47,6 +47,8 @@ func (db *DB) Metrics() Metrics {
 	m.gauge("cache_budget_bytes", "Limit of the cache.", float64(st.CacheBudget))
 	m.count("cache_hits_total", "Pages found in the cache.", float64(st.CacheHits))
 	m.count("cache_misses_total", "Pages read from the disk.", float64(st.CacheMisses))
+	m.count("written_bytes_total", "Bytes written to the log and to runs.", float64(st.BytesWritten))
+	m.count("syncs_total", "Syncs of files and directories.", float64(st.Syncs))
 	m.gauge("snapshots", "Snapshots that are held.", float64(st.Snapshots))
 	m.gauge("data_key_epoch", "Number of the data key that seals new files.", float64(st.Rotation.Epoch))
 	m.gauge("data_keys_older", "Older data keys that files are still sealed under.", float64(st.Rotation.Older))

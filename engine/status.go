@@ -67,6 +67,8 @@ type Status struct {
 	Delays        int64          `json:"delays"`     // how often writers were slowed, so that the tree keeps up
 	Delayed       time.Duration  `json:"delayed_ns"` // for how long in all
 	MemtableBytes int64          `json:"memtable_bytes"`
+	BytesWritten  int64          `json:"bytes_written"` // to the log and runs since the database was opened
+	Syncs         int64          `json:"syncs"`         // of files and directories, since then
 	CacheBytes    int64          `json:"cache_bytes"`
 	CacheBudget   int64          `json:"cache_budget"`
 	CacheHits     uint64         `json:"cache_hits"`
@@ -89,7 +91,7 @@ func (db *DB) Status() Status {
 			Message: g.Message, RequestID: g.RequestID, Bound: db.policy.Bound(), Policy: db.policy, Counters: g.Counters,
 		},
 		CacheBytes: c.Bytes, CacheBudget: c.Budget, CacheHits: c.Hits, CacheMisses: c.Misses,
-		Snapshots: int(db.nViews.Load()),
+		Snapshots: int(db.nViews.Load()), BytesWritten: db.traffic.Written(), Syncs: db.traffic.Syncs(),
 	}
 	db.txMu.Lock()
 	s, w := db.session, db.lastly

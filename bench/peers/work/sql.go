@@ -1,0 +1,301 @@
+package work
+
+import (
+	"context"
+	stdsql "database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// The names of works in SQL.
+const (
+	SQLLoad   = "sql-load"   // bulk insert in key order, durable batches of 1000, one index
+	SQLGet    = "sql-get"    // by primary key, prepared
+	SQLText   = "sql-text"   // the same, each a text of its own
+	SQLIndex  = "sql-index"  // by secondary index, 10 rows
+	SQLRange  = "sql-range"  // 100 rows by primary key
+	SQLScan   = "sql-scan"   // count, sum and max over all rows
+	SQLGroup  = "sql-group"  // group by a column of six values
+	SQLJoin   = "sql-join"   // each row with one of another table, in groups
+	SQLOrder  = "sql-order"  // the largest ten of all rows
+	SQLInsert = "sql-insert" // one row, durable
+)
+
+// An SQLEngine opens databases for database/sql.
+type SQLEngine struct {
+	Name      string
+	Encrypted bool
+	Volatile  bool // in memory: nothing is durable
+
+	// Open creates what is absent. The pool has one connection.
+	Open func(dir string, cache int64) (*stdsql.DB, func() error, error)
+}
+
+const sqlSchema = `
+CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL, amount INTEGER NOT NULL, status TEXT NOT NULL, note TEXT NOT NULL);
+CREATE INDEX orders_customer ON orders (customer);`
+
+const ordersOfCustomer = 10 // on average
+
+// order is row i of orders, from 1 on.
+type order struct {
+	customer, amount int64
+	status           string
+}
+
+type sqlTurn struct {
+	turn
+	db         *stdsql.DB
+	nCustomers int
+}
+
+func (t *sqlTurn) order(i int) order {
+	h := mix(uint64(i))
+	return order{1 + int64(h%uint64(t.nCustomers)), int64(h >> 40 % 100_000), statuses[h>>32%uint64(len(statuses))]}
+}
+
+// note is 40 bytes that do not compress well.
+func note(i int) string {
+	h := mix(uint64(i) + 7)
+	return fmt.Sprintf("%016x%016x%08x", h, mix(h), uint32(mix(h+1)))
+}
+
+func city(customer int64) string { return cities[mix(uint64(customer))%uint64(len(cities))] }
+
+// RunSQL runs a turn of a database with SQL.
+func RunSQL(s Spec, e SQLEngine) (figures []Figure, err error) {
+	db, done, err := e.Open(s.Dir, s.Cache)
+	if err != nil {
+		return nil, fmt.Errorf("%s: open: %w", s.Engine, err)
+	}
+	t := &sqlTurn{turn: turn{Spec: s}, db: db, nCustomers: max(s.Rows/ordersOfCustomer, 1)}
+	for _, do := range []func() error{t.load, t.lookups, t.aggregates, t.inserts} {
+		if err = do(); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, done()); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Engine, err)
+	}
+	return t.figures, nil
+}
+
+func (t *sqlTurn) load() error {
+	if _, err := t.db.Exec(sqlSchema); err != nil {
+		return fmt.Errorf("schema: %w", err)
+	}
+	if err := t.insert("INSERT INTO customers VALUES (?, ?, ?)", t.nCustomers, func(i int) []any {
+		return []any{i, names[mix(uint64(i))%uint64(len(names))] + " " + strconv.Itoa(i), city(int64(i))}
+	}); err != nil {
+		return err
+	}
+	began := time.Now()
+	err := t.insert("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", t.Rows, func(i int) []any {
+		o := t.order(i)
+		return []any{i, o.customer, o.amount, o.status, note(i)}
+	})
+	t.add(SQLLoad, perRow(time.Since(began), t.Rows))
+	return err
+}
+
+// insert inserts rows 1 to n, batch rows to a transaction.
+func (t *sqlTurn) insert(text string, n int, row func(i int) []any) error {
+	for at := 1; at <= n; at += batch {
+		tx, err := t.db.Begin()
+		if err != nil {
+			return err
+		}
+		stmt, err := tx.Prepare(text)
+		for i := at; i < min(at+batch, n+1) && err == nil; i++ {
+			_, err = stmt.Exec(row(i)...)
+		}
+		if err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		if err := errors.Join(stmt.Close(), tx.Commit()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *sqlTurn) lookups() error {
+	const byID = "SELECT customer, amount, note FROM orders WHERE id = "
+	stmt, err := t.db.Prepare(byID + "?")
+	if err != nil {
+		return err
+	}
+	check := func(i int, row *stdsql.Row) error {
+		var customer, amount int64
+		var text string
+		if err := row.Scan(&customer, &amount, &text); err != nil {
+			return fmt.Errorf("order %d: %w", i, err)
+		}
+		if o := t.order(i); customer != o.customer || amount != o.amount || len(text) != 40 {
+			return fmt.Errorf("order %d: %d, %d, %q", i, customer, amount, text)
+		}
+		return nil
+	}
+	each := func(work string, one func(i int) error) error {
+		return t.timed(work, func(n int) error {
+			rng := newRand(20)
+			for range n {
+				if err := one(1 + rng.IntN(t.Rows)); err != nil {
+					return fmt.Errorf("%s: %w", work, err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := each(SQLGet, func(i int) error { return check(i, stmt.QueryRow(i)) }); err != nil {
+		return errors.Join(err, stmt.Close())
+	}
+	if err := errors.Join(stmt.Close(), each(SQLText, func(i int) error { return check(i, t.db.QueryRow(byID+strconv.Itoa(i))) })); err != nil {
+		return err
+	}
+	if stmt, err = t.db.Prepare("SELECT id, amount FROM orders WHERE customer = ?"); err != nil {
+		return err
+	}
+	err = each(SQLIndex, func(i int) error {
+		o := t.order(i)
+		found := false
+		_, err := t.rows(stmt, func(id, _ int64) { found = found || id == int64(i) }, o.customer)
+		if err == nil && !found {
+			err = fmt.Errorf("order %d is not among its customer's", i)
+		}
+		return err
+	})
+	if err := errors.Join(err, stmt.Close()); err != nil {
+		return err
+	}
+	if stmt, err = t.db.Prepare("SELECT id, amount FROM orders WHERE id BETWEEN ? AND ?"); err != nil {
+		return err
+	}
+	err = each(SQLRange, func(i int) error {
+		n, err := t.rows(stmt, func(_, _ int64) {}, i, i+99)
+		if want := min(100, t.Rows-i+1); err == nil && n != want {
+			err = fmt.Errorf("%d rows from %d on, not %d", n, i, want)
+		}
+		return err
+	})
+	return errors.Join(err, stmt.Close())
+}
+
+func (t *sqlTurn) rows(stmt *stdsql.Stmt, visit func(a, b int64), args ...any) (n int, err error) {
+	rows, err := stmt.Query(args...)
+	if err != nil {
+		return 0, err
+	}
+	for rows.Next() {
+		var a, b int64
+		if err := rows.Scan(&a, &b); err != nil {
+			return n, errors.Join(err, rows.Close())
+		}
+		visit(a, b)
+		n++
+	}
+	return n, errors.Join(rows.Err(), rows.Close())
+}
+
+// aggregates reads whole tables and compares with what the rows are made from.
+func (t *sqlTurn) aggregates() error {
+	byStatus, byCity := map[string]int64{}, map[string]int64{}
+	top, sum := make([]int64, 0, t.Rows), int64(0)
+	for i := 1; i <= t.Rows; i++ {
+		o := t.order(i)
+		sum += o.amount
+		byStatus[o.status] += o.amount
+		byCity[city(o.customer)] += o.amount
+		top = append(top, o.amount)
+	}
+	slices.Sort(top)
+	largest := map[string]int64{}
+	for rank := range min(10, t.Rows) {
+		largest[strconv.Itoa(rank)] = top[t.Rows-1-rank]
+	}
+	for _, q := range []struct {
+		work, text string
+		want       map[string]int64
+	}{
+		{SQLScan, "SELECT count(*), sum(amount) + max(length(note)) FROM orders", map[string]int64{strconv.Itoa(t.Rows): sum + 40}},
+		{SQLGroup, "SELECT status, sum(amount) FROM orders GROUP BY status", byStatus},
+		{SQLJoin, "SELECT c.city, sum(o.amount) FROM orders o JOIN customers c ON c.id = o.customer GROUP BY c.city", byCity},
+		{SQLOrder, "SELECT id, amount FROM orders ORDER BY amount DESC LIMIT 10", largest},
+	} {
+		var best float64
+		for i := range 2 { // the first fills the cache
+			began := time.Now()
+			got, err := t.pairs(q.text, q.work == SQLOrder)
+			took := perRow(time.Since(began), t.Rows)
+			if err != nil {
+				return fmt.Errorf("%s: %w", q.work, err)
+			}
+			if !equal(got, q.want) {
+				return fmt.Errorf("%s: %v, not %v", q.work, got, q.want)
+			}
+			if i == 0 || took < best {
+				best = took
+			}
+		}
+		t.add(q.work, best)
+	}
+	return nil
+}
+
+// pairs returns a query's rows by their first column, or by their rank.
+func (t *sqlTurn) pairs(text string, ranked bool) (map[string]int64, error) {
+	rows, err := t.db.Query(text)
+	if err != nil {
+		return nil, err
+	}
+	got := map[string]int64{}
+	for rows.Next() {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		if ranked {
+			name = strconv.Itoa(len(got))
+		}
+		got[name] = n
+	}
+	return got, errors.Join(rows.Err(), rows.Close())
+}
+
+func equal(a, b map[string]int64) bool {
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// inserts commits one row at a time.
+func (t *sqlTurn) inserts() error {
+	stmt, err := t.db.PrepareContext(context.Background(), "INSERT INTO orders VALUES (?, ?, ?, ?, ?)")
+	if err != nil {
+		return err
+	}
+	var l latencies
+	i := t.Rows
+	for end := time.Now().Add(t.Time); time.Now().Before(end) || len(l) == 0; {
+		i++
+		o, at := t.order(i), time.Now()
+		if _, err := stmt.Exec(i, o.customer, o.amount, o.status, note(i)); err != nil {
+			return errors.Join(fmt.Errorf("insert: %w", err), stmt.Close())
+		}
+		l = append(l, float64(time.Since(at)))
+	}
+	t.addLatencies(SQLInsert, l.quantile(0.5), l)
+	var n int
+	if err := t.db.QueryRow("SELECT count(*) FROM orders").Scan(&n); err != nil || n != i {
+		return errors.Join(fmt.Errorf("insert: %d rows of %d, %w", n, i, err), stmt.Close())
+	}
+	return stmt.Close()
+}
