@@ -78,8 +78,14 @@ func (t *turn) opens() error {
 	return nil
 }
 
-// coldReads is how many rows are read cold.
-const coldReads = 400
+// Rows are read cold in rounds: before each the database is closed, the system
+// forgets its files, and it is opened again. More reads in one round would find
+// what the system has read ahead.
+const (
+	coldRounds = 16
+	coldReads  = 25
+	coldFirst  = 5 // of each round, which bring in inner pages and do not count
+)
 
 // cold reads random rows of a database that was just opened with a small cache,
 // and pages of a plain file as large.
@@ -88,35 +94,41 @@ func (t *turn) cold() error {
 	if err := writePlain(path, int64(t.Rows)*(KeySize+ValueSize)); err != nil {
 		return err
 	}
-	if err := dropCache(t.Dir); err != nil {
-		return err
-	}
-	err := t.with(Options{Cache: 8 << 20, Quiet: true}, func(s Store) error {
+	rng := newRand(5)
+	var l latencies
+	for range coldRounds {
 		if err := dropCache(t.Dir); err != nil {
 			return err
 		}
-		rng := newRand(5)
-		var l latencies
-		for n := range coldReads {
-			i := rng.IntN(t.Rows)
-			key := AppendKey(nil, i)
-			began := time.Now()
-			v, found, err := s.Get(key, nil)
-			took := time.Since(began)
-			if err != nil || !found || binary.BigEndian.Uint64(v) != Mark(i) {
-				return fmt.Errorf("cold: row %d: found %v, %w", i, found, err)
+		err := t.with(Options{Cache: 8 << 20, Quiet: true}, func(s Store) error {
+			if err := dropCache(t.Dir); err != nil { // what opening has read
+				return err
 			}
-			if n >= coldReads/8 { // inner pages are there by then
-				l = append(l, float64(took))
-			}
+			return t.coldRound(s, rng, &l)
+		})
+		if err != nil {
+			return err
 		}
-		t.addLatencies(Cold, l.quantile(0.5), l)
-		return nil
-	})
-	if err != nil {
-		return err
 	}
+	t.addLatencies(Cold, l.quantile(0.5), l)
 	return errors.Join(t.coldPread(path), os.Remove(path))
+}
+
+func (t *turn) coldRound(s Store, rng *rand.Rand, l *latencies) error {
+	for n := range coldReads {
+		i := rng.IntN(t.Rows)
+		key := AppendKey(nil, i)
+		began := time.Now()
+		v, found, err := s.Get(key, nil)
+		took := time.Since(began)
+		if err != nil || !found || binary.BigEndian.Uint64(v) != Mark(i) {
+			return fmt.Errorf("cold: row %d: found %v, %w", i, found, err)
+		}
+		if n >= coldFirst {
+			*l = append(*l, float64(took))
+		}
+	}
+	return nil
 }
 
 const pageSize = 16 << 10
@@ -131,12 +143,14 @@ func (t *turn) coldPread(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := dropCache(t.Dir); err != nil {
-		return err
-	}
 	rng, p := newRand(6), make([]byte, pageSize)
 	var l latencies
-	for range coldReads {
+	for n := range coldRounds * coldReads {
+		if n%coldReads == 0 {
+			if err := dropCache(t.Dir); err != nil {
+				return err
+			}
+		}
 		off := rng.Int64N(info.Size()/pageSize) * pageSize
 		began := time.Now()
 		if _, err := f.ReadAt(p, off); err != nil {
