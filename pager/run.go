@@ -198,8 +198,9 @@ func (r *Run) Get(dst, key []byte) (value []byte, kind EntryKind, found bool, er
 	return r.get(dst, key, true)
 }
 
-// GetLikely is Get for a key that is probably in the run: it asks the filter only
-// before a leaf is read from the disk.
+// GetLikely is Get for a key that is probably in the run: it does not read the
+// filter from the disk before the leaf, which would double what a cold read costs,
+// but only once a leaf was read in vain.
 func (r *Run) GetLikely(dst, key []byte) (value []byte, kind EntryKind, found bool, err error) {
 	return r.get(dst, key, false)
 }
@@ -247,28 +248,15 @@ func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []b
 	i := n.find(key)
 	if i < 0 {
 		p.release()
-		return page{}, 0, nil, false, nil
+		if !filtered { // so that the filter is in the cache for the next one
+			_, err = r.mayContain(key)
+		}
+		return page{}, 0, nil, false, err
 	}
 	flags, _, v := n.entry(i, n.len())
 	return p, flags, v, true, nil
 }
 
-// leaf returns the leaf at which key would be, pinned. If it is not in the cache,
-// and the filter was not asked before, that is asked first; ok is false when it
-// says that the key is not there.
-func (r *Run) leaf(at ref, key []byte, asked bool) (p page, ok bool, err error) {
-	if !asked {
-		p, ok, err = r.owner.c.peek(r, at, kindLeaf)
-		if ok || err != nil {
-			return p, ok, err
-		}
-		if may, err := r.mayContain(key); err != nil || !may {
-			return page{}, false, err
-		}
-	}
-	p, err = r.owner.c.get(r, at, kindLeaf)
-	return p, err == nil, err
-}
 
 // mayContain asks the filter.
 func (r *Run) mayContain(key []byte) (bool, error) {
@@ -276,14 +264,41 @@ func (r *Run) mayContain(key []byte) (bool, error) {
 		return false, nil
 	}
 	hash := filterHash(key)
-	i := int(filterBlock(hash, r.t.nBlocks) / filterPageBlocks)
-	p, err := r.owner.c.get(r, filterPage(r.t.filterAt, r.t.nBlocks, i), kindFilter)
+	p, err := r.owner.c.get(r, r.filterOf(hash), kindFilter)
 	if err != nil {
 		return false, err
 	}
 	may := filterTestPage(p.data, hash, r.t.nBlocks)
 	p.release()
 	return may, nil
+}
+
+func (r *Run) filterOf(hash uint64) ref {
+	return filterPage(r.t.filterAt, r.t.nBlocks, int(filterBlock(hash, r.t.nBlocks)/filterPageBlocks))
+}
+
+// leaf returns the leaf at which key would be, pinned. Before it is read from the
+// disk, the filter is asked, unless it was before or would have to be read too. ok
+// is false when that says that the key is not there.
+func (r *Run) leaf(at ref, key []byte, filtered bool) (p page, ok bool, err error) {
+	if !filtered {
+		if p, ok, err = r.owner.c.peek(r, at, kindLeaf); ok || err != nil {
+			return p, ok, err
+		}
+		hash := filterHash(key)
+		f, ok, err := r.owner.c.peek(r, r.filterOf(hash), kindFilter)
+		if err != nil {
+			return page{}, false, err
+		}
+		if ok {
+			may := filterTestPage(f.data, hash, r.t.nBlocks)
+			if f.release(); !may {
+				return page{}, false, nil
+			}
+		}
+	}
+	p, err = r.owner.c.get(r, at, kindLeaf)
+	return p, err == nil, err
 }
 
 // valueCachedMax is the largest value page that goes through the cache, in

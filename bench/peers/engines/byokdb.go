@@ -122,16 +122,23 @@ func (s *byokdb) Walk(from []byte, n int, backwards bool, visit func(key, value 
 		if err != nil {
 			return err
 		}
-		var cur *engine.Cursor
-		step := (*engine.Cursor).Next
+		cur := c.Cursor(from, nil)
 		if backwards {
-			cur, step = c.Cursor(nil, from), (*engine.Cursor).Prev
-		} else {
-			cur = c.Cursor(from, nil)
+			cur = c.Cursor(nil, from)
 		}
-		for n != 0 && step(cur) {
-			visit(cur.UnsafeKey(), cur.UnsafeValue())
-			n--
+		fn := func(key, value []byte) bool {
+			visit(key, value)
+			return true
+		}
+		for n != 0 { // the key is looked at for each stretch
+			stretch := 4096
+			if n > 0 {
+				stretch = min(stretch, n)
+				n -= stretch
+			}
+			if !cur.Walk(stretch, backwards, true, fn) {
+				break
+			}
 		}
 		// What was read by then counts once the key is known to be there still.
 		return errors.Join(cur.Err(), cur.Close(), tx.Check())
