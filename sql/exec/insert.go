@@ -2,6 +2,7 @@ package exec
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -322,7 +323,7 @@ func (ins *inserter) run(f *frame) error {
 // row inserts the row that the query has in its registers.
 func (ins *inserter) row(f *frame) error {
 	err := ins.insertRow(f)
-	if err == errSkip { //nolint:errorlint // never wrapped
+	if err != nil && errors.Is(err, errSkip) {
 		return nil
 	}
 	return err

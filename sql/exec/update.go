@@ -182,8 +182,12 @@ func (tg *target) beforeUpdate(f *frame, a *assignments, ev *events, key []byte,
 	if err := fireAll(f, ev.before, old, tg.save(f)); err != nil {
 		return nil, err
 	}
-	if ok, err := tg.load(f, key); err != nil || !ok {
-		return nil, errors.Join(err, errSkip)
+	ok, err := tg.load(f, key)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errSkip
 	}
 	stored := tg.save(f)
 	return stored, a.assign(f, tg)
