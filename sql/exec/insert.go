@@ -440,17 +440,18 @@ func (ins *inserter) chooseRowID(f *frame) error {
 		f.forgetRowID(ins.t.Root)
 		return nil
 	}
-	if !f.nextKnown {
-		next, ok := f.s.rowIDs[ins.t.Root]
-		if !ok || f.s.tx != f.tx {
-			var err error
-			if next, err = ins.nextRowID(f); err != nil {
-				return err
-			}
+	next, ok := f.nextID(ins.t.Root)
+	if !ok {
+		var last bool
+		var err error
+		if next, last, err = ins.nextRowID(f); err != nil {
+			return err
 		}
-		f.nextRowID, f.nextKnown, f.nextOf = next, true, ins.t.Root
+		if last {
+			f.setNextID(ins.t.Root, next)
+		}
 	}
-	f.regs[slot] = value.NewInt(f.nextRowID)
+	f.regs[slot] = value.NewInt(next)
 	return nil
 }
 
@@ -476,10 +477,13 @@ func (ins *inserter) givenRowID(f *frame) error {
 
 // nextRowID is one more than the greatest in the table, or than the greatest
 // there ever was for AUTOINCREMENT.
-func (ins *inserter) nextRowID(f *frame) (int64, error) {
+//
+// last says that no row comes after it: else it is a gap, and what follows it
+// may be taken.
+func (ins *inserter) nextRowID(f *frame) (next int64, last bool, err error) {
 	rows, err := f.collection(ins.rows)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	greatest := int64(0)
 	cur := rows.Cursor(nil, nil)
@@ -490,22 +494,23 @@ func (ins *inserter) nextRowID(f *frame) (int64, error) {
 	}
 	_ = cur.Close() // releases memory alone
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if ins.t.AutoIncrement {
 		seq, _, err := schema.Sequence(f.tx, ins.t)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		greatest = max(greatest, seq)
 	}
 	if greatest == math.MaxInt64 {
 		if ins.t.AutoIncrement {
-			return 0, sqlerr.New(sqlerr.Full, "database or disk is full")
+			return 0, false, sqlerr.New(sqlerr.Full, "database or disk is full")
 		}
-		return ins.freeRowID(rows)
+		next, err = ins.freeRowID(rows)
+		return next, false, err
 	}
-	return max(greatest, 0) + 1, nil
+	return max(greatest, 0) + 1, true, nil
 }
 
 // freeRowID finds a gap from below when the greatest row id is taken.

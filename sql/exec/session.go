@@ -524,7 +524,7 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	if p.ddl {
 		s.versionKnown = false
 	}
-	f.keepRowID()
+	f.keepRowIDs()
 	s.changes = f.changes
 	s.totalChanges += f.changes
 	return err
