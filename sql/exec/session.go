@@ -275,12 +275,14 @@ func (s *Session) forget() {
 	clear(s.rowIDs)
 }
 
-// Reset undoes what is open, for a connection that goes back to its pool.
+// Reset undoes what is open, for a connection that goes back to its pool. It
+// leaves foreign keys and recursive triggers as they are: who turned them on
+// relies on it.
 func (s *Session) Reset() {
 	if s.tx != nil {
 		_ = s.Rollback() // the transaction is over in any case
 	}
-	s.busy = busyTimeout
+	s.busy, s.deferForeignKeys = busyTimeout, false
 }
 
 // Close ends the session.
