@@ -404,8 +404,12 @@ func (tg *target) removeRow(f *frame, key []byte, triggers bool, removed func() 
 		if err := fireAll(f, ev.before, old, nil); err != nil {
 			return err
 		}
-		if ok, err := tg.load(f, key); err != nil || !ok {
-			return errors.Join(err, errSkip)
+		ok, err := tg.load(f, key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errSkip
 		}
 	}
 	if err := ev.keys.check(f, old, nil, key); err != nil {

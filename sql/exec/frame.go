@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"maps"
 	"math"
 
 	"github.com/byokdb/byokdb/engine"
@@ -40,7 +41,8 @@ type frame struct {
 	changes   int64
 	nextRowID int64
 	nextKnown bool
-	nextOf    uint64 // the root of the table that nextRowID is of
+	nextOf    uint64           // the root of the table that nextRowID is of
+	nextIDs   map[uint64]int64 // of other tables
 
 	root *frame // of the statement, in the frame of a program; nil in its own
 
@@ -50,33 +52,70 @@ type frame struct {
 	violations int64                 // of immediate foreign keys
 }
 
-// keepRowID remembers the next row id for the following statements of the
+// nextID returns the next row id of a table, if it is known. What a statement
+// knows it shares with its programs.
+func (f *frame) nextID(root uint64) (int64, bool) {
+	top := f.top()
+	if top.nextKnown && top.nextOf == root {
+		return top.nextRowID, true
+	}
+	if top.nextKnown {
+		if top.nextIDs == nil {
+			top.nextIDs = map[uint64]int64{}
+		}
+		top.nextIDs[top.nextOf] = top.nextRowID
+		top.nextKnown = false
+	}
+	next, ok := top.nextIDs[root]
+	if !ok && f.s.tx == f.tx {
+		next, ok = f.s.rowIDs[root]
+	}
+	if ok {
+		f.setNextID(root, next)
+	}
+	return next, ok
+}
+
+func (f *frame) setNextID(root uint64, next int64) {
+	top := f.top()
+	top.nextRowID, top.nextKnown, top.nextOf = next, true, root
+}
+
+// keepRowIDs remembers the next row ids for the following statements of the
 // transaction.
-func (f *frame) keepRowID() {
-	if !f.nextKnown || f.s.tx != f.tx {
+func (f *frame) keepRowIDs() {
+	if f.s.tx != f.tx || !f.nextKnown && f.nextIDs == nil {
 		return
 	}
 	if f.s.rowIDs == nil {
 		f.s.rowIDs = map[uint64]int64{}
 	}
-	f.s.rowIDs[f.nextOf] = f.nextRowID
+	maps.Copy(f.s.rowIDs, f.nextIDs)
+	if f.nextKnown {
+		f.s.rowIDs[f.nextOf] = f.nextRowID
+	}
 }
 
 // usedRowID is called when a row was inserted.
 func (f *frame) usedRowID(root uint64, id int64) {
+	top := f.top()
 	switch {
-	case !f.nextKnown || id != f.nextRowID:
+	case !top.nextKnown || top.nextOf != root || id != top.nextRowID:
 	case id == math.MaxInt64:
 		f.forgetRowID(root)
 	default:
-		f.nextRowID++
+		top.nextRowID++
 	}
 }
 
 // forgetRowID is called when a row of a table goes away: its id may be the one
 // to give out next.
 func (f *frame) forgetRowID(root uint64) {
-	f.nextKnown = false
+	top := f.top()
+	if top.nextOf == root {
+		top.nextKnown = false
+	}
+	delete(top.nextIDs, root)
 	delete(f.s.rowIDs, root)
 }
 

@@ -2,11 +2,10 @@ package exec
 
 import (
 	"bytes"
-	"math"
+	"errors"
 	"slices"
 	"strings"
 
-	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
@@ -23,18 +22,6 @@ type inserter struct {
 	rowID    int    // position of an explicit row id, -1 for none
 	upserts  []*upsert
 	returns  *returning
-}
-
-// upsert is one ON CONFLICT clause.
-type upsert struct {
-	any      bool // no target: every constraint
-	table    bool // the table's key
-	index    *schema.Index
-	nothing  bool
-	set      *assignments
-	where    *expr
-	excluded []int
-	ev       *events // what the update sets off
 }
 
 func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
@@ -168,136 +155,6 @@ func (ins *inserter) columns(n *ast.InsertStmt) error {
 	return nil
 }
 
-func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert) (*upsert, error) {
-	up := &upsert{nothing: u.DoNothing, any: len(u.Target) == 0}
-	if !up.any {
-		if err := up.match(ins.t, u); err != nil {
-			return nil, err
-		}
-	}
-	if up.nothing {
-		return up, nil
-	}
-	excluded := &source{name: "excluded", rowID: -1, cols: ins.src.cols, slots: c.regs(len(ins.src.slots)), index: 1}
-	up.excluded = excluded.slots
-	sc := &scope{parent: own.parent, sources: []*source{ins.src, excluded}}
-	// An unqualified name is the table's: excluded is only reached by its name.
-	hidden := make([]column, len(excluded.cols))
-	copy(hidden, excluded.cols)
-	for i := range hidden {
-		hidden[i].hidden = true
-	}
-	excluded.cols = hidden
-	var err error
-	if up.set, err = c.assignments(ins.target, sc, u.Set); err != nil {
-		return nil, err
-	}
-	if u.Where != nil {
-		up.where, err = c.expr(sc, u.Where)
-	}
-	return up, err
-}
-
-// match finds the constraint that an ON CONFLICT target names.
-func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
-	var cols []int
-	if ix := matchExpressions(t, u); ix != nil {
-		up.index = ix
-		return nil
-	}
-	for _, term := range u.Target {
-		e := unparen(term.Expr)
-		if ce, ok := e.(*ast.CollateExpr); ok {
-			e = unparen(ce.X)
-		}
-		id, ok := e.(*ast.Ident)
-		if !ok {
-			return errNoConflictTarget()
-		}
-		col := t.Column(id.Name)
-		if col < 0 && !isRowIDName(id.Name) {
-			return errorf("no such column: %s", id.Name)
-		}
-		cols = append(cols, col)
-	}
-	if len(cols) == 1 && (cols[0] < 0 || cols[0] == t.RowID) && t.PrimaryKey == nil {
-		up.table = true
-		return nil
-	}
-	if sameColumns(cols, t.PrimaryKey) {
-		up.table = true
-		return nil
-	}
-	for _, ix := range t.Indexes {
-		if !ix.Unique || (ix.Where != nil && u.TargetWhere == nil) {
-			continue
-		}
-		var of []int
-		for _, c := range ix.Columns {
-			of = append(of, c.Column)
-		}
-		if sameColumns(cols, of) {
-			up.index = ix
-			return nil
-		}
-	}
-	return errNoConflictTarget()
-}
-
-func errNoConflictTarget() error {
-	return errorf("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
-}
-
-// matchExpressions finds the unique index whose terms, expressions among them,
-// are those of an ON CONFLICT target.
-func matchExpressions(t *schema.Table, u *ast.Upsert) *schema.Index {
-	for _, ix := range t.Indexes {
-		if !ix.Unique || len(ix.Columns) != len(u.Target) || (ix.Where != nil && u.TargetWhere == nil) {
-			continue
-		}
-		found, hasExpr := true, false
-		for _, c := range ix.Columns {
-			hasExpr = hasExpr || c.Expr != nil
-			found = found && slices.ContainsFunc(u.Target, func(term *ast.OrderingTerm) bool { return sameTerm(t, c, term.Expr) })
-		}
-		if found && hasExpr {
-			return ix
-		}
-	}
-	return nil
-}
-
-func sameTerm(t *schema.Table, c schema.IndexColumn, e ast.Expr) bool {
-	e = unparen(e)
-	if ce, ok := e.(*ast.CollateExpr); ok {
-		if coll, ok := value.CollationByName(ce.Name.Name); !ok || coll != c.Collation {
-			return false
-		}
-		e = unparen(ce.X)
-	}
-	if c.Expr == nil {
-		id, ok := e.(*ast.Ident)
-		return ok && t.Column(id.Name) == c.Column
-	}
-	return strings.EqualFold(ast.String(unparen(c.Expr)), ast.String(e))
-}
-
-func sameColumns(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	set := map[int]bool{}
-	for _, c := range a {
-		set[c] = true
-	}
-	for _, c := range b {
-		if !set[c] {
-			return false
-		}
-	}
-	return len(set) == len(b)
-}
-
 func (ins *inserter) run(f *frame) error {
 	if ins.query == nil {
 		return ins.row(f)
@@ -322,7 +179,7 @@ func (ins *inserter) run(f *frame) error {
 // row inserts the row that the query has in its registers.
 func (ins *inserter) row(f *frame) error {
 	err := ins.insertRow(f)
-	if err == errSkip { //nolint:errorlint // never wrapped
+	if err != nil && errors.Is(err, errSkip) {
 		return nil
 	}
 	return err
@@ -429,105 +286,6 @@ func (ins *inserter) inserted(f *frame) error {
 	}
 	f.changes++
 	return ins.returns.add(f)
-}
-
-// chooseRowID takes the row id that the statement gives or the next free one.
-func (ins *inserter) chooseRowID(f *frame) error {
-	slot := ins.src.rowID
-	if err := ins.givenRowID(f); err != nil {
-		return err
-	}
-	if !f.regs[slot].IsNull() {
-		f.forgetRowID(ins.t.Root)
-		return nil
-	}
-	if !f.nextKnown {
-		next, ok := f.s.rowIDs[ins.t.Root]
-		if !ok || f.s.tx != f.tx {
-			var err error
-			if next, err = ins.nextRowID(f); err != nil {
-				return err
-			}
-		}
-		f.nextRowID, f.nextKnown, f.nextOf = next, true, ins.t.Root
-	}
-	f.regs[slot] = value.NewInt(f.nextRowID)
-	return nil
-}
-
-// givenRowID puts the row id that the statement gives into its register, or NULL.
-func (ins *inserter) givenRowID(f *frame) error {
-	slot := ins.src.rowID
-	if ins.t.RowID < 0 {
-		f.regs[slot] = value.Value{}
-		if ins.rowID >= 0 {
-			f.regs[slot] = f.regs[ins.query.out[ins.rowID]]
-		}
-	}
-	v := f.regs[slot]
-	if v.IsNull() {
-		return nil
-	}
-	if v = applyAffinity(v, value.AffinityInteger); v.Kind() != value.Int {
-		return mismatch()
-	}
-	f.regs[slot] = v
-	return nil
-}
-
-// nextRowID is one more than the greatest in the table, or than the greatest
-// there ever was for AUTOINCREMENT.
-func (ins *inserter) nextRowID(f *frame) (int64, error) {
-	rows, err := f.collection(ins.rows)
-	if err != nil {
-		return 0, err
-	}
-	greatest := int64(0)
-	cur := rows.Cursor(nil, nil)
-	if cur.Prev() {
-		greatest, err = rowIDOf(cur.UnsafeKey())
-	} else {
-		err = cur.Err()
-	}
-	_ = cur.Close() // releases memory alone
-	if err != nil {
-		return 0, err
-	}
-	if ins.t.AutoIncrement {
-		seq, _, err := schema.Sequence(f.tx, ins.t)
-		if err != nil {
-			return 0, err
-		}
-		greatest = max(greatest, seq)
-	}
-	if greatest == math.MaxInt64 {
-		if ins.t.AutoIncrement {
-			return 0, sqlerr.New(sqlerr.Full, "database or disk is full")
-		}
-		return ins.freeRowID(rows)
-	}
-	return max(greatest, 0) + 1, nil
-}
-
-// freeRowID finds a gap from below when the greatest row id is taken.
-func (ins *inserter) freeRowID(rows *engine.Collection) (int64, error) {
-	cur := rows.Cursor(appendRowID(nil, 1), nil)
-	defer cur.Close() //nolint:errcheck // releases memory alone
-	want := int64(1)
-	for cur.Next() {
-		id, err := rowIDOf(cur.UnsafeKey())
-		if err != nil {
-			return 0, err
-		}
-		if id != want {
-			return want, nil
-		}
-		want++
-	}
-	if err := cur.Err(); err != nil {
-		return 0, err
-	}
-	return 0, sqlerr.New(sqlerr.Full, "database or disk is full")
 }
 
 // resolver decides about a row that another one stands in the way of: done

@@ -139,7 +139,6 @@ func (p *program) fire(f *frame, old, new []value.Value) error {
 	}
 	top.firing = append(top.firing, p.trigger)
 	defer func() { top.firing = top.firing[:len(top.firing)-1] }()
-	f.forgetRowIDs()
 	s := f.s
 	changes, last := s.changes, s.lastInsertRowID
 	defer func() { s.changes, s.lastInsertRowID = changes, last }()
@@ -154,7 +153,6 @@ func (p *program) run(f *frame) error {
 			}
 			continue
 		}
-		f.nextKnown = false
 		err := st.run(f)
 		f.s.changes = f.changes
 		f.s.totalChanges += f.changes
@@ -202,11 +200,4 @@ func (f *frame) putFrame(p *program, in *frame) {
 		f.idle = map[*program][]*frame{}
 	}
 	f.idle[p] = append(f.idle[p], in)
-}
-
-// forgetRowIDs is called when other statements may insert rows before the
-// frame's own does so again.
-func (f *frame) forgetRowIDs() {
-	f.nextKnown = false
-	clear(f.s.rowIDs)
 }

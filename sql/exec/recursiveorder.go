@@ -102,7 +102,12 @@ type waitingRows struct {
 
 func (w *waitingRows) Len() int      { return len(w.rows) }
 func (w *waitingRows) Swap(i, j int) { w.rows[i], w.rows[j] = w.rows[j], w.rows[i] }
-func (w *waitingRows) Push(x any)    { w.rows = append(w.rows, x.(waitingRow)) } //nolint:forcetypeassert // a heap of waitingRow
+
+func (w *waitingRows) Push(x any) {
+	if r, ok := x.(waitingRow); ok { // nothing else is pushed
+		w.rows = append(w.rows, r)
+	}
+}
 
 func (w *waitingRows) Pop() any {
 	last := len(w.rows) - 1

@@ -316,12 +316,14 @@ func (s *Session) forget() {
 	clear(s.rowIDs)
 }
 
-// Reset undoes what is open, for a connection that goes back to its pool.
+// Reset undoes what is open, for a connection that goes back to its pool. It
+// leaves foreign keys and recursive triggers as they are: who turned them on
+// relies on it.
 func (s *Session) Reset() {
 	if s.tx != nil {
 		_ = s.Rollback() // the transaction is over in any case
 	}
-	s.busy = s.busyDefault
+	s.busy, s.deferForeignKeys = s.busyDefault, false
 }
 
 // Close ends the session.
@@ -568,7 +570,7 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	if p.ddl {
 		s.versionKnown = false
 	}
-	f.keepRowID()
+	f.keepRowIDs()
 	if p.rows {
 		s.changes = f.changes
 		s.totalChanges += f.changes

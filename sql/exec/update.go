@@ -182,8 +182,12 @@ func (tg *target) beforeUpdate(f *frame, a *assignments, ev *events, key []byte,
 	if err := fireAll(f, ev.before, old, tg.save(f)); err != nil {
 		return nil, err
 	}
-	if ok, err := tg.load(f, key); err != nil || !ok {
-		return nil, errors.Join(err, errSkip)
+	ok, err := tg.load(f, key)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errSkip
 	}
 	stored := tg.save(f)
 	return stored, a.assign(f, tg)
@@ -290,34 +294,6 @@ func (tg *target) values(f *frame) []value.Value {
 		}
 	}
 	return vals
-}
-
-// updateOther is DO UPDATE: the row in the way is changed instead.
-func (ins *inserter) updateOther(f *frame, up *upsert, other []byte) error {
-	for i, s := range ins.src.slots {
-		f.regs[up.excluded[i]] = f.regs[s]
-	}
-	ok, err := ins.load(f, other)
-	if err != nil || !ok {
-		return err
-	}
-	if up.where != nil {
-		pass, err := passes(f, []*expr{up.where})
-		if err != nil || !pass {
-			return err
-		}
-	}
-	if err := up.set.compute(f); err != nil {
-		return err
-	}
-	err = ins.change(f, up.set, other, up.ev, ins.conflicts, func() error {
-		f.changes++
-		return ins.returns.add(f)
-	})
-	if errors.Is(err, errSkip) {
-		return nil
-	}
-	return err
 }
 
 // updater is the plan of an UPDATE.
@@ -534,76 +510,6 @@ func (d *deleter) run(f *frame) error {
 	}
 	return nil
 }
-
-// returning is a RETURNING clause: its rows are kept until the statement has
-// done all of its work.
-type returning struct {
-	exprs []*expr
-	out   []int
-}
-
-func (c *compiler) returning(p *plan, sc *scope, cols []*ast.ResultColumn) (*returning, error) {
-	if len(cols) == 0 {
-		return nil, nil //nolint:nilnil // no clause: add on nil does nothing
-	}
-	items, err := c.items(sc, cols)
-	if err != nil {
-		return nil, err
-	}
-	b := &block{c: c, sc: sc, items: items}
-	r := &returning{out: c.regs(len(items))}
-	q := &query{out: r.out, node: &returnedNode{}}
-	for i := range items {
-		x, err := b.item(i)
-		if err != nil {
-			return nil, err
-		}
-		r.exprs = append(r.exprs, x)
-		rc := resultColumn{column: column{name: items[i].name, aff: x.aff, hasAff: x.hasAff}}
-		rc.declType, rc.table = b.origin(items[i])
-		q.cols = append(q.cols, rc)
-	}
-	p.query = q
-	return r, nil
-}
-
-func (r *returning) add(f *frame) error {
-	if r == nil {
-		return nil
-	}
-	if f.returned == nil {
-		f.returned = &buffer{slots: r.out}
-	}
-	for i, x := range r.exprs {
-		v, err := x.eval(f)
-		if err != nil {
-			return err
-		}
-		f.regs[r.out[i]] = v
-	}
-	return f.returned.save(f)
-}
-
-// returnedNode gives the rows of RETURNING.
-type returnedNode struct{}
-
-type returnedIter struct {
-	f *frame
-	i int
-}
-
-func (*returnedNode) open(f *frame) (iter, error) { return &returnedIter{f: f}, nil }
-
-func (it *returnedIter) next() (bool, error) {
-	if it.f.returned == nil || it.i >= it.f.returned.n {
-		return false, nil
-	}
-	it.f.returned.load(it.f, it.i)
-	it.i++
-	return true, nil
-}
-
-func (*returnedIter) close() {}
 
 func exists(rows *engine.Collection, key []byte) (bool, error) {
 	_, err := rows.UnsafeGet(key)

@@ -23,8 +23,8 @@ type Altered struct {
 // those written before ADD COLUMN are short of the new column, which then has
 // its default; after DROP COLUMN the caller rewrites the rows of After.
 //
-// A table or column that a view or trigger names cannot be renamed or dropped:
-// an error says which.
+// A column that a view or trigger names cannot be renamed or dropped, nor a
+// table where one gives its name to something else: an error says which.
 func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 	n, ok := st.Stmt.(*ast.AlterTableStmt)
 	if !ok {
@@ -78,10 +78,10 @@ type alteration struct {
 }
 
 // notUsed refuses what would break a view or trigger: those that read the
-// table and, where column is not "", hold that word.
+// table and hold the name of the column.
 func (a *alteration) notUsed(what, column string) error {
 	for _, v := range a.s.Tables {
-		if v.IsView() && mentions(v.View, a.t.Name) && (column == "" || holdsWord(v.View, column)) {
+		if v.IsView() && mentions(v.View, a.t.Name) && holdsWord(v.View, column) {
 			return a.usedError(what, "view", v.Name)
 		}
 		for _, g := range v.Triggers {
@@ -97,12 +97,30 @@ func (a *alteration) usedError(what, kind, name string) error {
 	return sqlerr.Unsupported(fmt.Sprintf("%s of table %s while %s %s reads it: drop the %s first", what, a.t.Name, kind, name, kind))
 }
 
-// rewrite edits the text of every table and index and writes those that change.
+// notShadowed refuses to rename a table in a view or trigger that gives its
+// name to something else too.
+func (a *alteration) notShadowed() error {
+	for _, v := range a.s.Tables {
+		if v.IsView() && mentions(v.View, a.t.Name) && shadows(v.View, a.t.Name) {
+			return a.usedError("renaming", "view", v.Name)
+		}
+		for _, g := range v.Triggers {
+			for _, stmt := range g.Body {
+				if shadows(stmt, a.t.Name) {
+					return a.usedError("renaming", "trigger", g.Name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// rewrite edits the text of every object and writes those that change.
 func (a *alteration) rewrite(edits func(parse.Stmt) []edit, change func(*Object)) error {
 	for _, o := range a.s.Objects {
 		before := o
 		change(&o)
-		if o.SQL != "" && o.Type != "view" && o.Type != "trigger" {
+		if o.SQL != "" {
 			st, err := parse.One(o.SQL)
 			if err != nil {
 				return err
@@ -126,7 +144,7 @@ func (a *alteration) renameTable() error {
 	if a.s.Index(to) != nil || a.s.Table(to) != nil && fold(to) != fold(from) {
 		return sqlerr.Errorf("there is already another table or index with this name: %s", to)
 	}
-	if err := a.notUsed("renaming", ""); err != nil {
+	if err := a.notShadowed(); err != nil {
 		return err
 	}
 	auto := "sqlite_autoindex_" + from + "_"

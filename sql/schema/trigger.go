@@ -75,8 +75,8 @@ func (s *Schema) addTrigger(n *ast.CreateTriggerStmt, o Object) error {
 	return nil
 }
 
-// uses reports whether a trigger is one of t or mentions it and, where column
-// is not "", holds that word.
+// uses reports whether a trigger is one of t or mentions it and holds the name
+// of the column.
 func (g *Trigger) uses(t *Table, column string) bool {
 	parts := make([]ast.Node, 0, len(g.Body)+1)
 	for _, stmt := range g.Body {
@@ -85,7 +85,7 @@ func (g *Trigger) uses(t *Table, column string) bool {
 	if g.When != nil {
 		parts = append(parts, g.When)
 	}
-	found, word := g.Table == t, column == ""
+	found, word := g.Table == t, false
 	for _, name := range g.UpdateOf {
 		word = word || fold(name) == fold(column)
 	}

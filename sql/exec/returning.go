@@ -1,0 +1,75 @@
+package exec
+
+import (
+	"github.com/byokdb/byokdb/sql/ast"
+)
+
+// returning is a RETURNING clause: its rows are kept until the statement has
+// done all of its work.
+type returning struct {
+	exprs []*expr
+	out   []int
+}
+
+func (c *compiler) returning(p *plan, sc *scope, cols []*ast.ResultColumn) (*returning, error) {
+	if len(cols) == 0 {
+		return nil, nil //nolint:nilnil // no clause: add on nil does nothing
+	}
+	items, err := c.items(sc, cols)
+	if err != nil {
+		return nil, err
+	}
+	b := &block{c: c, sc: sc, items: items}
+	r := &returning{out: c.regs(len(items))}
+	q := &query{out: r.out, node: &returnedNode{}}
+	for i := range items {
+		x, err := b.item(i)
+		if err != nil {
+			return nil, err
+		}
+		r.exprs = append(r.exprs, x)
+		rc := resultColumn{column: column{name: items[i].name, aff: x.aff, hasAff: x.hasAff}}
+		rc.declType, rc.table = b.origin(items[i])
+		q.cols = append(q.cols, rc)
+	}
+	p.query = q
+	return r, nil
+}
+
+func (r *returning) add(f *frame) error {
+	if r == nil {
+		return nil
+	}
+	if f.returned == nil {
+		f.returned = &buffer{slots: r.out}
+	}
+	for i, x := range r.exprs {
+		v, err := x.eval(f)
+		if err != nil {
+			return err
+		}
+		f.regs[r.out[i]] = v
+	}
+	return f.returned.save(f)
+}
+
+// returnedNode gives the rows of RETURNING.
+type returnedNode struct{}
+
+type returnedIter struct {
+	f *frame
+	i int
+}
+
+func (*returnedNode) open(f *frame) (iter, error) { return &returnedIter{f: f}, nil }
+
+func (it *returnedIter) next() (bool, error) {
+	if it.f.returned == nil || it.i >= it.f.returned.n {
+		return false, nil
+	}
+	it.f.returned.load(it.f, it.i)
+	it.i++
+	return true, nil
+}
+
+func (*returnedIter) close() {}
