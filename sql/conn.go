@@ -4,6 +4,7 @@ import (
 	"context"
 	stdsql "database/sql"
 	"database/sql/driver"
+	"errors"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/exec"
@@ -88,7 +89,16 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 
 type transaction struct{ s *exec.Session }
 
-func (t transaction) Commit() error   { return numbered(t.s.Commit(context.Background())) }
+// Commit commits. Foreign keys that are violated roll the transaction back:
+// database/sql takes it for ended.
+func (t transaction) Commit() error {
+	err := t.s.Commit(context.Background())
+	if err != nil && t.s.InTx() {
+		err = errors.Join(err, t.s.Rollback())
+	}
+	return numbered(err)
+}
+
 func (t transaction) Rollback() error { return numbered(t.s.Rollback()) }
 
 // Prepare is PrepareContext without a context.

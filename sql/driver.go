@@ -42,10 +42,10 @@ func (d *Driver) Open(dsn string) (driver.Conn, error) {
 	return c.Connect(context.Background())
 }
 
-// OpenConnector parses a data source name: DIR[?key=URI]. The key is needed
-// where the database does not exist yet; an existing one remembers its own. A
-// key never travels in a name as bytes, only as a URI. Unknown parameters are
-// errors.
+// OpenConnector parses a data source name: DIR[?key=URI&foreign_keys=1]. The key
+// is needed where the database does not exist yet; an existing one remembers its
+// own. A key never travels in a name as bytes, only as a URI. Foreign keys are
+// enforced if foreign_keys is 1, on or true. Unknown parameters are errors.
 func (d *Driver) OpenConnector(dsn string) (driver.Connector, error) {
 	dir, query, _ := strings.Cut(dsn, "?")
 	if dir == "" {
@@ -61,15 +61,33 @@ func (d *Driver) OpenConnector(dsn string) (driver.Connector, error) {
 		return nil, errors.New("byokdb: the parameters of the data source name do not parse; escape & and ; in the key's URI")
 	}
 	for name, values := range params {
-		switch {
-		case name != "key":
-			return nil, fmt.Errorf("byokdb: unknown parameter %q in the data source name; there is key", name)
-		case len(values) != 1:
-			return nil, errors.New("byokdb: the data source name has more than one key")
+		if len(values) != 1 {
+			return nil, fmt.Errorf("byokdb: the data source name has more than one %s", name)
 		}
-		c.keyURI = values[0]
+		if err := c.set(name, values[0]); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
+}
+
+// set takes one parameter of a data source name.
+func (c *dsnConnector) set(name, value string) error {
+	switch name {
+	case "key":
+		c.keyURI = value
+		return nil
+	case "foreign_keys":
+		switch strings.ToLower(value) {
+		case "1", "on", "true":
+			c.foreignKeys = true
+			return nil
+		case "0", "off", "false":
+			return nil
+		}
+		return fmt.Errorf("byokdb: foreign_keys in the data source name is %q; it may be 1 or 0", value)
+	}
+	return fmt.Errorf("byokdb: unknown parameter %q in the data source name; there are key and foreign_keys", name)
 }
 
 // dsnConnector opens the engine with its first connection and closes it when
@@ -77,6 +95,7 @@ func (d *Driver) OpenConnector(dsn string) (driver.Connector, error) {
 type dsnConnector struct {
 	d           *Driver
 	dir, keyURI string
+	foreignKeys bool
 
 	turn   turn // of who opens or closes
 	s      *shared
@@ -99,7 +118,9 @@ func (c *dsnConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 		c.s = s
 	}
-	return newConn(c.s.db, c.s.eng), nil
+	cn := newConn(c.s.db, c.s.eng)
+	cn.s.SetForeignKeys(c.foreignKeys)
+	return cn, nil
 }
 
 // Driver returns the driver.

@@ -253,8 +253,45 @@ func TestConnectorSharesTheProgramsEngine(t *testing.T) {
 	}
 }
 
+func TestForeignKeysInDSN(t *testing.T) {
+	dir := t.TempDir()
+	dsn := filepath.Join(dir, "d.byok") + "?foreign_keys=1&key=" + url.QueryEscape("local:"+filepath.Join(dir, "dev.key"))
+	db, err := stdsql.Open("byokdb", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	mustExec(t, db, `create table p (id integer primary key); create table c (p references p deferrable initially deferred)`)
+	var se *bsql.Error
+	if _, err := db.ExecContext(t.Context(), `insert into c values (1)`); !errors.As(err, &se) || se.ExtendedCode != 787 {
+		t.Errorf("a row without a parent: %v", err)
+	}
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(`insert into c values (1)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); !errors.As(err, &se) || se.ExtendedCode != 787 || se.Message != "FOREIGN KEY constraint failed" {
+		t.Errorf("commit without a parent: %v", err)
+	}
+	// The connection is as good as new, and the setting stays with it.
+	db.SetMaxOpenConns(1)
+	for range 2 {
+		if _, err := db.ExecContext(t.Context(), `insert into c values (2)`); err == nil {
+			t.Error("foreign keys are no longer enforced")
+		}
+	}
+	mustExec(t, db, `insert into p values (2); insert into c values (2)`)
+}
+
 func TestDSNErrors(t *testing.T) {
-	for _, dsn := range []string{"", "?key=local:x", "dir?cipher=none", "dir?key=a&key=b", "dir?key=%zz"} {
+	for _, dsn := range []string{"", "?key=local:x", "dir?cipher=none", "dir?key=a&key=b", "dir?key=%zz", "dir?foreign_keys=maybe", "dir?foreign_keys=1&foreign_keys=0"} {
 		db, err := stdsql.Open("byokdb", dsn)
 		if err == nil {
 			err = errors.Join(db.PingContext(t.Context()), db.Close())

@@ -170,6 +170,19 @@ var sqlFlights = []struct {
 			return rows.Err()
 		}, over: func() int { return nothingPromised(rows.Close()) }}
 	}},
+	{name: "windowed rows", begin: func(x *sqlRig) sqlFlight {
+		rows, err := x.db.QueryContext(x.t.Context(), `select b, lag(b) over w, group_concat(b) over w from t window w as (order by a)`)
+		x.must(err)
+		if !rows.Next() {
+			x.t.Fatal(rows.Err())
+		}
+		return sqlFlight{step: func() error {
+			if rows.Next() {
+				return nil
+			}
+			return rows.Err()
+		}, over: func() int { return nothingPromised(rows.Close()) }}
+	}},
 	{name: "returned rows", begin: func(x *sqlRig) sqlFlight {
 		rows, err := x.db.QueryContext(x.t.Context(), `insert into t (b) values ('new'), ('new'), ('new') returning b`)
 		x.must(err)

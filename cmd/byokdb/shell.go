@@ -210,7 +210,7 @@ func (s *shell) names(ctx context.Context, query string, args ...any) (out []str
 }
 
 func (s *shell) tables(ctx context.Context) error {
-	names, err := s.names(ctx, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
+	names, err := s.names(ctx, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name")
 	for _, n := range names {
 		fmt.Fprintln(s.out, printable(n))
 	}
@@ -218,7 +218,7 @@ func (s *shell) tables(ctx context.Context) error {
 }
 
 func (s *shell) schema(ctx context.Context, table []string) error {
-	query := "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+	query := "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
 	var args []any
 	if len(table) > 0 {
 		query += " AND tbl_name = ? COLLATE NOCASE"

@@ -203,6 +203,7 @@ func TestReadsSQL(t *testing.T) {
 	exec(`create table p (x text not null collate nocase, y blob not null, z real, primary key (x, y)) without rowid`)
 	exec(`create index pz on p (z)`)
 	exec(`create view w as select * from r`)
+	exec(`create trigger g after insert on r when new.v = 'none' begin delete from p; end`)
 	values := []any{
 		nil, int64(0), int64(1), int64(-1), int64(127), int64(128), int64(-32769), int64(1 << 22), int64(1 << 31), int64(1 << 46),
 		int64(math.MaxInt64), int64(math.MinInt64), 0.5, -0.25, 1.5, -1234567.75, 3e300, -3e300, 1e18, math.Inf(1), math.Inf(-1), math.SmallestNonzeroFloat64,

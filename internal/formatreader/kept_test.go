@@ -58,7 +58,7 @@ func listing(tb testing.TB, db *engine.DB) string {
 			tb.Error(err)
 		}
 	}()
-	for _, row := range selectAll(tb, sqldb, `select type, name, sql from sqlite_master order by type, name`) {
+	for _, row := range selectAll(tb, sqldb, `select type, name, sql from sqlite_master where name <> 'sqlite_sequence' order by type, name`) {
 		fmt.Fprintf(&b, "%s %s: %v\n", row...)
 		if row[0] == "index" {
 			continue

@@ -60,7 +60,9 @@ func DecodeObject(b []byte) (Object, error) {
 		}
 		*field = string(in.take(int(n)))
 	}
-	if o.Type != "table" && o.Type != "index" && o.Type != "view" {
+	switch o.Type {
+	case "table", "index", "view", "trigger":
+	default:
 		return Object{}, damaged("type of a schema object")
 	}
 	return o, in.done("schema object")

@@ -1,12 +1,30 @@
 package difftest
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/byokdb/byokdb/sql/sqlerr"
 )
+
+// errorText is a message with its extended code.
+func errorText(err error) string {
+	code := 0
+	if e, ok := errors.AsType[*sqlerr.Error](err); ok {
+		code = e.ExtendedCode
+	}
+	if e, ok := errors.AsType[sqlite3.Error](err); ok {
+		code = int(e.ExtendedCode)
+	}
+	return fmt.Sprintf("%s (%d)", err.Error(), code)
+}
 
 // TestCorpus runs the scripts of sql/exec on SQLite too: each line must fail
 // on both or give the same rows.
@@ -24,7 +42,9 @@ func TestCorpus(t *testing.T) {
 			b := openBoth(t)
 			for line := range strings.Lines(string(text)) {
 				line = strings.TrimSpace(line)
-				stmt, mustFail := strings.CutPrefix(strings.TrimPrefix(line, "@index "), "! ")
+				stmt, exact := strings.CutPrefix(strings.TrimPrefix(line, "@index "), "!! ")
+				stmt, mustFail := strings.CutPrefix(stmt, "! ")
+				mustFail = mustFail || exact
 				got, gotErr := b.ours(stmt)
 				want, wantErr := b.theirs(stmt)
 				if (gotErr != nil) != mustFail || (wantErr != nil) != mustFail {
@@ -32,7 +52,11 @@ func TestCorpus(t *testing.T) {
 					continue
 				}
 				if wantErr != nil {
-					if g, w := gotErr.Error(), wantErr.Error(); g != w {
+					g, w := errorText(gotErr), errorText(wantErr)
+					switch {
+					case exact && g != w:
+						t.Errorf("%s\nbyokdb: %s\nSQLite: %s", line, g, w)
+					case g != w:
 						t.Logf("%s\nbyokdb: %s\nSQLite: %s", line, g, w)
 					}
 					continue

@@ -65,7 +65,9 @@ func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr
 	}
 	call := &aggCall{name: name, distinct: n.Distinct, slot: c.regs(1)[0]}
 	sc.inAgg = true
-	defer func() { sc.inAgg = false }()
+	windows := sc.windows
+	sc.windows = nil
+	defer func() { sc.inAgg, sc.windows = false, windows }()
 	touched, correlated := sc.touched, sc.correlated
 	sc.touched, sc.correlated = 0, false
 	var err error

@@ -78,7 +78,7 @@ func (f *frame) statement(text string, args ...value.Value) error {
 		return err
 	}
 	return f.withSchema(func(s *schema.Schema) error {
-		p, err := compile(s, st)
+		p, err := compile(s, st, false)
 		if err != nil {
 			return err
 		}

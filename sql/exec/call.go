@@ -11,10 +11,13 @@ import (
 func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 	name := strings.ToLower(n.Name.Name)
 	if n.Over != nil {
-		return nil, unsupported("window functions")
+		return c.windowCall(sc, name, n)
 	}
 	if isAggregate(name, n) {
 		return c.aggregateCall(sc, name, n)
+	}
+	if _, ok := windowOnly[name]; ok {
+		return nil, errorf("misuse of window function %s()", n.Name.Name)
 	}
 	if n.Star || n.Filter != nil || n.Distinct || len(n.OrderBy) > 0 {
 		if !knownScalar(name) {

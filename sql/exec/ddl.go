@@ -40,8 +40,21 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 		p.run = func(f *frame) error {
 			return f.withSchema(func(s *schema.Schema) error { return schema.CreateView(f.tx, s, st) })
 		}
+	case *ast.CreateTriggerStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error { return schema.CreateTrigger(f.tx, s, st) })
+		}
+	case *ast.DropTriggerStmt:
+		p.run = func(f *frame) error {
+			return f.withSchema(func(s *schema.Schema) error { _, err := schema.DropTrigger(f.tx, s, n); return err })
+		}
 	case *ast.DropTableStmt:
 		p.run = func(f *frame) error {
+			if f.s.foreignKeys {
+				if err := f.deleteBeforeDrop(n); err != nil {
+					return err
+				}
+			}
 			return f.withSchema(func(s *schema.Schema) error {
 				if _, err := schema.DropTable(f.tx, s, n); err != nil {
 					return err
@@ -82,14 +95,14 @@ func (f *frame) withSchema(fn func(s *schema.Schema) error) error {
 // frame of its own.
 func (f *frame) inner(fn func(c *compiler) (func(f *frame) error, error)) error {
 	return f.withSchema(func(s *schema.Schema) error {
-		c := &compiler{schema: s}
+		c := &compiler{schema: s, foreignKeys: f.s.foreignKeys}
 		run, err := fn(c)
 		if err != nil {
 			return err
 		}
 		p := &plan{nRegs: c.nRegs, nSubs: c.nSubs, collNames: c.collNames}
 		in := p.newFrame()
-		in.ctx, in.s, in.tx = f.ctx, f.s, f.tx
+		in.ctx, in.s, in.tx, in.root = f.ctx, f.s, f.tx, f.top()
 		defer in.clear()
 		return run(in)
 	})
@@ -229,9 +242,18 @@ func columnsAs(cols []resultColumn) []schema.Column {
 
 // alter is ALTER TABLE; after DROP COLUMN the rows are written anew.
 func (f *frame) alter(s *schema.Schema, st parse.Stmt) error {
-	done, err := schema.AlterTable(f.tx, s, st)
-	if err != nil || done.Dropped < 0 {
+	if err := f.checkReferences(s, st); err != nil {
 		return err
+	}
+	done, err := schema.AlterTable(f.tx, s, st)
+	if err != nil {
+		return err
+	}
+	if done.Test {
+		return f.testAdded(done.After)
+	}
+	if done.Dropped < 0 {
+		return nil
 	}
 	rows, err := f.tx.Collection(schema.TableCollection(done.After.Root))
 	if err != nil {

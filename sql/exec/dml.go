@@ -2,6 +2,7 @@ package exec
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
@@ -23,6 +24,8 @@ type target struct {
 	defaults []*expr
 	// conflict is what the statement says for all constraints (INSERT OR …).
 	conflict ast.ConflictAction
+	// ev is what changes set off, by schema.Event; nil for nothing.
+	ev [3]*events
 }
 
 type targetIndex struct {
@@ -50,7 +53,7 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 	case t == nil && (fold(name) == "sqlite_master" || fold(name) == "sqlite_schema"):
 		return nil, errorf("table %s may not be modified", name)
 	case t == nil:
-		return nil, errorf("no such table: %s", name)
+		return nil, c.noTable(name)
 	case t.IsView():
 		return nil, errorf("cannot modify %s because it is a view", t.Name)
 	}
@@ -122,12 +125,18 @@ var errSkip = errors.New("row skipped")
 
 // key encodes the key of the row in the registers.
 func (tg *target) key(f *frame) []byte {
-	if tg.t.PrimaryKey == nil {
-		return appendRowID(nil, f.regs[tg.src.rowID].Int())
+	return rowKeyIn(f, tg.src)
+}
+
+// rowKeyIn encodes the key of the row that a table's source has in its registers.
+func rowKeyIn(f *frame, src *source) []byte {
+	t := src.table
+	if t.PrimaryKey == nil {
+		return appendRowID(nil, f.regs[src.rowID].Int())
 	}
 	var key []byte
-	for i, c := range tg.t.PrimaryKey {
-		key = appendKeyValue(key, f.regs[tg.src.slots[c]], keyColumn{col: c, coll: tg.t.PKCollations[i]})
+	for i, c := range t.PrimaryKey {
+		key = appendKeyValue(key, f.regs[src.slots[c]], keyColumn{col: c, coll: t.PKCollations[i]})
 	}
 	return key
 }
@@ -365,7 +374,7 @@ func (tg *target) load(f *frame, key []byte) (bool, error) {
 }
 
 // removeKey deletes another row than the one in the registers, which stay as
-// they are.
+// they are. Triggers see it if they are recursive.
 func (tg *target) removeKey(f *frame, key []byte) error {
 	kept := tg.save(f)
 	defer tg.restore(f, kept)
@@ -373,7 +382,72 @@ func (tg *target) removeKey(f *frame, key []byte) error {
 	if err != nil || !ok {
 		return err
 	}
-	return tg.remove(f, key)
+	if tg.ev[schema.Delete] == nil {
+		return tg.remove(f, key)
+	}
+	return tg.removeRow(f, key, f.s.recursiveTriggers, nil)
+}
+
+// removeRow deletes the row in the registers with all that this sets off;
+// removed is called before triggers that come after it. errSkip: a trigger
+// kept the row, or deleted it.
+func (tg *target) removeRow(f *frame, key []byte, triggers bool, removed func() error) error {
+	ev := tg.ev[schema.Delete]
+	if ev == nil {
+		ev = &events{}
+	}
+	var old []value.Value
+	if tg.ev[schema.Delete] != nil {
+		old = tg.save(f)
+	}
+	if triggers && len(ev.before) > 0 {
+		if err := fireAll(f, ev.before, old, nil); err != nil {
+			return err
+		}
+		ok, err := tg.load(f, key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errSkip
+		}
+	}
+	if err := ev.keys.check(f, old, nil, key); err != nil {
+		return err
+	}
+	if err := tg.remove(f, key); err != nil {
+		return err
+	}
+	if err := ev.keys.act(f, old, nil); err != nil {
+		return err
+	}
+	if removed != nil {
+		if err := removed(); err != nil {
+			return err
+		}
+	}
+	if !triggers {
+		return nil
+	}
+	return fireAll(f, ev.after, old, nil)
+}
+
+// replaces reports whether a conflict may delete another row.
+func (tg *target) replaces() bool {
+	if tg.conflict != ast.ConflictDefault {
+		return tg.conflict == ast.ConflictReplace
+	}
+	return tg.t.PKConflict == ast.ConflictReplace ||
+		slices.ContainsFunc(tg.t.Indexes, func(ix *schema.Index) bool { return ix.OnConflict == ast.ConflictReplace })
+}
+
+// conflictOf is what a statement says for all constraints; what set off the
+// program around it goes first.
+func (c *compiler) conflictOf(own ast.ConflictAction) ast.ConflictAction {
+	if c.conflict != ast.ConflictDefault {
+		return c.conflict
+	}
+	return own
 }
 
 func (tg *target) save(f *frame) []value.Value {

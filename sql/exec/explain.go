@@ -118,13 +118,16 @@ func (e *explainer) node(n node, parent int64) {
 		if len(n.by) > 0 && !n.sorted {
 			e.add(parent, "USE TEMP B-TREE FOR GROUP BY")
 		}
+	case *windowNode:
+		e.node(n.in, parent)
+		e.add(parent, "USE SORTER FOR WINDOW")
 	default:
-		e.join(n, parent)
+		e.several(n, parent)
 	}
 }
 
-// join renders what has more than one input.
-func (e *explainer) join(n node, parent int64) {
+// several renders a node with more than one input.
+func (e *explainer) several(n node, parent int64) {
 	switch n := n.(type) {
 	case *loopNode:
 		e.node(n.outer, parent)
@@ -160,6 +163,9 @@ func (e *explainer) join(n node, parent int64) {
 		id := e.add(parent, "COMPOUND QUERY")
 		e.node(n.left, e.add(id, "LEFT-MOST SUBQUERY"))
 		e.node(n.right, e.add(id, part))
+	case *orderedNode:
+		e.several(n.recursiveNode, parent)
+		e.add(parent, "USE HEAP FOR ORDER BY")
 	case *recursiveNode:
 		e.node(n.base.node, e.add(parent, "SETUP"))
 		e.node(n.step.node, e.add(parent, "RECURSIVE STEP"))

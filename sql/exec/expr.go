@@ -144,7 +144,7 @@ func (c *compiler) expr(sc *scope, e ast.Expr) (*expr, error) {
 	case *ast.Star:
 		return nil, errorf("near \"*\": syntax error")
 	case *ast.RaiseExpr:
-		return nil, errorf("RAISE() may only be used within a trigger-program")
+		return c.raise(sc, n)
 	}
 	return nil, unsupported("this kind of expression")
 }
@@ -244,6 +244,9 @@ func (c *compiler) alias(from, s *scope, id *ast.Ident) (*expr, bool, error) {
 	e, ok := s.aliases[key]
 	if !ok || s.inAlias[key] {
 		return nil, false, nil
+	}
+	if s.windows == nil && containsWindow(e) {
+		return nil, false, errorf("misuse of aliased window function %s", id.Name)
 	}
 	if s.inAlias == nil {
 		s.inAlias = map[string]bool{}

@@ -38,11 +38,16 @@ type frame struct {
 	returned  *buffer // rows of RETURNING
 	fn        *fn.Context
 	changes   int64
-	lastRowID int64
-	inserted  bool // lastRowID counts
 	nextRowID int64
 	nextKnown bool
 	nextOf    uint64 // the root of the table that nextRowID is of
+
+	root *frame // of the statement, in the frame of a program; nil in its own
+
+	// What the frame of a statement holds for its programs.
+	firing     []*schema.Trigger     // under way, the innermost last; nil for actions of foreign keys
+	idle       map[*program][]*frame // to be used again; they hold no rows
+	violations int64                 // of immediate foreign keys
 }
 
 // keepRowID remembers the next row id for the following statements of the
@@ -77,7 +82,7 @@ func (f *frame) forgetRowID(root uint64) {
 
 // bumpSequence records the greatest row id of an AUTOINCREMENT table.
 func (f *frame) bumpSequence(t *schema.Table, id int64) error {
-	seq, err := schema.Sequence(f.tx, t)
+	seq, _, err := schema.Sequence(f.tx, t)
 	if err != nil || id <= seq {
 		return err
 	}

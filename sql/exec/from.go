@@ -119,17 +119,27 @@ func (c *compiler) namedSource(name string) (*source, error) {
 	if strings.EqualFold(name, "sqlite_master") || strings.EqualFold(name, "sqlite_schema") {
 		return c.schemaSource(), nil
 	}
+	if c.isSequence(name) {
+		return c.sequenceSource(), nil
+	}
 	t := c.schema.Table(name)
 	if t == nil {
 		if src := c.pragmaSource(name); src != nil {
 			return src, nil
 		}
-		return nil, errorf("no such table: %s", name)
+		return nil, c.noTable(name)
 	}
 	if t.IsView() {
 		return c.viewSource(t)
 	}
 	return c.tableSource(t)
+}
+
+func (c *compiler) noTable(name string) error {
+	if c.stored {
+		name = "main." + name
+	}
+	return errorf("no such table: %s", name)
 }
 
 func (c *compiler) tableSource(t *schema.Table) (*source, error) {
@@ -165,6 +175,9 @@ func (c *compiler) querySource(q *query, names []string) *source {
 }
 
 func (c *compiler) viewSource(t *schema.Table) (*source, error) {
+	stored := c.stored
+	c.stored = true
+	defer func() { c.stored = stored }()
 	q, err := c.selectStmt(nil, t.View)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 // inserter is the plan of an INSERT.
 type inserter struct {
 	*target
+	view     bool   // or sqlite_sequence
 	query    *query // the rows; nil: DEFAULT VALUES
 	buffered bool   // the query reads the table: run it to the end first
 	from     []int  // for each column the position in the query's row, -1: default
@@ -33,14 +35,16 @@ type upsert struct {
 	set      *assignments
 	where    *expr
 	excluded []int
+	ev       *events // what the update sets off
 }
 
 func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
-	sc, err := c.with(nil, n.With)
+	sc, err := c.with(c.outer, n.With)
 	if err != nil {
 		return err
 	}
-	ins := &inserter{rowID: -1}
+	view := c.instead(n.Table, schema.Insert, nil)
+	ins := &inserter{rowID: -1, view: view != nil}
 	if !n.DefaultValues {
 		if ins.query, err = c.selectStmt(sc, n.Select); err != nil {
 			return err
@@ -48,7 +52,12 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 	}
 	reads := len(c.collNames)
 	own := &scope{parent: sc}
-	if ins.target, err = c.target(own, n.Table, n.Alias); err != nil {
+	if view != nil {
+		ins.target, err = c.viewTarget(own, view, n.Alias)
+	} else {
+		ins.target, err = c.target(own, n.Table, n.Alias)
+	}
+	if err != nil {
 		return err
 	}
 	ins.buffered = ins.query != nil && ins.rows < reads
@@ -56,8 +65,12 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 	if n.Replace {
 		ins.conflict = ast.ConflictReplace
 	}
+	ins.conflict = c.conflictOf(ins.conflict)
 	if err := ins.columns(n); err != nil {
 		return err
+	}
+	if view != nil && len(n.Upserts) > 0 {
+		return errorf("cannot UPSERT a view")
 	}
 	for _, u := range n.Upserts {
 		up, err := c.upsert(ins, own, u)
@@ -70,6 +83,43 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 		return err
 	}
 	p.run = ins.run
+	c.singleRow = isSingleRow(n) && !c.inProgram && !ins.replaces()
+	return c.insertEvents(ins)
+}
+
+// isSingleRow reports whether an INSERT gives one row.
+func isSingleRow(n *ast.InsertStmt) bool {
+	if n.DefaultValues {
+		return true
+	}
+	if len(n.Select.Cores) != 1 || n.Select.With != nil {
+		return false
+	}
+	v, ok := n.Select.Cores[0].(*ast.ValuesClause)
+	return ok && len(v.Rows) == 1
+}
+
+func (c *compiler) insertEvents(ins *inserter) (err error) {
+	for _, up := range ins.upserts {
+		if up.set != nil {
+			if up.ev, err = c.events(ins.target, schema.Update, up.set.changedColumns(ins.target)); err != nil {
+				return err
+			}
+			ins.buffered = ins.buffered || ins.query != nil && up.ev != nil
+			c.singleRow = c.singleRow && up.ev == nil
+		}
+	}
+	if ins.ev[schema.Insert], err = c.events(ins.target, schema.Insert, nil); err != nil {
+		return err
+	}
+	if !ins.view && ins.replaces() {
+		if ins.ev[schema.Delete], err = c.events(ins.target, schema.Delete, nil); err != nil {
+			return err
+		}
+	}
+	if ins.query != nil && (ins.ev[schema.Insert] != nil || ins.ev[schema.Delete] != nil) {
+		ins.buffered = true
+	}
 	return nil
 }
 
@@ -273,25 +323,24 @@ func (ins *inserter) run(f *frame) error {
 // row inserts the row that the query has in its registers.
 func (ins *inserter) row(f *frame) error {
 	err := ins.insertRow(f)
-	if err == errSkip { //nolint:errorlint // never wrapped
+	if err != nil && errors.Is(err, errSkip) {
 		return nil
 	}
 	return err
 }
 
 func (ins *inserter) insertRow(f *frame) error {
-	for i, at := range ins.from {
-		var v value.Value
-		var err error
-		if at >= 0 {
-			v = f.regs[ins.query.out[at]]
-		} else if d := ins.defaults[i]; d != nil {
-			v, err = d.eval(f)
-		}
-		if err != nil {
+	if ins.view {
+		return ins.insertView(f)
+	}
+	if err := ins.fill(f); err != nil {
+		return err
+	}
+	ev := ins.ev[schema.Insert]
+	if ev != nil && len(ev.before) > 0 {
+		if err := ins.beforeInsert(f, ev); err != nil {
 			return err
 		}
-		f.regs[ins.src.slots[i]] = v
 	}
 	if ins.src.rowID >= 0 {
 		if err := ins.chooseRowID(f); err != nil {
@@ -308,12 +357,68 @@ func (ins *inserter) insertRow(f *frame) error {
 	if err != nil || done {
 		return err
 	}
+	if ev != nil {
+		if err := ev.keys.check(f, nil, ins.save(f), nil); err != nil {
+			return err
+		}
+	}
 	if err := ins.put(f, key); err != nil {
 		return err
 	}
+	if err := ins.inserted(f); err != nil {
+		return err
+	}
+	if ev == nil || len(ev.after) == 0 {
+		return nil
+	}
+	return fireAll(f, ev.after, nil, ins.save(f))
+}
+
+// fill puts the values that the statement gives into the registers of the row.
+func (ins *inserter) fill(f *frame) error {
+	for i, at := range ins.from {
+		var v value.Value
+		var err error
+		if at >= 0 {
+			v = f.regs[ins.query.out[at]]
+		} else if d := ins.defaults[i]; d != nil {
+			v, err = d.eval(f)
+		}
+		if err != nil {
+			return err
+		}
+		f.regs[ins.src.slots[i]] = v
+	}
+	return nil
+}
+
+// beforeInsert fires the triggers that come before the row is there. Its row
+// id is −1 when the statement does not give it.
+func (ins *inserter) beforeInsert(f *frame, ev *events) error {
+	kept := ins.save(f)
+	if slot := ins.src.rowID; slot >= 0 {
+		if err := ins.givenRowID(f); err != nil {
+			return err
+		}
+		if f.regs[slot].IsNull() {
+			f.regs[slot] = value.NewInt(-1)
+		}
+	}
+	if err := ins.affinities(f); err != nil {
+		return err
+	}
+	if err := fireAll(f, ev.before, nil, ins.save(f)); err != nil {
+		return err
+	}
+	ins.restore(f, kept)
+	return nil
+}
+
+// inserted is called when the row in the registers was written.
+func (ins *inserter) inserted(f *frame) error {
 	if ins.src.rowID >= 0 {
 		id := f.regs[ins.src.rowID].Int()
-		f.lastRowID, f.inserted = id, true
+		f.s.lastInsertRowID = id
 		f.usedRowID(ins.t.Root, id)
 		if ins.t.AutoIncrement {
 			if err := f.bumpSequence(ins.t, id); err != nil {
@@ -328,18 +433,10 @@ func (ins *inserter) insertRow(f *frame) error {
 // chooseRowID takes the row id that the statement gives or the next free one.
 func (ins *inserter) chooseRowID(f *frame) error {
 	slot := ins.src.rowID
-	if ins.t.RowID < 0 {
-		f.regs[slot] = value.Value{}
-		if ins.rowID >= 0 {
-			f.regs[slot] = f.regs[ins.query.out[ins.rowID]]
-		}
+	if err := ins.givenRowID(f); err != nil {
+		return err
 	}
-	if v := f.regs[slot]; !v.IsNull() {
-		v = applyAffinity(v, value.AffinityInteger)
-		if v.Kind() != value.Int {
-			return mismatch()
-		}
-		f.regs[slot] = v
+	if !f.regs[slot].IsNull() {
 		f.forgetRowID(ins.t.Root)
 		return nil
 	}
@@ -354,6 +451,26 @@ func (ins *inserter) chooseRowID(f *frame) error {
 		f.nextRowID, f.nextKnown, f.nextOf = next, true, ins.t.Root
 	}
 	f.regs[slot] = value.NewInt(f.nextRowID)
+	return nil
+}
+
+// givenRowID puts the row id that the statement gives into its register, or NULL.
+func (ins *inserter) givenRowID(f *frame) error {
+	slot := ins.src.rowID
+	if ins.t.RowID < 0 {
+		f.regs[slot] = value.Value{}
+		if ins.rowID >= 0 {
+			f.regs[slot] = f.regs[ins.query.out[ins.rowID]]
+		}
+	}
+	v := f.regs[slot]
+	if v.IsNull() {
+		return nil
+	}
+	if v = applyAffinity(v, value.AffinityInteger); v.Kind() != value.Int {
+		return mismatch()
+	}
+	f.regs[slot] = v
 	return nil
 }
 
@@ -376,7 +493,7 @@ func (ins *inserter) nextRowID(f *frame) (int64, error) {
 		return 0, err
 	}
 	if ins.t.AutoIncrement {
-		seq, err := schema.Sequence(f.tx, ins.t)
+		seq, _, err := schema.Sequence(f.tx, ins.t)
 		if err != nil {
 			return 0, err
 		}

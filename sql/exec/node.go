@@ -165,6 +165,8 @@ type projectNode struct {
 	evals []evalFn
 	slots []int
 	subs  bool // some expression runs a subquery
+
+	placed map[*expr]int
 }
 
 // place returns the register in which x is found after the node; a plain
@@ -176,7 +178,19 @@ func (n *projectNode) place(c *compiler, x *expr) int {
 	slot := c.regs(1)[0]
 	n.evals, n.slots = append(n.evals, x.eval), append(n.slots, slot)
 	n.subs = n.subs || x.subs
+	if n.placed == nil {
+		n.placed = map[*expr]int{}
+	}
+	n.placed[x] = slot
 	return slot
+}
+
+// slotOf returns what place returned for x.
+func (n *projectNode) slotOf(x *expr) int {
+	if x.slot >= 0 {
+		return x.slot
+	}
+	return n.placed[x]
 }
 
 type projectIter struct {

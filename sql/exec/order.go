@@ -108,6 +108,8 @@ func (a *access) fixes(s *source, k *sortKey) bool {
 func (b *block) wantedOrder() (w wanted, extreme bool) {
 	few := b.s.Limit != nil
 	switch {
+	case b.agg == nil && b.windows != nil: // they put the rows into an order of their own
+		return wanted{}, false
 	case b.agg == nil && len(b.keys) > 0:
 		return wanted{keys: b.keys, met: &b.orderDone, few: few}, false
 	case b.agg == nil && b.s.Distinct == ast.DistinctDistinct:
@@ -116,7 +118,7 @@ func (b *block) wantedOrder() (w wanted, extreme bool) {
 		return wanted{}, false
 	case len(b.groupBy) > 0:
 		b.groupKeys = keysOf(b.groupBy)
-		b.orderDone = b.groupsOrdered()
+		b.orderDone = b.windows == nil && b.groupsOrdered()
 		return wanted{keys: b.groupKeys, met: new(bool), few: few && b.having == nil, any: !b.orderDone}, false
 	case len(b.agg.calls) != 1:
 		return wanted{}, false

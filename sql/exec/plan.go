@@ -12,6 +12,7 @@ import (
 type plan struct {
 	text    string
 	version uint64 // of the schema that it was compiled against
+	keys    bool   // compiled with foreign keys enforced
 	params  []string
 
 	query *query // rows come out: SELECT, RETURNING, PRAGMA, EXPLAIN
@@ -22,6 +23,7 @@ type plan struct {
 	write   bool // needs a writable transaction
 	control bool // BEGIN and its kin: runs outside of a statement's transaction
 	ddl     bool // changes the schema
+	pragma  bool
 
 	nRegs, nSubs int
 	collNames    []string
@@ -45,6 +47,15 @@ type compiler struct {
 	nested []nestedQuery    // subqueries in expressions that belong to no query yet
 	labels map[node]*source // subqueries and views in FROM
 	joined node             // the rows that the last FROM clause gives
+
+	foreignKeys bool                    // they are enforced
+	noTriggers  bool                    // the change is that of DROP TABLE
+	programs    map[programKey]*program // compiled so far, of the whole statement
+	inProgram   bool
+	stored      bool               // the text is that of a view or trigger, whose names are those of this database
+	conflict    ast.ConflictAction // what goes for every statement of a program
+	outer       *scope             // where a program's OLD and NEW are known
+	singleRow   bool               // the statement inserts one row and changes no other
 
 	// deterministic is where an expression is compiled that must give the same
 	// result each time, as messages call it; "" elsewhere.
@@ -100,9 +111,9 @@ func (c *compiler) defaultValue(t *schema.Table, col int) value.Value {
 }
 
 // compile makes the plan of a statement.
-func compile(s *schema.Schema, st parse.Stmt) (*plan, error) {
-	c := &compiler{schema: s, stmt: st}
-	p := &plan{text: st.Text, version: s.Version, params: st.Params}
+func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
+	c := &compiler{schema: s, stmt: st, foreignKeys: foreignKeys}
+	p := &plan{text: st.Text, version: s.Version, params: st.Params, keys: foreignKeys}
 	if err := c.statement(p, st.Stmt); err != nil {
 		return nil, err
 	}
@@ -117,7 +128,7 @@ func compile(s *schema.Schema, st parse.Stmt) (*plan, error) {
 func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 	switch n := stmt.(type) {
 	case *ast.SelectStmt:
-		q, err := c.selectStmt(nil, n)
+		q, err := c.selectStmt(c.outer, n)
 		p.query = q
 		return err
 	case *ast.InsertStmt:
@@ -129,8 +140,8 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 	case *ast.DeleteStmt:
 		p.write = true
 		return c.delete(p, n)
-	case *ast.CreateTableStmt, *ast.CreateIndexStmt, *ast.CreateViewStmt,
-		*ast.DropTableStmt, *ast.DropIndexStmt, *ast.DropViewStmt, *ast.AlterTableStmt:
+	case *ast.CreateTableStmt, *ast.CreateIndexStmt, *ast.CreateViewStmt, *ast.CreateTriggerStmt,
+		*ast.DropTableStmt, *ast.DropIndexStmt, *ast.DropViewStmt, *ast.DropTriggerStmt, *ast.AlterTableStmt:
 		p.write, p.ddl = true, true
 		return c.ddl(p, n)
 	case *ast.BeginStmt, *ast.CommitStmt, *ast.RollbackStmt, *ast.SavepointStmt, *ast.ReleaseStmt:
@@ -138,6 +149,7 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		p.run = func(f *frame) error { return f.s.control(f.ctx, stmt) }
 		return nil
 	case *ast.PragmaStmt:
+		p.pragma = true
 		return c.pragma(p, n)
 	case *ast.ExplainStmt:
 		return c.explain(p, n)
@@ -145,8 +157,6 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		return c.analyze(p, n)
 	case *ast.ReindexStmt, *ast.VacuumStmt:
 		return c.maintenance(p, n)
-	case *ast.CreateTriggerStmt, *ast.DropTriggerStmt:
-		return unsupported("triggers")
 	case *ast.CreateVirtualTableStmt:
 		return unsupported("virtual tables")
 	case *ast.AttachStmt, *ast.DetachStmt:

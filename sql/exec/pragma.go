@@ -70,20 +70,13 @@ func collationList(*schema.Schema, string) [][]value.Value {
 // fixed pragmas have one value that cannot be changed; setting it to
 // something else is accepted where it only tunes.
 var fixedPragmas = map[string]value.Value{
-	"journal_mode": text("wal"), "encoding": text("UTF-8"), "foreign_keys": integer(0), "synchronous": integer(2),
+	"journal_mode": text("wal"), "encoding": text("UTF-8"), "synchronous": integer(2),
 	"cache_size": integer(-2000), "page_size": integer(16384), "temp_store": integer(2), "mmap_size": integer(0),
-	"auto_vacuum": integer(0), "locking_mode": text("normal"), "recursive_triggers": integer(0),
+	"auto_vacuum": integer(0), "locking_mode": text("normal"),
 	"secure_delete": integer(1), "journal_size_limit": integer(-1), "wal_autocheckpoint": integer(1000),
-	"defer_foreign_keys": integer(0), "ignore_check_constraints": integer(0), "legacy_alter_table": integer(0),
+	"ignore_check_constraints": integer(0), "legacy_alter_table": integer(0),
 	"case_sensitive_like": integer(0), "query_only": integer(0), "read_uncommitted": integer(0),
 	"automatic_index": integer(1), "cell_size_check": integer(0), "threads": integer(0), "soft_heap_limit": integer(0),
-}
-
-// meaningful pragmas change results when they are on: only "off" is accepted.
-var meaningful = map[string]string{
-	"foreign_keys": "enforcing foreign keys", "recursive_triggers": "triggers", "ignore_check_constraints": "PRAGMA ignore_check_constraints",
-	"case_sensitive_like": "PRAGMA case_sensitive_like", "query_only": "PRAGMA query_only", "defer_foreign_keys": "enforcing foreign keys",
-	"read_uncommitted": "PRAGMA read_uncommitted",
 }
 
 func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
@@ -114,9 +107,12 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 		c.staticRows(p, []string{"busy", "log", "checkpointed"}, [][]value.Value{{integer(0), integer(0), integer(0)}})
 		return nil
 	case "foreign_key_check":
-		return unsupported("PRAGMA foreign_key_check")
+		return c.foreignKeyCheck(p, arg)
 	case "compile_options", "function_list", "module_list", "pragma_list":
 		return unsupported("PRAGMA " + name)
+	}
+	if c.sessionSetting(p, name, n) {
+		return nil
 	}
 	v, ok := fixedPragmas[name]
 	if !ok {
@@ -126,7 +122,7 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 		c.staticRows(p, []string{name}, [][]value.Value{{v}})
 		return nil
 	}
-	if feature := meaningful[name]; feature != "" && isOn(arg) {
+	if feature := offOnly(name); feature != "" && isOn(arg) {
 		return unsupported(feature)
 	}
 	if name == "journal_mode" || name == "locking_mode" {

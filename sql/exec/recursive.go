@@ -53,6 +53,11 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	}
 	e.rec = r
 	defer func() { e.rec = nil }()
+	for _, rc := range rec.Columns {
+		if containsWindow(rc.Expr) {
+			return nil, errorf("cannot use window functions in recursive queries")
+		}
+	}
 	step := *rec
 	step.OrderBy, step.Limit = nil, nil
 	q, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: []ast.SelectCore{&step}})
@@ -66,12 +71,16 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 		return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(op))
 	}
 	out := &query{out: c.regs(len(base.cols)), cols: base.cols, correlated: base.correlated || q.correlated}
-	out.node = &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All, colls: collations(base.cols)}
-	var keys []sortKey
-	if len(rec.OrderBy) > 0 {
-		return nil, unsupported("ORDER BY in a recursive common table expression")
+	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All, colls: collations(base.cols)}
+	out.node = n
+	keys, err := c.compoundKeys(s, out, []*query{base, q}, rec.OrderBy)
+	if err != nil {
+		return nil, err
 	}
-	return out, c.orderAndLimit(&scope{parent: e.outer}, out, keys, rec.Limit, false)
+	if len(keys) > 0 {
+		out.node = newOrderedNode(n, keys)
+	}
+	return out, c.orderAndLimit(&scope{parent: e.outer}, out, nil, rec.Limit, false)
 }
 
 func refersTo(s *ast.SelectStmt, name string) bool {

@@ -42,6 +42,8 @@ type source struct {
 	flat      []*expr // it stands for these, and is no part of the join; or nil
 	inner     bool    // part of what a flat source stands for: no name finds it
 
+	qualifiedOnly bool // its columns are reached by their qualified names alone: OLD and NEW
+
 	lateral bool // its rows depend on those of sources before it
 
 	join ast.JoinType
@@ -70,6 +72,8 @@ type scope struct {
 
 	touched    uint64 // sources that names were resolved to since it was cleared
 	correlated bool   // some name was resolved in a parent
+
+	windows *windowing // not nil where window functions are allowed
 
 	aggs  *aggregation // not nil where aggregates are allowed
 	inAgg bool         // compiling an aggregate's arguments
@@ -132,7 +136,7 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 		return found, nil
 	}
 	for _, src := range sc.sources {
-		if src.inner || src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) {
+		if src.inner || src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) || (table == "" && src.qualifiedOnly) {
 			continue
 		}
 		if found != nil {

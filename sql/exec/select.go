@@ -110,9 +110,6 @@ type item struct {
 }
 
 func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
-	if len(s.Windows) > 0 {
-		return nil, unsupported("window functions")
-	}
 	sc := &scope{parent: parent}
 	if plainJoins(s.From) {
 		sc.flat = 1
@@ -125,6 +122,9 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 		return nil, err
 	}
 	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliasesOf(s.Columns)}
+	if err := b.findWindows(); err != nil {
+		return nil, err
+	}
 	return b.compile()
 }
 
@@ -210,6 +210,7 @@ type block struct {
 	aliases map[string]ast.Expr
 
 	agg     *aggregation
+	windows *windowing // nil: there are no window functions
 	where   []*expr
 	groupBy []*expr
 	having  *expr
@@ -253,7 +254,46 @@ func (b *block) compile() (*query, error) {
 			n = &filterNode{in: n, conds: []*expr{b.having}}
 		}
 	}
-	return b.finish(n)
+	return b.finish(b.c.windowNodes(n, b.windows, b.rowRegisters()))
+}
+
+// findWindows looks for window functions, which result columns and ORDER BY
+// may hold.
+func (b *block) findWindows() (err error) {
+	found := len(b.s.Windows) > 0
+	for _, it := range b.items {
+		found = found || it.e != nil && containsWindow(it.e)
+	}
+	for _, t := range b.s.OrderBy {
+		found = found || containsWindow(t.Expr)
+	}
+	if found {
+		b.windows, err = newWindowing(b.s.Windows)
+	}
+	return err
+}
+
+// rowRegisters are the registers of the rows that window functions get.
+func (b *block) rowRegisters() []int {
+	if b.windows == nil {
+		return nil
+	}
+	var out []int
+	if b.agg == nil {
+		for _, s := range b.sc.sources {
+			if s.flat == nil {
+				out = append(out, s.registers()...)
+			}
+		}
+		return out
+	}
+	for s := range b.agg.bare {
+		out = append(out, s)
+	}
+	for _, call := range b.agg.calls {
+		out = append(out, call.slot)
+	}
+	return out
 }
 
 func (b *block) compileWhere() error {
@@ -364,7 +404,8 @@ func (b *block) item(i int) (*expr, error) {
 }
 
 func (b *block) compileItems() error {
-	b.sc.aggs = b.agg
+	b.sc.aggs, b.sc.windows = b.agg, b.windows
+	defer func() { b.sc.windows = nil }()
 	for i := range b.items {
 		x, err := b.item(i)
 		if err != nil {
@@ -386,6 +427,8 @@ func (b *block) compileRest() error {
 		}
 		b.having = x
 	}
+	b.sc.windows = b.windows
+	defer func() { b.sc.windows = nil }()
 	for _, t := range b.s.OrderBy {
 		x, err := b.orderExpr(t.Expr)
 		if err != nil {

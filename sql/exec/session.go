@@ -30,7 +30,7 @@ const busyTimeout = 5 * time.Second
 type Database struct {
 	db     *engine.DB
 	mu     sync.Mutex
-	plans  map[string]*plan
+	plans  [2]map[string]*plan // without and with foreign keys
 	schema *schema.Schema
 
 	// seen is the version of the schema at a commit, which read-only transactions
@@ -44,7 +44,7 @@ type Database struct {
 // NewDatabase returns a database on db, which stays the caller's to close. When
 // db wipes memory, the plans go too: they hold the literals of statements.
 func NewDatabase(db *engine.DB) *Database {
-	d := &Database{db: db, plans: map[string]*plan{}, sessions: map[*Session]struct{}{}}
+	d := &Database{db: db, plans: noPlans(), sessions: map[*Session]struct{}{}}
 	db.OnWipe(d.forget)
 	return d
 }
@@ -91,14 +91,38 @@ func (d *Database) schemaOf(tx *engine.Tx) (*schema.Schema, error) {
 	return s, nil
 }
 
+func noPlans() [2]map[string]*plan { return [2]map[string]*plan{{}, {}} }
+
+// planKind is the index in Database.plans.
+func planKind(foreignKeys bool) int {
+	if foreignKeys {
+		return 1
+	}
+	return 0
+}
+
+// cached returns the plan of a text, nil when there is none. Foreign keys do
+// not matter to BEGIN and its kin.
+func (d *Database) cached(text string, foreignKeys bool) *plan {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.plans[planKind(foreignKeys)][text]; p != nil || !foreignKeys {
+		return p
+	}
+	if p := d.plans[planKind(false)][text]; p != nil && p.control {
+		return p
+	}
+	return nil
+}
+
 // planOf returns the plan of a statement for the schema that tx sees.
-func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt) (*plan, error) {
+func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt, foreignKeys bool) (*plan, error) {
 	version, err := schema.Version(tx)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
-	p := d.plans[text]
+	p := d.plans[planKind(foreignKeys)][text]
 	d.mu.Unlock()
 	if p != nil && p.version == version {
 		return p, nil
@@ -114,7 +138,7 @@ func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt) (*plan
 		}
 		parsed = &st
 	}
-	if p, err = compile(s, *parsed); err != nil {
+	if p, err = compile(s, *parsed, foreignKeys); err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
@@ -133,22 +157,23 @@ func (d *Database) controlPlan(text string, st parse.Stmt) (*plan, error) {
 	default:
 		return nil, nil //nolint:nilnil // other statements need a schema
 	}
-	p, err := compile(&schema.Schema{}, st)
+	p, err := compile(&schema.Schema{}, st, false)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.keep(text, p)
+	d.keep(text, p) // foreign keys do not matter to it
 	return p, nil
 }
 
 // keep puts a plan into the cache. d.mu is held.
 func (d *Database) keep(text string, p *plan) {
-	if len(d.plans) >= plansMax {
-		clear(d.plans)
+	plans := d.plans[planKind(p.keys)]
+	if len(plans) >= plansMax {
+		clear(plans)
 	}
-	d.plans[text] = p
+	plans[text] = p
 }
 
 // Session is one connection's state: its transaction and counters. It is not
@@ -172,14 +197,20 @@ type Session struct {
 
 	changes, totalChanges, lastInsertRowID int64
 
+	foreignKeys       bool // PRAGMA foreign_keys
+	deferForeignKeys  bool // PRAGMA defer_foreign_keys, until the transaction ends
+	recursiveTriggers bool
+	violations        violations
+
 	mu    sync.Mutex // held while a statement is compiled or runs; a wipe waits for it
 	open  []*Rows    // results that are not closed
 	stmts map[*Stmt]struct{}
 }
 
 type save struct {
-	name string
-	sp   engine.Savepoint
+	name       string
+	sp         engine.Savepoint
+	violations violations
 }
 
 // NewSession returns a session. Close must be called.
@@ -227,10 +258,14 @@ func (s *Session) Begin(ctx context.Context, readOnly bool) error {
 	return nil
 }
 
-// Commit ends the transaction; it is over even after an error.
+// Commit ends the transaction. It goes on if foreign keys are violated, which
+// is an error of code 787; after any other error it is over.
 func (s *Session) Commit(context.Context) error {
 	if s.tx == nil {
 		return errorf("cannot commit - no transaction is active")
+	}
+	if s.violations.any() {
+		return errors.Join(s.tx.Check(), errForeignKey())
 	}
 	tx := s.tx
 	s.end()
@@ -252,6 +287,7 @@ func (s *Session) Rollback() error {
 
 func (s *Session) end() {
 	s.tx, s.saves, s.auto = nil, nil, false
+	s.violations, s.deferForeignKeys = violations{}, false
 	s.forget()
 }
 
@@ -301,17 +337,17 @@ func (s *Session) control(ctx context.Context, stmt ast.Stmt) error {
 		if err := s.tx.Check(); err != nil {
 			return err
 		}
-		s.saves = append(s.saves, save{n.Name.Name, s.tx.Savepoint()})
+		s.saves = append(s.saves, save{n.Name.Name, s.tx.Savepoint(), s.violations})
 		return nil
 	case *ast.ReleaseStmt:
 		i, err := s.findSave(n.Name.Name)
 		if err != nil {
 			return err
 		}
-		s.saves = s.saves[:i]
 		if i == 0 && s.auto {
 			return s.Commit(ctx)
 		}
+		s.saves = s.saves[:i]
 		return nil
 	}
 	return unsupported("this statement")
@@ -333,6 +369,7 @@ func (s *Session) rollbackTo(name string) error {
 	}
 	s.forget()
 	s.saves = s.saves[:i+1]
+	s.violations = s.saves[i].violations
 	return s.tx.RollbackTo(s.saves[i].sp)
 }
 
@@ -408,6 +445,7 @@ func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 	}
 	if !st.write {
 		r.tx = tx
+		s.deferForeignKeys = s.deferForeignKeys && st.plan.pragma // a transaction of its own ends
 		return r, nil
 	}
 	if err := tx.Commit(); err != nil {
@@ -472,10 +510,10 @@ func (s *Session) planFor(st *Stmt, tx *engine.Tx) (*plan, error) {
 			s.version, s.versionKnown = v, true
 		}
 	}
-	if st.plan != nil && st.plan.version == version {
+	if st.plan != nil && st.plan.version == version && st.plan.keys == s.foreignKeys {
 		return st.plan, nil
 	}
-	p, err := s.d.planOf(tx, st.text, st.parsed)
+	p, err := s.d.planOf(tx, st.text, st.parsed, s.foreignKeys)
 	if err == nil {
 		st.plan, st.idle = p, nil
 	}
@@ -487,16 +525,26 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	if !p.write {
 		return p.run(f)
 	}
-	sp := f.tx.Savepoint()
+	sp, before := f.tx.Savepoint(), s.violations
 	err := p.run(f)
+	if s.tx == nil {
+		defer func() { s.violations, s.deferForeignKeys = violations{}, false }()
+	}
 	var act *actionError
+	if err == nil || errors.As(err, &act) && act.action == ast.ConflictFail {
+		if f.violations > 0 || s.tx == nil && s.violations.any() {
+			err = errForeignKey()
+		}
+	}
 	switch {
 	case err == nil:
 	case errors.As(err, &act) && act.action == ast.ConflictFail:
 	case errors.As(err, &act) && act.action == ast.ConflictRollback && s.tx != nil:
+		s.changes = 0
 		return errors.Join(err, s.Rollback())
 	default:
 		s.forget()
+		s.violations, s.changes = before, 0
 		return errors.Join(err, f.tx.RollbackTo(sp))
 	}
 	if p.ddl {
@@ -505,8 +553,5 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	f.keepRowID()
 	s.changes = f.changes
 	s.totalChanges += f.changes
-	if f.inserted {
-		s.lastInsertRowID = f.lastRowID
-	}
 	return err
 }

@@ -29,9 +29,7 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first, tail := split(text)
-	s.d.mu.Lock()
-	cached := s.d.plans[first]
-	s.d.mu.Unlock()
+	cached := s.d.cached(first, s.foreignKeys)
 	st := &Stmt{s: s, text: first}
 	if cached == nil {
 		list, err := parse.Statements(first)
@@ -42,6 +40,10 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 			return nil, tail, nil
 		}
 		st.parsed = &list[0]
+		if len(list) > 1 { // a trigger and what follows it
+			st.text, tail = list[0].Text, first[list[1].Pos:]
+			first = st.text
+		}
 		if cached, err = s.d.controlPlan(first, list[0]); err != nil {
 			return nil, "", err
 		}
@@ -60,7 +62,7 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 		}
 		defer tx.Rollback() //nolint:errcheck // a snapshot has nothing to lose
 	}
-	p, err := s.d.planOf(tx, first, st.parsed)
+	p, err := s.d.planOf(tx, first, st.parsed, s.foreignKeys)
 	if err != nil {
 		return nil, "", err
 	}

@@ -126,18 +126,23 @@ func (a *assignments) assign(f *frame, tg *target) error {
 
 // change turns the row in the registers, stored under key, into the one that
 // the assignments say. The registers hold the new row afterwards.
-func (tg *target) change(f *frame, a *assignments, key []byte, resolve resolver) error {
+//
+// changed is called before the triggers that come after the change.
+func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resolve resolver, changed func() error) error {
 	old := tg.save(f)
-	oldEntries, err := tg.entries(f, key)
-	if err != nil {
-		return err
-	}
+	stored := old
 	if err := a.assign(f, tg); err != nil {
 		return err
 	}
+	if ev != nil && len(ev.before) > 0 {
+		var err error
+		if stored, err = tg.beforeUpdate(f, a, ev, key, old); err != nil {
+			return err
+		}
+	}
 	for _, step := range []func(*frame) error{tg.affinities, tg.notNull, tg.check} {
 		if err := step(f); err != nil {
-			tg.restoreOnSkip(f, err, old)
+			tg.restoreOnSkip(f, err, stored)
 			return err
 		}
 	}
@@ -148,9 +153,81 @@ func (tg *target) change(f *frame, a *assignments, key []byte, resolve resolver)
 		}
 		return err
 	}
+	if ev == nil {
+		if err := tg.exchange(f, key, newKey, stored); err != nil {
+			return err
+		}
+		return changed()
+	}
+	if err := tg.exchangeKeys(f, ev, key, newKey, old, stored); err != nil {
+		return err
+	}
+	after := tg.save(f)
+	if err := ev.keys.act(f, old, after); err != nil {
+		return err
+	}
+	if err := changed(); err != nil {
+		return err
+	}
+	return fireAll(f, ev.after, old, after)
+}
+
+// beforeUpdate fires the triggers that come before the change. They may have
+// changed the row, which is read again, or deleted it: errSkip. It returns the
+// row as it is stored; the registers hold the new one.
+func (tg *target) beforeUpdate(f *frame, a *assignments, ev *events, key []byte, old []value.Value) ([]value.Value, error) {
+	if err := tg.affinities(f); err != nil {
+		return nil, err
+	}
+	if err := fireAll(f, ev.before, old, tg.save(f)); err != nil {
+		return nil, err
+	}
+	ok, err := tg.load(f, key)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errSkip
+	}
+	stored := tg.save(f)
+	return stored, a.assign(f, tg)
+}
+
+// exchangeKeys is exchange with foreign keys: the old row is gone when the
+// parents of the new one are looked for.
+func (tg *target) exchangeKeys(f *frame, ev *events, key, newKey []byte, old, stored []value.Value) error {
+	if ev.keys == nil {
+		return tg.exchange(f, key, newKey, stored)
+	}
+	after := tg.save(f)
+	if err := ev.keys.check(f, old, nil, key); err != nil {
+		return err
+	}
+	tg.restore(f, stored)
+	if err := tg.remove(f, key); err != nil {
+		return err
+	}
+	tg.restore(f, after)
+	if err := ev.keys.check(f, nil, after, nil); err != nil {
+		return err
+	}
+	return tg.put(f, newKey)
+}
+
+// exchange writes the row in the registers in the place of the stored one.
+func (tg *target) exchange(f *frame, key, newKey []byte, stored []value.Value) error {
 	newEntries, err := tg.entries(f, newKey)
 	if err != nil {
 		return err
+	}
+	var oldEntries [][]byte
+	if len(tg.indexes) > 0 {
+		after := tg.save(f)
+		tg.restore(f, stored)
+		if oldEntries, err = tg.entries(f, key); err != nil {
+			return err
+		}
+		tg.restore(f, after)
 	}
 	for i, ti := range tg.indexes {
 		if bytes.Equal(oldEntries[i], newEntries[i]) {
@@ -237,17 +314,14 @@ func (ins *inserter) updateOther(f *frame, up *upsert, other []byte) error {
 	if err := up.set.compute(f); err != nil {
 		return err
 	}
-	err = ins.change(f, up.set, other, func(f *frame, ix *schema.Index, other []byte) (bool, error) {
-		return ins.conflicts(f, ix, other)
+	err = ins.change(f, up.set, other, up.ev, ins.conflicts, func() error {
+		f.changes++
+		return ins.returns.add(f)
 	})
 	if errors.Is(err, errSkip) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	f.changes++
-	return ins.returns.add(f)
+	return err
 }
 
 // updater is the plan of an UPDATE.
@@ -263,7 +337,10 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	if len(n.OrderBy) > 0 || n.Limit != nil {
 		return unsupported("ORDER BY and LIMIT in UPDATE")
 	}
-	outer, err := c.with(nil, n.With)
+	if v := c.instead(n.Table, schema.Update, n.Set); v != nil {
+		return c.updateView(p, v, n)
+	}
+	outer, err := c.with(c.outer, n.With)
 	if err != nil {
 		return err
 	}
@@ -272,7 +349,7 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	if u.target, err = c.target(sc, n.Table, n.Alias); err != nil {
 		return err
 	}
-	u.conflict = n.OrConflict
+	u.conflict = c.conflictOf(n.OrConflict)
 	if err := c.from(sc, n.From); err != nil {
 		return err
 	}
@@ -294,7 +371,17 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	}
 	u.node = c.join(sc, where, wanted{})
 	p.run = u.run
-	return nil
+	return c.updateEvents(u)
+}
+
+func (c *compiler) updateEvents(u *updater) (err error) {
+	if u.ev[schema.Update], err = c.events(u.target, schema.Update, u.set.changedColumns(u.target)); err != nil {
+		return err
+	}
+	if u.replaces() {
+		u.ev[schema.Delete], err = c.events(u.target, schema.Delete, nil)
+	}
+	return err
 }
 
 func (c *compiler) conditions(sc *scope, where ast.Expr) ([]*expr, error) {
@@ -379,11 +466,10 @@ func (u *updater) updateRow(f *frame) error {
 			return err
 		}
 	}
-	if err := u.change(f, u.set, key, u.conflicts); err != nil {
-		return err
-	}
-	f.changes++
-	return u.returns.add(f)
+	return u.change(f, u.set, key, u.ev[schema.Update], u.conflicts, func() error {
+		f.changes++
+		return u.returns.add(f)
+	})
 }
 
 // deleter is the plan of a DELETE.
@@ -397,7 +483,10 @@ func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
 	if len(n.OrderBy) > 0 || n.Limit != nil {
 		return unsupported("ORDER BY and LIMIT in DELETE")
 	}
-	outer, err := c.with(nil, n.With)
+	if v := c.instead(n.Table, schema.Delete, nil); v != nil {
+		return c.deleteView(p, v, n)
+	}
+	outer, err := c.with(c.outer, n.With)
 	if err != nil {
 		return err
 	}
@@ -415,7 +504,9 @@ func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
 	}
 	d.node = c.join(sc, where, wanted{})
 	p.run = d.run
-	return nil
+	d.conflict = c.conflictOf(ast.ConflictDefault)
+	d.ev[schema.Delete], err = c.events(d.target, schema.Delete, nil)
+	return err
 }
 
 func (d *deleter) run(f *frame) error {
@@ -437,11 +528,11 @@ func (d *deleter) run(f *frame) error {
 		if !ok {
 			continue
 		}
-		if err := d.remove(f, key); err != nil {
-			return err
-		}
-		f.changes++
-		if err := d.returns.add(f); err != nil {
+		err = d.removeRow(f, key, true, func() error {
+			f.changes++
+			return d.returns.add(f)
+		})
+		if err != nil && !errors.Is(err, errSkip) {
 			return err
 		}
 	}

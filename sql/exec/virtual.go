@@ -17,6 +17,10 @@ func (c *compiler) schemaSource() *source {
 				text(o.Type), text(o.Name), text(o.Table), integer(int64(o.Root)), optional(o.SQL),
 			})
 		}
+		if hasAutoIncrement(s) {
+			name := text(sequenceName)
+			rows = append(rows, []value.Value{text("table"), name, name, integer(0), text("CREATE TABLE sqlite_sequence(name,seq)")})
+		}
 		return rows
 	})
 	for i := range src.cols {

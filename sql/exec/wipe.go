@@ -7,7 +7,7 @@ package exec
 // transaction.
 func (d *Database) forget() {
 	d.mu.Lock()
-	d.plans, d.schema = map[string]*plan{}, nil
+	d.plans, d.schema = noPlans(), nil
 	d.mu.Unlock()
 	d.sessionsMu.Lock()
 	defer d.sessionsMu.Unlock()

@@ -15,6 +15,14 @@ type Aggregate interface {
 	Final() (value.Value, error)
 }
 
+// Inverter is an aggregation from which rows can be taken out again, in the
+// order in which they came.
+type Inverter interface {
+	// Inverse takes out the row with these arguments; false: it cannot, and the
+	// aggregation is to be made anew.
+	Inverse(args []value.Value) bool
+}
+
 // AggregateDef is an aggregate function. DISTINCT, FILTER and ORDER BY are the
 // caller's.
 type AggregateDef struct {
@@ -71,6 +79,14 @@ func (c *count) Step(args []value.Value) error {
 	return nil
 }
 
+// Inverse takes a row out again.
+func (c *count) Inverse(args []value.Value) bool {
+	if len(args) == 0 || !args[0].IsNull() {
+		c.n--
+	}
+	return true
+}
+
 func (c *count) Final() (value.Value, error) { return value.NewInt(c.n), nil }
 
 // sum is sum(), total() and avg(). It adds integers as such, and turns to reals,
@@ -112,6 +128,25 @@ func (s *sum) Step(args []value.Value) error {
 	s.overflow = false
 	s.add(v.AsFloat())
 	return nil
+}
+
+// Inverse takes a row out again; false: it cannot, and nothing is changed.
+// Reals lose digits when they are added, which taking away does not bring back.
+func (s *sum) Inverse(args []value.Value) bool {
+	v := args[0].NumericArg()
+	if v.IsNull() {
+		return true
+	}
+	if s.approx || v.Kind() != value.Int {
+		return false
+	}
+	t := s.whole - v.Int()
+	if (t < s.whole) != (v.Int() > 0) {
+		return false
+	}
+	s.whole = t
+	s.n--
+	return true
 }
 
 // exactInt is the magnitude from which on an integer is added in two parts.

@@ -15,15 +15,16 @@ import (
 // Altered says what ALTER TABLE leaves to the caller.
 type Altered struct {
 	Before, After *Table
-	Dropped       int // index in Before.Columns of the column to take out of every row, -1 when none
+	Dropped       int  // index in Before.Columns of the column to take out of every row, -1 when none
+	Test          bool // a column was added of which the rows must be tested
 }
 
 // AlterTable changes the records as the statement says. Rows stay as they are:
 // those written before ADD COLUMN are short of the new column, which then has
 // its default; after DROP COLUMN the caller rewrites the rows of After.
 //
-// A table or column that a view reads cannot be renamed or dropped: an error
-// names the view.
+// A column that a view or trigger names cannot be renamed or dropped, nor a
+// table where one gives its name to something else: an error says which.
 func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 	n, ok := st.Stmt.(*ast.AlterTableStmt)
 	if !ok {
@@ -50,7 +51,7 @@ func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 	case ast.AlterRenameColumn:
 		err = a.renameColumn()
 	case ast.AlterAddColumn:
-		err = a.addColumn()
+		out.Test, err = a.addColumn()
 	case ast.AlterDropColumn:
 		out.Dropped, err = a.dropColumn()
 	default:
@@ -76,22 +77,50 @@ type alteration struct {
 	w  *writer
 }
 
-// notInViews refuses what would break a view.
-func (a *alteration) notInViews(what string) error {
+// notUsed refuses what would break a view or trigger: those that read the
+// table and hold the name of the column.
+func (a *alteration) notUsed(what, column string) error {
 	for _, v := range a.s.Tables {
-		if v.IsView() && mentions(v.View, a.t.Name) {
-			return sqlerr.Unsupported(fmt.Sprintf("%s of table %s while view %s reads it: drop the view first", what, a.t.Name, v.Name))
+		if v.IsView() && mentions(v.View, a.t.Name) && holdsWord(v.View, column) {
+			return a.usedError(what, "view", v.Name)
+		}
+		for _, g := range v.Triggers {
+			if g.uses(a.t, column) {
+				return a.usedError(what, "trigger", g.Name)
+			}
 		}
 	}
 	return nil
 }
 
-// rewrite edits the text of every table and index and writes those that change.
+func (a *alteration) usedError(what, kind, name string) error {
+	return sqlerr.Unsupported(fmt.Sprintf("%s of table %s while %s %s reads it: drop the %s first", what, a.t.Name, kind, name, kind))
+}
+
+// notShadowed refuses to rename a table in a view or trigger that gives its
+// name to something else too.
+func (a *alteration) notShadowed() error {
+	for _, v := range a.s.Tables {
+		if v.IsView() && mentions(v.View, a.t.Name) && shadows(v.View, a.t.Name) {
+			return a.usedError("renaming", "view", v.Name)
+		}
+		for _, g := range v.Triggers {
+			for _, stmt := range g.Body {
+				if shadows(stmt, a.t.Name) {
+					return a.usedError("renaming", "trigger", g.Name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// rewrite edits the text of every object and writes those that change.
 func (a *alteration) rewrite(edits func(ast.Stmt) []edit, change func(*Object)) error {
 	for _, o := range a.s.Objects {
 		before := o
 		change(&o)
-		if o.SQL != "" && o.Type != "view" {
+		if o.SQL != "" {
 			st, err := parse.One(o.SQL)
 			if err != nil {
 				return err
@@ -115,7 +144,7 @@ func (a *alteration) renameTable() error {
 	if a.s.Index(to) != nil || a.s.Table(to) != nil && fold(to) != fold(from) {
 		return sqlerr.Errorf("there is already another table or index with this name: %s", to)
 	}
-	if err := a.notInViews("renaming"); err != nil {
+	if err := a.notShadowed(); err != nil {
 		return err
 	}
 	auto := "sqlite_autoindex_" + from + "_"
@@ -141,44 +170,45 @@ func (a *alteration) renameColumn() error {
 	if j := a.t.Column(to); j >= 0 && j != i {
 		return sqlerr.Errorf("duplicate column name: %s", to)
 	}
-	if err := a.notInViews("renaming a column"); err != nil {
+	if err := a.notUsed("renaming a column", from); err != nil {
 		return err
 	}
 	return a.rewrite(func(st ast.Stmt) []edit { return renameColumn(st, a.t.Name, from, quote(to)) }, func(*Object) {})
 }
 
-func (a *alteration) addColumn() error {
+func (a *alteration) addColumn() (test bool, err error) {
 	def := a.n.ColumnDef
 	if a.t.Column(def.Name.Name) >= 0 {
-		return sqlerr.Errorf("duplicate column name: %s", def.Name.Name)
+		return false, sqlerr.Errorf("duplicate column name: %s", def.Name.Name)
 	}
 	st, n, err := a.definition()
 	if err != nil {
-		return err
+		return false, err
 	}
 	end := n.Columns[len(n.Columns)-1].End()
 	text := a.st.Text[def.Pos()-a.st.Pos : def.End()-a.st.Pos]
-	if err := a.checkNewColumn(def); err != nil {
-		return err
+	if test, err = a.checkNewColumn(def); err != nil {
+		return false, err
 	}
-	return a.putTable(apply(st, []edit{{end, end, ", " + text}}))
+	return test, a.putTable(apply(st, []edit{{end, end, ", " + text}}))
 }
 
-// checkNewColumn refuses what rows that exist could not satisfy.
-func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
+// checkNewColumn refuses what rows that exist could not satisfy; test: it
+// depends on the rows.
+func (a *alteration) checkNewColumn(def *ast.ColumnDef) (test bool, err error) {
 	var notNull, value, check, variable, generated bool
 	for _, k := range def.Constraints {
 		switch k.Kind {
 		case ast.ColumnPrimaryKey:
-			return sqlerr.Errorf("Cannot add a PRIMARY KEY column")
+			return false, sqlerr.Errorf("Cannot add a PRIMARY KEY column")
 		case ast.ColumnUnique:
-			return sqlerr.Errorf("Cannot add a UNIQUE column")
+			return false, sqlerr.Errorf("Cannot add a UNIQUE column")
 		case ast.ColumnNotNull:
 			notNull = true
 		case ast.ColumnGenerated:
 			generated = true
 			if k.GeneratedKind != nil && fold(k.GeneratedKind.Name) == "stored" {
-				return sqlerr.Errorf("cannot add a STORED column")
+				return false, sqlerr.Errorf("cannot add a STORED column")
 			}
 		case ast.ColumnCheck:
 			check = true
@@ -193,19 +223,18 @@ func (a *alteration) checkNewColumn(def *ast.ColumnDef) error {
 	if generated && notNull {
 		check, notNull = true, false
 	}
-	if (!notNull || value) && !variable && !check {
-		return nil
+	test = check || a.t.Strict && value
+	if (!notNull || value) && !variable {
+		return test, nil
 	}
 	empty, err := a.empty()
 	switch {
 	case err != nil || empty:
-		return err
+		return false, err
 	case notNull && !value:
-		return sqlerr.Errorf("Cannot add a NOT NULL column with default value NULL")
-	case variable:
-		return sqlerr.Errorf("Cannot add a column with non-constant default")
+		return false, sqlerr.Errorf("Cannot add a NOT NULL column with default value NULL")
 	}
-	return sqlerr.Unsupported("adding a column with a CHECK constraint to a table that has rows")
+	return false, sqlerr.Errorf("Cannot add a column with non-constant default")
 }
 
 func (a *alteration) empty() (empty bool, err error) {
@@ -278,7 +307,7 @@ func (a *alteration) droppable(i int) error {
 			}
 		}
 	}
-	return a.notInViews("dropping a column")
+	return a.notUsed("dropping a column", c.Name)
 }
 
 // definition parses the table's text anew: its spans fit the text.

@@ -28,6 +28,9 @@ func DropTable(tx *engine.Tx, s *Schema, n *ast.DropTableStmt) (bool, error) {
 			return false, err
 		}
 	}
+	if err := w.dropTriggers(t); err != nil {
+		return false, err
+	}
 	if err := tx.DropCollection(TableCollection(t.Root)); err != nil {
 		return false, fmt.Errorf("drop table: %w", err)
 	}
@@ -50,7 +53,7 @@ func DropView(tx *engine.Tx, s *Schema, n *ast.DropViewStmt) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, errors.Join(w.remove(t.id), w.finish())
+	return true, errors.Join(w.dropTriggers(t), w.remove(t.id), w.finish())
 }
 
 // DropIndex removes an index. It returns false and no error when IF EXISTS finds none.

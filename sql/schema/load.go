@@ -20,7 +20,10 @@ func Load(tx *engine.Tx) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Schema{Version: version, tables: map[string]*Table{}, indexes: map[string]*Index{}}
+	s := &Schema{
+		Version: version, tables: map[string]*Table{}, indexes: map[string]*Index{},
+		triggers: map[string]*Trigger{}, references: map[string][]Reference{},
+	}
 	if s.Objects, err = readObjects(tx); err != nil {
 		return nil, err
 	}
@@ -95,6 +98,8 @@ func (s *Schema) add(o Object) error {
 		ix.SQL, ix.Root, ix.id = o.SQL, o.Root, o.id
 		t.Indexes = append(t.Indexes, ix)
 		s.indexes[fold(ix.Name)] = ix
+	case *ast.CreateTriggerStmt:
+		return s.addTrigger(n, o)
 	default:
 		return sqlerr.Errorf("not a CREATE statement")
 	}
@@ -104,6 +109,10 @@ func (s *Schema) add(o Object) error {
 func (s *Schema) enter(t *Table) {
 	s.Tables = append(s.Tables, t)
 	s.tables[fold(t.Name)] = t
+	for i := range t.ForeignKeys {
+		k := &t.ForeignKeys[i]
+		s.references[fold(k.Parent)] = append(s.references[fold(k.Parent)], Reference{t, k})
+	}
 }
 
 // attach gives the index that a constraint made its root.

@@ -26,9 +26,9 @@ func apply(st parse.Stmt, edits []edit) string {
 	return out + st.Text[at:]
 }
 
-// renameTable returns the edits that give table another name in the text of a
-// table or index: its own name, the qualifier in its expressions, the parent
-// in foreign keys.
+// renameTable returns the edits that give table another name in the text of an
+// object: its own name, the qualifier in expressions, the parent in foreign
+// keys, what a view or trigger reads and changes.
 func renameTable(st ast.Stmt, from, to string) []edit {
 	var out []edit
 	name := func(id *ast.Ident) {
@@ -49,8 +49,63 @@ func renameTable(st ast.Stmt, from, to string) []edit {
 			exprs(o.Expr)
 		}
 		exprs(n.Where)
+	case *ast.CreateViewStmt:
+		out = append(out, tableNames(n.Select, from, to)...)
+	case *ast.CreateTriggerStmt:
+		name(n.Table.Name)
+		if n.When != nil {
+			out = append(out, tableNames(n.When, from, to)...)
+		}
+		for _, stmt := range n.Body {
+			out = append(out, tableNames(stmt, from, to)...)
+		}
 	}
 	return out
+}
+
+// tableNames returns the edits that rename a table in a statement.
+func tableNames(stmt ast.Node, from, to string) []edit {
+	var out []edit
+	ast.Walk(stmt, func(n ast.Node) bool {
+		var id *ast.Ident
+		switch n := n.(type) {
+		case *ast.QualifiedName:
+			id = n.Name
+		case *ast.QualifiedRef:
+			id = n.Parts[len(n.Parts)-2]
+		case *ast.Star:
+			id = n.Table
+		}
+		if id != nil && fold(id.Name) == fold(from) {
+			out = append(out, replace(id, to))
+		}
+		return true
+	})
+	return out
+}
+
+// shadows reports whether a statement gives the name of a table to something
+// else: an alias, a common table expression.
+func shadows(stmt ast.Node, table string) bool {
+	found := false
+	ast.Walk(stmt, func(n ast.Node) bool {
+		var id *ast.Ident
+		switch n := n.(type) {
+		case *ast.TableRef:
+			id = n.Alias
+		case *ast.CTE:
+			id = n.Name
+		case *ast.InsertStmt:
+			id = n.Alias
+		case *ast.UpdateStmt:
+			id = n.Alias
+		case *ast.DeleteStmt:
+			id = n.Alias
+		}
+		found = found || id != nil && fold(id.Name) == fold(table)
+		return !found
+	})
+	return found
 }
 
 // renameColumn returns the edits that give a column of table another name in
@@ -137,8 +192,21 @@ func tableParts(n *ast.CreateTableStmt, expr func(ast.Expr), ref func(*ast.Forei
 	}
 }
 
-// mentions reports whether a query reads table, or something of that name.
-func mentions(q *ast.SelectStmt, table string) bool {
+// holdsWord reports whether word is among the names of a statement.
+func holdsWord(stmt ast.Node, word string) bool {
+	found := false
+	ast.Walk(stmt, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && fold(id.Name) == fold(word) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// mentions reports whether a statement reads or changes table, or something of
+// that name.
+func mentions(q ast.Node, table string) bool {
 	found := false
 	ast.Walk(q, func(n ast.Node) bool {
 		if name, ok := n.(*ast.QualifiedName); ok && fold(name.Name.Name) == fold(table) {

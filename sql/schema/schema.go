@@ -78,7 +78,7 @@ type Check struct {
 	Text string // the expression as written; names an unnamed constraint in messages
 }
 
-// ForeignKey is a REFERENCES clause. It is kept and shown, not enforced.
+// ForeignKey is a REFERENCES clause.
 type ForeignKey struct {
 	Columns    []int    // in Table.Columns
 	Parent     string   // table
@@ -106,6 +106,7 @@ type Table struct {
 	Indexes       []*Index // in order of creation
 	Checks        []Check
 	ForeignKeys   []ForeignKey
+	Triggers      []*Trigger // in order of creation
 	Strict        bool
 	WithoutRowID  bool
 	Stats         *TableStats // nil: ANALYZE has not looked at it
@@ -136,16 +137,18 @@ type Schema struct {
 	Tables  []*Table // tables and views in order of creation
 	Objects []Object // every record in order of creation, for sqlite_schema
 
-	tables  map[string]*Table
-	indexes map[string]*Index
+	tables     map[string]*Table
+	indexes    map[string]*Index
+	triggers   map[string]*Trigger
+	references map[string][]Reference // by parent
 }
 
 // Object is one row of sqlite_schema.
 type Object struct {
-	Type  string // table, index or view
+	Type  string // table, index, view or trigger
 	Name  string
 	Table string
-	Root  uint64 // 0 for a view
+	Root  uint64 // 0 for a view or trigger
 	SQL   string // "" stands for NULL
 
 	id uint64

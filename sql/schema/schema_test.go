@@ -75,6 +75,10 @@ func try(tx *engine.Tx, text string) error {
 			_, err = CreateIndex(tx, s, st)
 		case *ast.CreateViewStmt:
 			err = CreateView(tx, s, st)
+		case *ast.CreateTriggerStmt:
+			err = CreateTrigger(tx, s, st)
+		case *ast.DropTriggerStmt:
+			_, err = DropTrigger(tx, s, n)
 		case *ast.DropTableStmt:
 			_, err = DropTable(tx, s, n)
 		case *ast.DropIndexStmt:
@@ -214,7 +218,6 @@ func TestRefused(t *testing.T) {
 		{"DROP INDEX none", "no such index: none"},
 		{"DROP INDEX sqlite_autoindex_t_1", "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped"},
 		{"ALTER TABLE t RENAME TO lone", "there is already another table or index with this name: lone"},
-		{"ALTER TABLE t RENAME TO u", "byokdb does not support renaming of table t while view v reads it: drop the view first"},
 		{"ALTER TABLE lone RENAME z TO y", `no such column: "z"`},
 		{"ALTER TABLE t RENAME a TO b", "duplicate column name: b"},
 		{"ALTER TABLE t ADD a", "duplicate column name: a"},
@@ -248,8 +251,8 @@ func TestDrop(t *testing.T) {
 	if err := SetSequence(tx, s.Table("t"), 41); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := Sequence(tx, s.Table("t")); n != 41 || err != nil {
-		t.Errorf("sequence %d, %v", n, err)
+	if n, known, err := Sequence(tx, s.Table("t")); n != 41 || !known || err != nil {
+		t.Errorf("sequence %d %v, %v", n, known, err)
 	}
 	s = run(t, tx, "DROP INDEX i; DROP INDEX IF EXISTS i; DROP VIEW v; DROP VIEW IF EXISTS v; DROP TABLE t; DROP TABLE IF EXISTS t")
 	if len(s.Objects) != 0 || len(s.Tables) != 0 {
@@ -261,7 +264,7 @@ func TestDrop(t *testing.T) {
 	}
 	old := s
 	s = run(t, tx, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT)")
-	if n, err := Sequence(tx, s.Table("t")); n != 0 || err != nil {
+	if n, _, err := Sequence(tx, s.Table("t")); n != 0 || err != nil {
 		t.Errorf("sequence of a new table %d, %v", n, err)
 	}
 	if s.Version == old.Version {
@@ -319,7 +322,7 @@ func TestAddColumnToRows(t *testing.T) {
 		{"e NOT NULL", "Cannot add a NOT NULL column with default value NULL"},
 		{"e DEFAULT CURRENT_TIMESTAMP", "Cannot add a column with non-constant default"},
 		{"e DEFAULT (1)", "Cannot add a column with non-constant default"},
-		{"e CHECK (e > 1)", "byokdb does not support adding a column with a CHECK constraint to a table that has rows"},
+		{"e CHECK (e > 1)", ""},
 		{"e NOT NULL DEFAULT 0", ""},
 		{"e", ""},
 	} {
@@ -379,5 +382,44 @@ func TestRecord(t *testing.T) {
 	}
 	if _, err := decodeObject([]byte("o"), b); err == nil {
 		t.Error("a short key was taken")
+	}
+}
+
+func TestTriggersInSchema(t *testing.T) {
+	tx := begin(t)
+	s := run(t, tx, `CREATE TABLE t(a, b); CREATE VIEW v AS SELECT a FROM t;
+		CREATE TRIGGER One AFTER UPDATE OF a, b ON t WHEN NEW.a > 1 BEGIN DELETE FROM t; END;
+		CREATE TRIGGER two INSTEAD OF DELETE ON v BEGIN SELECT 1; END`)
+	one := s.Trigger("oNE")
+	if one == nil || one.Event != Update || one.Table != s.Table("t") || len(one.UpdateOf) != 2 || one.When == nil || len(one.Body) != 1 {
+		t.Fatalf("trigger %+v", one)
+	}
+	if two := s.Trigger("two"); two == nil || two.Event != Delete || two.Table != s.Table("v") {
+		t.Fatalf("trigger %+v", two)
+	}
+	for _, c := range []struct{ sql, want string }{
+		{"ALTER TABLE t RENAME b TO c", "byokdb does not support renaming a column of table t while trigger One reads it: drop the trigger first"},
+		{"ALTER TABLE t DROP b", "byokdb does not support dropping a column of table t while trigger One reads it: drop the trigger first"},
+		{"CREATE TRIGGER ONE AFTER DELETE ON t BEGIN SELECT 1; END", "trigger ONE already exists"},
+	} {
+		if err := try(tx, c.sql); err == nil || err.Error() != c.want {
+			t.Errorf("%s: %v, want %q", c.sql, err, c.want)
+		}
+	}
+	s = run(t, tx, "DROP TRIGGER one; ALTER TABLE t RENAME b TO c; DROP VIEW v; DROP TABLE t")
+	if len(s.Objects) != 0 || s.Trigger("two") != nil {
+		t.Errorf("left: %+v", s.Objects)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	tx := begin(t)
+	s := run(t, tx, "CREATE TABLE p(a PRIMARY KEY); CREATE TABLE c(x REFERENCES P, y REFERENCES p(a)); CREATE TABLE d(z REFERENCES c)")
+	refs := s.References("p")
+	if len(refs) != 2 || refs[0].Child != s.Table("c") || refs[0].Key != &s.Table("c").ForeignKeys[0] || refs[1].Key.ParentCols[0] != "a" {
+		t.Errorf("references %+v", refs)
+	}
+	if len(s.References("d")) != 0 {
+		t.Error("d is nobody's parent")
 	}
 }

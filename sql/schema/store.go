@@ -101,23 +101,36 @@ func (w *writer) remove(id uint64) error {
 }
 
 // Sequence returns the greatest rowid that an AUTOINCREMENT table ever had, 0
-// before the first row.
-func Sequence(tx *engine.Tx, t *Table) (int64, error) {
+// and false before the first row.
+func Sequence(tx *engine.Tx, t *Table) (seq int64, known bool, err error) {
 	c, err := tx.Collection(collection)
 	if err != nil {
-		return 0, fmt.Errorf("read sequence: %w", err)
+		return 0, false, fmt.Errorf("read sequence: %w", err)
 	}
 	b, err := c.Get(numberKey(prefixSeq, t.Root))
 	if errors.Is(err, engine.ErrNotFound) {
-		return 0, nil
+		return 0, false, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read sequence: %w", err)
+		return 0, false, fmt.Errorf("read sequence: %w", err)
 	}
 	if len(b) != 8 {
-		return 0, corrupt("sequence record of %d bytes", len(b))
+		return 0, false, corrupt("sequence record of %d bytes", len(b))
 	}
-	return int64(binary.BigEndian.Uint64(b)), nil
+	return int64(binary.BigEndian.Uint64(b)), true, nil
+}
+
+// DropSequence makes an AUTOINCREMENT table forget the rowids of rows that are
+// gone.
+func DropSequence(tx *engine.Tx, t *Table) error {
+	c, err := tx.Collection(collection)
+	if err != nil {
+		return fmt.Errorf("write sequence: %w", err)
+	}
+	if err := c.Delete(numberKey(prefixSeq, t.Root)); err != nil {
+		return fmt.Errorf("write sequence: %w", err)
+	}
+	return nil
 }
 
 // SetSequence records the greatest rowid of an AUTOINCREMENT table.

@@ -36,6 +36,7 @@ const (
 	ConstraintForeignKey Code = Constraint | 3<<8  // 787
 	ConstraintNotNull    Code = Constraint | 5<<8  // 1299
 	ConstraintPrimaryKey Code = Constraint | 6<<8  // 1555
+	ConstraintTrigger    Code = Constraint | 7<<8  // 1811
 	ConstraintUnique     Code = Constraint | 8<<8  // 2067
 	ConstraintRowID      Code = Constraint | 10<<8 // 2579
 	ConstraintDataType   Code = Constraint | 12<<8 // 3091

@@ -1,0 +1,215 @@
+package exec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// SetForeignKeys is PRAGMA foreign_keys; it does nothing inside a transaction.
+func (s *Session) SetForeignKeys(on bool) {
+	if s.tx == nil {
+		s.foreignKeys = on
+	}
+}
+
+// sessionPragma returns what a pragma reads and sets of a session.
+func sessionPragma(name string) (get func(s *Session) bool, set func(s *Session, on bool)) {
+	switch name {
+	case "foreign_keys":
+		return func(s *Session) bool { return s.foreignKeys }, (*Session).SetForeignKeys
+	case "defer_foreign_keys":
+		return func(s *Session) bool { return s.deferForeignKeys }, func(s *Session, on bool) {
+			s.deferForeignKeys = on
+			if !on {
+				s.violations.immediate = 0
+			}
+		}
+	case "recursive_triggers":
+		return func(s *Session) bool { return s.recursiveTriggers }, func(s *Session, on bool) { s.recursiveTriggers = on }
+	}
+	return nil, nil
+}
+
+// sessionSetting compiles a pragma that is a switch of the session; false:
+// there is none of this name.
+func (c *compiler) sessionSetting(p *plan, name string, n *ast.PragmaStmt) bool {
+	get, set := sessionPragma(name)
+	if get == nil {
+		return false
+	}
+	if n.HasValue {
+		on := isOn(unquote(n.Value))
+		p.run = func(f *frame) error { set(f.s, on); return nil }
+		return true
+	}
+	c.dynamicRows(p, []string{name}, func(f *frame) ([][]value.Value, error) {
+		return [][]value.Value{{boolean(get(f.s))}}, nil
+	})
+	return true
+}
+
+// foreignKeyCheck compiles PRAGMA foreign_key_check: the rows, of one table or
+// of all, that have no parent.
+func (c *compiler) foreignKeyCheck(p *plan, table string) error {
+	tables := c.schema.Tables
+	if table != "" {
+		t := c.schema.Table(table)
+		if t == nil {
+			return errorf("no such table: %s", table)
+		}
+		tables = []*schema.Table{t}
+	}
+	c.dynamicRows(p, []string{"table", "rowid", "parent", "fkid"}, func(f *frame) ([][]value.Value, error) {
+		var rows [][]value.Value
+		for _, t := range tables {
+			if t.IsView() || len(t.ForeignKeys) == 0 {
+				continue
+			}
+			err := f.inner(func(c *compiler) (func(*frame) error, error) { return c.orphans(t, &rows) })
+			if err != nil {
+				return nil, err
+			}
+		}
+		return rows, nil
+	})
+	return nil
+}
+
+// orphans compiles the search for the rows of a table without a parent.
+func (c *compiler) orphans(t *schema.Table, rows *[][]value.Value) (func(f *frame) error, error) {
+	src, err := c.tableSource(t)
+	if err != nil {
+		return nil, err
+	}
+	var checks []*childCheck
+	for i := range slices.Backward(t.ForeignKeys) {
+		fk := &t.ForeignKeys[i]
+		for _, col := range fk.Columns {
+			src.use(col)
+		}
+		if c.schema.Table(fk.Parent) == nil {
+			checks = append(checks, &childCheck{cols: fk.Columns})
+			continue
+		}
+		ch, err := c.childCheck(t, fk, false)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, ch)
+	}
+	tg := &target{t: t, src: src}
+	all, _ := c.scan(src, nil, nil)
+	q := &query{node: all}
+	return func(f *frame) error {
+		return q.each(f, func() error {
+			row := tg.save(f)
+			for i, ch := range checks {
+				orphan, err := ch.orphan(f, row)
+				if err != nil {
+					return err
+				}
+				if !orphan {
+					continue
+				}
+				found := []value.Value{text(t.Name), row[len(row)-1], text(t.ForeignKeys[len(checks)-1-i].Parent), integer(int64(i))}
+				*rows = append(*rows, found)
+				if err := f.top().hold(rowSize(found)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}, nil
+}
+
+func (ch *childCheck) orphan(f *frame, row []value.Value) (bool, error) {
+	for i, col := range ch.cols {
+		if row[col].IsNull() {
+			return false, nil
+		}
+		if ch.lookup != nil {
+			f.regs[ch.params[i]] = applyAffinity(row[col], ch.affs[i])
+		}
+	}
+	if ch.lookup == nil {
+		return true, nil
+	}
+	found, err := ch.lookup.first(f)
+	return !found, err
+}
+
+// deleteBeforeDrop deletes the rows of a table that is about to be dropped, as
+// far as foreign keys are concerned. No trigger sees it.
+func (f *frame) deleteBeforeDrop(n *ast.DropTableStmt) error {
+	return f.inner(func(c *compiler) (func(*frame) error, error) {
+		t := c.schema.Table(n.Name.Name.Name)
+		if t == nil || t.IsView() || len(c.schema.References(t.Name)) == 0 && !f.mayMend(t) {
+			return func(*frame) error { return nil }, nil
+		}
+		c.noTriggers = true
+		p := &plan{}
+		if err := c.delete(p, &ast.DeleteStmt{Table: n.Name}); err != nil {
+			return nil, err
+		}
+		return func(in *frame) error {
+			if err := p.run(in); err != nil {
+				return err
+			}
+			if f.top().violations > 0 {
+				return errForeignKey()
+			}
+			return nil
+		}, nil
+	})
+}
+
+// mayMend reports whether the rows of a child are among the violations that
+// the transaction still has to mend.
+func (f *frame) mayMend(t *schema.Table) bool {
+	deferred := slices.ContainsFunc(t.ForeignKeys, func(k schema.ForeignKey) bool { return k.Deferred || f.s.deferForeignKeys })
+	return deferred && f.s.violations.any()
+}
+
+// checkReferences refuses a new column whose rows would have no parent.
+func (f *frame) checkReferences(s *schema.Schema, st parse.Stmt) error {
+	n, ok := st.Stmt.(*ast.AlterTableStmt)
+	if !ok || n.Action != ast.AlterAddColumn || !f.s.foreignKeys {
+		return nil
+	}
+	references, value := false, false
+	for _, k := range n.ColumnDef.Constraints {
+		references = references || k.Kind == ast.ColumnReferences
+		if k.Kind == ast.ColumnDefault {
+			lit, isLit := k.Expr.(*ast.Literal)
+			value = !isLit || lit.Kind != ast.LitNull
+		}
+	}
+	t := s.Table(n.Table.Name.Name)
+	if !references || !value || t == nil || t.IsView() {
+		return nil
+	}
+	rows, err := f.tx.Collection(schema.TableCollection(t.Root))
+	if err != nil {
+		return err
+	}
+	cur := rows.Cursor(nil, nil)
+	defer cur.Close() //nolint:errcheck // releases memory alone
+	if cur.Next() {
+		return errorf("Cannot add a REFERENCES column with non-NULL default value")
+	}
+	return cur.Err()
+}
+
+// offOnly are the pragmas that change results when they are on.
+func offOnly(name string) string {
+	switch name {
+	case "ignore_check_constraints", "case_sensitive_like", "query_only", "read_uncommitted":
+		return "PRAGMA " + strings.ToLower(name)
+	}
+	return ""
+}

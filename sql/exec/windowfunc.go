@@ -1,0 +1,216 @@
+package exec
+
+import (
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/fn"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+// windowRun is one window function on one partition.
+type windowRun struct {
+	p    *partition
+	call *placedCall
+
+	offsets      offsets
+	offsetsKnown bool
+
+	acc    accumulator // of the rows [lo, hi)
+	lo, hi int
+	last   value.Value // its result
+	known  bool
+
+	tiles int64 // of ntile
+}
+
+func (r *windowRun) arg(row, n int) value.Value { return r.p.rows[row][r.call.args[n]] }
+
+// value computes the function for row i.
+func (r *windowRun) value(i int) (value.Value, error) {
+	p := r.p
+	from, to := p.group(i)
+	n := len(p.rows)
+	switch r.call.name {
+	case "row_number":
+		return value.NewInt(int64(i) + 1), nil
+	case "rank":
+		return value.NewInt(int64(from) + 1), nil
+	case "dense_rank":
+		return value.NewInt(int64(p.peers[i]) + 1), nil
+	case "percent_rank":
+		if n == 1 {
+			return value.NewFloat(0), nil
+		}
+		return value.NewFloat(float64(from) / float64(n-1)), nil
+	case "cume_dist":
+		return value.NewFloat(float64(to) / float64(n)), nil
+	case "ntile":
+		return r.ntile(i)
+	case "lag":
+		return r.neighbour(i, -1), nil
+	case "lead":
+		return r.neighbour(i, +1), nil
+	}
+	if !r.offsetsKnown {
+		var err error
+		if r.offsets, err = r.call.frame.offsets(p.it.f); err != nil {
+			return value.Value{}, err
+		}
+		r.offsetsKnown = true
+	}
+	lo, hi := p.frameOf(&r.call.frame, &r.offsets, i)
+	switch r.call.name {
+	case "first_value":
+		return r.nth(i, lo, hi, 1)
+	case "last_value":
+		return r.lastOf(i, lo, hi), nil
+	case "nth_value":
+		v := applyAffinity(r.arg(i, 1), value.AffinityInteger)
+		if v.Kind() != value.Int || v.Int() <= 0 {
+			return value.Value{}, errorf("second argument to nth_value must be a positive integer")
+		}
+		return r.nth(i, lo, hi, v.Int())
+	}
+	return r.aggregate(i, lo, hi)
+}
+
+func (r *windowRun) ntile(i int) (value.Value, error) {
+	if i == 0 {
+		r.tiles = value.Cast(r.arg(0, 0), value.AffinityInteger).Int()
+	}
+	if r.tiles <= 0 {
+		return value.Value{}, errorf("argument of ntile must be a positive integer")
+	}
+	total, row := int64(len(r.p.rows)), int64(i)
+	size := total / r.tiles
+	if size == 0 {
+		return value.NewInt(row + 1), nil
+	}
+	nLarge := total - r.tiles*size
+	if small := nLarge * (size + 1); row >= small {
+		return value.NewInt(1 + nLarge + (row-small)/size), nil
+	}
+	return value.NewInt(1 + row/(size+1)), nil
+}
+
+// neighbour is lag and lead.
+func (r *windowRun) neighbour(i int, sign int64) value.Value {
+	distance := int64(1)
+	known := true
+	if len(r.call.args) > 1 {
+		v := applyAffinity(r.arg(i, 1), value.AffinityNumeric)
+		distance, known = asRowID(v)
+	}
+	n := int64(len(r.p.rows))
+	if known && distance >= -n && distance <= n {
+		if at := int64(i) + sign*distance; at >= 0 && at < n {
+			return r.arg(int(at), 0)
+		}
+	}
+	if len(r.call.args) > 2 {
+		return r.arg(i, 2)
+	}
+	return value.Value{}
+}
+
+// nth returns the argument in the n-th row of the frame, from 1.
+func (r *windowRun) nth(i, lo, hi int, n int64) (value.Value, error) {
+	e := r.call.frame.exclude
+	if e == ast.ExcludeNone || e == ast.ExcludeNoOthers {
+		if n <= int64(hi-lo) {
+			return r.arg(lo+int(n)-1, 0), nil
+		}
+		return value.Value{}, nil
+	}
+	for j := lo; j < hi; j++ {
+		if err := r.p.it.f.tick(); err != nil {
+			return value.Value{}, err
+		}
+		if r.p.excluded(e, i, j) {
+			continue
+		}
+		if n--; n == 0 {
+			return r.arg(j, 0), nil
+		}
+	}
+	return value.Value{}, nil
+}
+
+func (r *windowRun) lastOf(i, lo, hi int) value.Value {
+	for j := hi - 1; j >= lo; j-- {
+		if !r.p.excluded(r.call.frame.exclude, i, j) {
+			return r.arg(j, 0)
+		}
+	}
+	return value.Value{}
+}
+
+// aggregate runs an aggregate over the frame [lo, hi). What the rows before
+// have in common with it is kept.
+func (r *windowRun) aggregate(i, lo, hi int) (value.Value, error) {
+	e := r.call.frame.exclude
+	excludes := e != ast.ExcludeNone && e != ast.ExcludeNoOthers
+	hi = max(hi, lo)
+	if r.known && !excludes && lo == r.lo && hi == r.hi {
+		return r.last, nil
+	}
+	if excludes || r.acc == nil || hi < r.hi || !r.forget(lo) {
+		acc, err := newAccumulator(&r.call.aggCall)
+		if err != nil {
+			return value.Value{}, err
+		}
+		r.acc, r.lo, r.hi = acc, lo, lo
+	}
+	for j := r.hi; j < hi; j++ {
+		if err := r.p.it.f.tick(); err != nil {
+			return value.Value{}, err
+		}
+		if excludes && r.p.excluded(e, i, j) || !r.counts(j) {
+			continue
+		}
+		if _, err := r.acc.step(r.args(j)); err != nil {
+			return value.Value{}, err
+		}
+	}
+	r.lo, r.hi = lo, hi
+	v, err := r.acc.final()
+	r.last, r.known = v, err == nil
+	return v, err
+}
+
+func (r *windowRun) args(row int) []value.Value {
+	out := make([]value.Value, len(r.call.args))
+	for k := range out {
+		out[k] = r.arg(row, k)
+	}
+	return out
+}
+
+// counts reports whether FILTER lets a row in.
+func (r *windowRun) counts(row int) bool {
+	if r.call.filter < 0 {
+		return true
+	}
+	is, known := truth(r.p.rows[row][r.call.filter])
+	return known && is
+}
+
+// forget takes the rows before lo out of the accumulator; false: it cannot.
+func (r *windowRun) forget(lo int) bool {
+	if lo == r.lo {
+		return true
+	}
+	reg, ok := r.acc.(registered)
+	if !ok || lo < r.lo || lo > r.hi {
+		return false
+	}
+	inv, ok := reg.Aggregate.(fn.Inverter)
+	if !ok {
+		return false
+	}
+	for j := r.lo; j < lo; j++ {
+		if r.counts(j) && !inv.Inverse(r.args(j)) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,225 @@
+package schema
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+)
+
+// Event is what a trigger waits for.
+type Event int
+
+// The events.
+const (
+	Insert Event = iota
+	Update
+	Delete
+)
+
+// Trigger is a trigger on a table or view.
+type Trigger struct {
+	Name     string
+	Table    *Table
+	Time     ast.TriggerTime
+	Event    Event
+	UpdateOf []string // nil: an update of any column
+	When     ast.Expr // or nil
+	Body     []ast.Stmt
+	SQL      string
+
+	id uint64 // of its record
+}
+
+// Reference is a foreign key seen from its parent.
+type Reference struct {
+	Child *Table
+	Key   *ForeignKey
+}
+
+// Trigger returns a trigger by name in any case, or nil.
+func (s *Schema) Trigger(name string) *Trigger { return s.triggers[fold(name)] }
+
+// References returns the foreign keys whose parent has this name, in order of
+// creation.
+func (s *Schema) References(parent string) []Reference { return s.references[fold(parent)] }
+
+func buildTrigger(n *ast.CreateTriggerStmt, t *Table) *Trigger {
+	g := &Trigger{Name: n.Name.Name.Name, Table: t, Time: n.Time, When: n.When, Body: n.Body}
+	switch {
+	case strings.EqualFold(n.Event, "INSERT"):
+		g.Event = Insert
+	case strings.EqualFold(n.Event, "UPDATE"):
+		g.Event = Update
+	default:
+		g.Event = Delete
+	}
+	for _, c := range n.UpdateOf {
+		g.UpdateOf = append(g.UpdateOf, c.Name)
+	}
+	return g
+}
+
+func (s *Schema) addTrigger(n *ast.CreateTriggerStmt, o Object) error {
+	t := s.Table(o.Table)
+	if t == nil {
+		return sqlerr.Errorf("no such table: %s", o.Table)
+	}
+	g := buildTrigger(n, t)
+	g.SQL, g.id = o.SQL, o.id
+	t.Triggers = append(t.Triggers, g)
+	s.triggers[fold(g.Name)] = g
+	return nil
+}
+
+// uses reports whether a trigger is one of t or mentions it and holds the name
+// of the column.
+func (g *Trigger) uses(t *Table, column string) bool {
+	parts := make([]ast.Node, 0, len(g.Body)+1)
+	for _, stmt := range g.Body {
+		parts = append(parts, stmt)
+	}
+	if g.When != nil {
+		parts = append(parts, g.When)
+	}
+	found, word := g.Table == t, false
+	for _, name := range g.UpdateOf {
+		word = word || fold(name) == fold(column)
+	}
+	for _, n := range parts {
+		found = found || mentions(n, t.Name)
+		word = word || holdsWord(n, column)
+	}
+	return found && word
+}
+
+// CreateTrigger keeps a trigger; whether its body means anything shows when it
+// is used.
+func CreateTrigger(tx *engine.Tx, s *Schema, st parse.Stmt) error {
+	n, ok := st.Stmt.(*ast.CreateTriggerStmt)
+	if !ok {
+		return sqlerr.New(sqlerr.Misuse, "not a CREATE TRIGGER statement")
+	}
+	t, err := s.triggerTable(n)
+	if err != nil {
+		return err
+	}
+	name := n.Name.Name.Name
+	if err := checkReserved(name); err != nil {
+		return err
+	}
+	if s.Trigger(name) != nil {
+		if n.IfNotExists {
+			return nil
+		}
+		return sqlerr.Errorf("trigger %s already exists", name)
+	}
+	if err := checkTriggerTime(n, t); err != nil {
+		return err
+	}
+	if err := checkTriggerBody(n); err != nil {
+		return err
+	}
+	w, err := newWriter(tx)
+	if err != nil {
+		return err
+	}
+	o := Object{Type: "trigger", Name: name, Table: t.Name, SQL: "CREATE TRIGGER " + verbatim(st, n.Name), id: w.nextID()}
+	if err := w.put(o); err != nil {
+		return err
+	}
+	return w.finish()
+}
+
+func (s *Schema) triggerTable(n *ast.CreateTriggerStmt) (*Table, error) {
+	if n.Temp {
+		return nil, sqlerr.Unsupported("temporary triggers")
+	}
+	if err := checkDatabase(n.Name); err != nil {
+		return nil, err
+	}
+	if err := checkDatabase(n.Table); err != nil {
+		return nil, err
+	}
+	table := n.Table.Name.Name
+	t := s.Table(table)
+	if t != nil {
+		return t, nil
+	}
+	if name := fold(table); name == "sqlite_master" || name == "sqlite_schema" {
+		return nil, sqlerr.Errorf("cannot create trigger on system table")
+	}
+	return nil, sqlerr.Errorf("no such table: main.%s", table)
+}
+
+func checkTriggerTime(n *ast.CreateTriggerStmt, t *Table) error {
+	switch {
+	case t.IsView() && n.Time != ast.TriggerInsteadOf:
+		when := "BEFORE"
+		if n.Time == ast.TriggerAfter {
+			when = "AFTER"
+		}
+		return sqlerr.Errorf("cannot create %s trigger on view: %s", when, n.Table.Name.Name)
+	case !t.IsView() && n.Time == ast.TriggerInsteadOf:
+		return sqlerr.Errorf("cannot create INSTEAD OF trigger on table: %s", n.Table.Name.Name)
+	}
+	return nil
+}
+
+func checkTriggerBody(n *ast.CreateTriggerStmt) error {
+	for _, stmt := range n.Body {
+		var q *ast.QualifiedName
+		switch b := stmt.(type) {
+		case *ast.InsertStmt:
+			q = b.Table
+		case *ast.UpdateStmt:
+			q = b.Table
+		case *ast.DeleteStmt:
+			q = b.Table
+		}
+		if q != nil && q.Schema != nil {
+			return sqlerr.Errorf("qualified table names are not allowed on INSERT, UPDATE, and DELETE statements within triggers")
+		}
+	}
+	var err error
+	ast.Walk(n, func(c ast.Node) bool {
+		if _, ok := c.(*ast.BindParam); ok {
+			err = sqlerr.Errorf("trigger cannot use variables")
+		}
+		return err == nil
+	})
+	return err
+}
+
+// DropTrigger removes a trigger. It returns false and no error when IF EXISTS
+// finds none.
+func DropTrigger(tx *engine.Tx, s *Schema, n *ast.DropTriggerStmt) (bool, error) {
+	if err := checkDatabase(n.Name); err != nil {
+		return false, err
+	}
+	g := s.Trigger(n.Name.Name.Name)
+	switch {
+	case g == nil && n.IfExists:
+		return false, nil
+	case g == nil:
+		return false, sqlerr.Errorf("no such trigger: %s", n.Name.Name.Name)
+	}
+	w, err := newWriter(tx)
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(w.remove(g.id), w.finish())
+}
+
+// dropTriggers removes the triggers of a table or view.
+func (w *writer) dropTriggers(t *Table) error {
+	for _, g := range t.Triggers {
+		if err := w.remove(g.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
