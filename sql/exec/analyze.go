@@ -67,7 +67,8 @@ func (f *frame) analyze(s *schema.Schema, name string) error {
 			return err
 		}
 	}
-	return nil
+	// The schema was loaded with the version above before the rows were there.
+	return f.withSchema(func(s *schema.Schema) error { return schema.CreateStats(f.tx, s) })
 }
 
 // statement runs a statement inside of another one.

@@ -1,10 +1,12 @@
 package exec
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 )
 
 // canonicalMax bounds the size of an expression that is compared with those of
@@ -20,6 +22,16 @@ func canonical(sc *scope, e ast.Expr) string {
 		return ""
 	}
 	return k.b.String()
+}
+
+// compares reports whether some source has an index for which expressions are
+// compared: a canonical form holds the literals of the statement once more.
+func (sc *scope) compares() bool {
+	return slices.ContainsFunc(sc.sources, func(s *source) bool {
+		return s.table != nil && slices.ContainsFunc(s.table.Indexes, func(ix *schema.Index) bool {
+			return ix.Where != nil || slices.ContainsFunc(ix.Columns, func(c schema.IndexColumn) bool { return c.Expr != nil })
+		})
+	})
 }
 
 // notNullOf returns the canonical form of x IS NOT NULL.
@@ -49,7 +61,8 @@ func (k *canonicalizer) expr(e ast.Expr) {
 		}
 		k.column(n.Parts[0].Name, n.Parts[1])
 	case *ast.Literal:
-		k.b.WriteString(strconv.Itoa(int(n.Kind)) + strconv.Quote(n.Value))
+		k.b.WriteString(strconv.Itoa(int(n.Kind)) + ":" + strconv.Itoa(len(n.Value)) + ":")
+		k.b.WriteString(n.Value)
 	case *ast.UnaryExpr:
 		k.group(n.Op.String(), n.X)
 	case *ast.BinaryExpr:

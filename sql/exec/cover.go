@@ -36,14 +36,10 @@ func covering(s *source, ix *schema.Index, l *rowLayout) *cover {
 	}
 	cv := &cover{rowID: l.rowID}
 	for _, ic := range ix.Columns {
-		if !cv.entry.add(s, open, ic.Column, ic.Collation, ic.Desc) {
-			return nil
-		}
+		cv.entry.add(s, open, ic.Column, ic.Collation, ic.Desc)
 	}
 	for i, col := range t.PrimaryKey {
-		if !cv.row.add(s, open, col, t.PKCollations[i], false) {
-			return nil
-		}
+		cv.row.add(s, open, col, t.PKCollations[i], false)
 	}
 	if len(open) > 0 {
 		return nil
@@ -53,12 +49,12 @@ func covering(s *source, ix *schema.Index, l *rowLayout) *cover {
 	return cv
 }
 
-// add appends a column; open loses the register that it fills. false: its values
-// are never sure to be told.
-func (p *keyPart) add(s *source, open map[int]bool, col int, coll value.Collation, desc bool) bool {
+// add appends a column; open loses the register that it fills, unless what it
+// holds is never sure to be told.
+func (p *keyPart) add(s *source, open map[int]bool, col int, coll value.Collation, desc bool) {
 	if col < 0 {
 		p.cols, p.slots, p.affs = append(p.cols, record.KeyColumn{Desc: desc}), append(p.slots, -1), append(p.affs, value.AffinityBlob)
-		return true
+		return
 	}
 	aff, slot := s.table.Columns[col].Affinity, s.slots[col]
 	if !open[slot] || coll == value.RTrim || aff < value.AffinityText {
@@ -69,7 +65,6 @@ func (p *keyPart) add(s *source, open map[int]bool, col int, coll value.Collatio
 	p.cols = append(p.cols, record.KeyColumn{Collation: coll, Desc: desc, Real: aff == value.AffinityReal})
 	p.slots = append(p.slots, slot)
 	p.affs = append(p.affs, aff)
-	return true
 }
 
 // trim drops the columns after the last one that is needed.

@@ -6,11 +6,11 @@ import (
 )
 
 // planOf returns what EXPLAIN QUERY PLAN says, nested lines in braces.
-func planOf(t testing.TB, s *Session, text string) string {
-	t.Helper()
+func planOf(tb testing.TB, s *Session, text string) string {
+	tb.Helper()
 	children := map[string][]string{}
 	detail := map[string]string{}
-	for line := range strings.Lines(mustScript(t, s, "EXPLAIN QUERY PLAN "+text)) {
+	for line := range strings.Lines(mustScript(tb, s, "EXPLAIN QUERY PLAN "+text)) {
 		parts := strings.SplitN(strings.TrimSpace(line), "|", 4)
 		children[parts[1]] = append(children[parts[1]], parts[0])
 		detail[parts[0]] = parts[3]

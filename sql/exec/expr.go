@@ -77,10 +77,12 @@ func (c *compiler) exprIn(sc *scope, e ast.Expr) (*expr, error) {
 	x, err := c.expr(sc, e)
 	if err == nil {
 		x.refs, x.reads, x.subs = sc.touched, slices.Clone(c.reads[reads:]), c.nSubs > subs
-		if x.slot < 0 {
-			x.canon = canonical(sc, e)
-		} else {
-			x.canon = "$" + strconv.Itoa(x.slot)
+		if sc.compares() {
+			if x.slot < 0 {
+				x.canon = canonical(sc, e)
+			} else {
+				x.canon = "$" + strconv.Itoa(x.slot)
+			}
 		}
 	}
 	sc.touched |= saved

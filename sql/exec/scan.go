@@ -50,6 +50,9 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 		var reads []int
 		for _, x := range n.conds {
 			reads = append(reads, x.reads...)
+			if len(x.reads) == 0 { // it does not say, or reads other sources alone
+				reads = append(reads, n.layout.slots...)
+			}
 		}
 		n.early, n.late = n.layout.parted(reads)
 	}

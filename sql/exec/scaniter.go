@@ -4,8 +4,12 @@ import (
 	"github.com/byokdb/byokdb/engine"
 )
 
-// walkMax is how many records of a cursor are visited in one operation.
-const walkMax = 256
+// Limits of one operation, for which a pause has to wait: records of a cursor,
+// and bytes of their values.
+const (
+	walkMax      = 256
+	walkBytesMax = 256 << 10
+)
 
 // scanIter walks the ranges of a scan. The visits to records happen inside an
 // operation of the transaction, on bytes that it lends.
@@ -21,6 +25,7 @@ type scanIter struct {
 	fetch  bool                 // the row with the key in f.key is to be fetched
 	ended  bool                 // each wants no more
 	nSteps int
+	nBytes int
 	err    error
 }
 
@@ -98,7 +103,7 @@ func (it *scanIter) advance() (bool, error) {
 		}
 		it.more = it.more[1:]
 	}
-	it.nSteps = 0
+	it.nSteps, it.nBytes = 0, 0
 	values := it.n.index < 0 && (len(it.n.early.cols) > 0 || len(it.n.late.cols) > 0) || it.n.index >= 0 && it.n.t.PrimaryKey != nil
 	more := it.cur.Walk(walkMax, it.n.a != nil && it.n.a.reverse, values, it.visit)
 	if it.err != nil {
@@ -131,6 +136,12 @@ func (it *scanIter) openCursor(b bounds) error {
 // runs inside an operation of the transaction.
 func (it *scanIter) record(key, val []byte) bool {
 	it.nSteps++
+	it.nBytes += len(val)
+	return it.take(key, val) && it.nBytes < walkBytesMax
+}
+
+// take is record without the limit.
+func (it *scanIter) take(key, val []byte) bool {
 	n, f := it.n, it.f
 	if n.index >= 0 {
 		rowKey := rowKeyOfEntry(n.t, key, val)

@@ -281,7 +281,9 @@ func (b *block) rowRegisters() []int {
 	var out []int
 	if b.agg == nil {
 		for _, s := range b.sc.sources {
-			out = append(out, s.registers()...)
+			if s.flat == nil {
+				out = append(out, s.registers()...)
+			}
 		}
 		return out
 	}
@@ -292,62 +294,6 @@ func (b *block) rowRegisters() []int {
 		out = append(out, call.slot)
 	}
 	return out
-}
-
-// wantedOrder is the order of ORDER BY, or, for a lone min() or max(), the one
-// in which the first row that is not NULL has it (extreme).
-func (b *block) wantedOrder() (w wanted, extreme bool) {
-	few := b.s.Limit != nil
-	switch {
-	case b.windows != nil: // they sort by their own keys
-		return wanted{}, false
-	case b.agg == nil && len(b.keys) > 0:
-		return wanted{keys: b.keys, met: &b.orderDone, few: few}, false
-	case b.agg == nil && b.s.Distinct == ast.DistinctDistinct:
-		return wanted{keys: keysOf(b.outs), met: &b.distinctDone, few: few, any: true}, false
-	case b.agg == nil:
-		return wanted{}, false
-	case len(b.groupBy) > 0:
-		b.groupKeys = keysOf(b.groupBy)
-		b.orderDone = b.groupsOrdered()
-		return wanted{keys: b.groupKeys, met: new(bool), few: few && b.having == nil, any: !b.orderDone}, false
-	case len(b.agg.calls) != 1:
-		return wanted{}, false
-	}
-	call := b.agg.calls[0]
-	if call.name != "min" && call.name != "max" || call.filter != nil || call.args[0].konst {
-		return wanted{}, false
-	}
-	desc := call.name == "max"
-	key := sortKey{x: call.args[0], coll: call.coll, desc: desc, nullsLast: desc}
-	return wanted{keys: []sortKey{key}, met: new(bool), few: true}, true
-}
-
-func keysOf(xs []*expr) []sortKey {
-	keys := make([]sortKey, len(xs))
-	for i, x := range xs {
-		keys[i] = sortKey{x: x, coll: x.coll}
-	}
-	return keys
-}
-
-// groupsOrdered reports whether ORDER BY asks for no more than the order in
-// which groups come; the keys of the groups take its directions.
-func (b *block) groupsOrdered() bool {
-	if len(b.keys) == 0 || len(b.keys) > len(b.groupKeys) || b.s.Distinct == ast.DistinctDistinct {
-		return false
-	}
-	for i := range b.keys {
-		k, g := &b.keys[i], &b.groupKeys[i]
-		if k.x.slot < 0 || k.x.slot != g.x.slot || k.coll != g.coll || k.desc != k.nullsLast {
-			return false
-		}
-	}
-	for i := range b.groupKeys {
-		k := &b.keys[min(i, len(b.keys)-1)]
-		b.groupKeys[i].desc, b.groupKeys[i].nullsLast = k.desc, k.nullsLast
-	}
-	return true
 }
 
 func (b *block) compileWhere() error {

@@ -56,7 +56,7 @@ func (s *Schema) addStat(tbl, idx, stat value.Value) {
 		return
 	}
 	var counts []int64
-	for _, word := range strings.Fields(stat.Str()) {
+	for word := range strings.FieldsSeq(stat.Str()) {
 		n, err := strconv.ParseInt(word, 10, 64)
 		if err != nil || n < 0 {
 			break
