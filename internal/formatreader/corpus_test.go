@@ -303,6 +303,12 @@ func textTargets(t *testing.T) []target {
 		{"sql/ingest", "FuzzSources", one(
 			"a,\"b\"\"c\",d\r\n1,\"x\ny\",\n2,,z\n", "\ufeffid;name\n1;x\n", "[{\"a\":[1,{\"b\":null}]},{\"c\":\"\\ud83c\\udf89\"}]",
 			"{\"a\":1}{\"a\":2}\n\n{\"a\":1e400}", "{\"a\":1,\"a\":2}", "[", "{\"a\":\"", "a,a\n1,2\n", strings.Repeat("[", 200), "x\ty\n1\t2\n")},
+		{"sql/ingest", "FuzzStatements", [][]any{
+			{[]byte("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a, \"b c\");\nINSERT INTO t VALUES(-1.5e-3,'it''s; one');\nCOMMIT;\n")},
+			{[]byte("CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; DELETE FROM u; END;;; -- end")},
+			{[]byte("INSERT INTO [a]]b] VALUES(X'00ff',NULL,9223372036854775808);/* ; */INSERT INTO \"x\"(y) VALUES(replace('a\\n','\\n',char(10)));")},
+			{[]byte("INSERT INTO t VALUES('no end")},
+		}},
 		{"sql/fn", "FuzzLike", [][]any{{"%a%b%c%", "abcabcabc"}, {"[^a-c]*?", "dxx"}, {"_%_", "ab"}, {"%%%", ""}, {"a\\%", "a%"}, {"É%", "éa"}}},
 		{"sql/fn", "FuzzJSON", one(`[1,[2,[3,{"a":{"b":[]}}]]]`, `{"a":1,"a":2}`, `/*c*/{a:'x',}`, `-0.0e-0`, `"\ud800"`, strings.Repeat("[", 1100), `{"":null}`, "1 2")},
 		{"sql/fn", "FuzzCalls", [][]any{

@@ -23,21 +23,32 @@ func ReadUnsafe(b []byte, cols, slots []int, regs []value.Value) (int, error) {
 	for i, col := range cols {
 		for ; at < col; at++ {
 			if len(it.types) == 0 {
-				return i, nil
+				return i, it.done()
 			}
 			if err := it.pass(); err != nil {
 				return 0, err
 			}
 		}
 		if len(it.types) == 0 {
-			return i, nil
+			return i, it.done()
 		}
 		if err := it.read(&regs[slots[i]]); err != nil {
 			return 0, err
 		}
 		at++
 	}
+	if len(it.types) == 0 {
+		return len(cols), it.done()
+	}
 	return len(cols), nil
+}
+
+// done reports bytes that are left over after the last column.
+func (it *iterator) done() error {
+	if len(it.bodies) > 0 {
+		return fmt.Errorf("%w: %d bytes after the last column", ErrCorrupt, len(it.bodies))
+	}
+	return nil
 }
 
 // pass is skip, quick for the types of one byte.

@@ -223,10 +223,7 @@ func (r Row) AppendUnsafe(dst []value.Value) ([]value.Value, error) {
 		}
 		dst = append(dst, v)
 	}
-	if len(it.bodies) > 0 {
-		return dst, fmt.Errorf("%w: %d bytes after the last column", ErrCorrupt, len(it.bodies))
-	}
-	return dst, nil
+	return dst, it.done()
 }
 
 // Decode returns all columns of a record, copied. The errors are those of Parse.
