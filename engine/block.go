@@ -54,7 +54,7 @@ var blockMemory = sync.Pool{New: func() any { return new([blockMax]pager.Record)
 // room gives the block twice the room that it had, up to blockMax.
 func (b *block) room() {
 	if b.memory == nil {
-		b.memory = blockMemory.Get().(*[blockMax]pager.Record)
+		b.memory, _ = blockMemory.Get().(*[blockMax]pager.Record) // New makes nothing else
 	}
 	n := min(max(2*cap(b.records), blockMin), blockMax)
 	b.records = b.memory[:0:n]

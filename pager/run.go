@@ -257,7 +257,6 @@ func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []b
 	return p, flags, v, true, nil
 }
 
-
 // mayContain asks the filter.
 func (r *Run) mayContain(key []byte) (bool, error) {
 	if r.t.nBlocks == 0 {

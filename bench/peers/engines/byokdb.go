@@ -8,11 +8,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/byokdb/byokdb/bench/peers/work"
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
-
-	"github.com/byokdb/byokdb/bench/peers/work"
 )
 
 // All are the engines, byokdb first.

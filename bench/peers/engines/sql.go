@@ -6,11 +6,10 @@ import (
 	"errors"
 	"path/filepath"
 
+	"github.com/byokdb/byokdb/bench/peers/work"
 	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
 	bsql "github.com/byokdb/byokdb/sql"
-
-	"github.com/byokdb/byokdb/bench/peers/work"
 )
 
 // SQL is byokdb for work in SQL.
