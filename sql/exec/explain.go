@@ -99,6 +99,8 @@ func (e *explainer) node(n node, parent int64) {
 		e.add(parent, "SCAN "+itoa(len(n.rows))+" CONSTANT ROWS")
 	case *rowsNode:
 		e.add(parent, "SCAN VIRTUAL TABLE")
+	case *jsonNode:
+		e.add(parent, "SCAN "+n.name+" VIRTUAL TABLE INDEX "+itoa(len(n.args))+":")
 	case *filterNode:
 		e.node(n.in, parent)
 	case *projectNode:

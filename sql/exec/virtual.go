@@ -81,8 +81,12 @@ func (c *compiler) pragmaSource(name string) *source {
 	return c.virtual(tp.cols, nil, func(s *schema.Schema, _ []value.Value) [][]value.Value { return tp.rows(s, "") })
 }
 
-// tableFunction is a pragma with its argument as a table: pragma_table_info('t').
+// tableFunction is json_each() or json_tree(), or a pragma with its argument as a
+// table: pragma_table_info('t').
 func (c *compiler) tableFunction(sc *scope, ref *ast.TableRef) (*source, error) {
+	if src, err := c.jsonSource(sc, ref); src != nil || err != nil {
+		return src, err
+	}
 	name := ref.Name.Name.Name
 	tp, ok := lookupTablePragma(strings.TrimPrefix(fold(name), "pragma_"))
 	if !ok || !strings.HasPrefix(fold(name), "pragma_") {
