@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // rowsOf yields records of the given keys, each with a value that names the source.
@@ -373,7 +373,7 @@ func TestBulkBesideWriters(t *testing.T) {
 
 // TestBulkWithoutTheKey denies the key in the middle of loads.
 func TestBulkWithoutTheKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{Deadline: time.Hour}, Options{})
 		put(t, db, "c", "k", "v")

@@ -7,12 +7,12 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/timebubble"
 	"github.com/byokdb/byokdb/internal/vfs/memfs"
 )
 
@@ -390,7 +390,7 @@ func TestCrashInErase(t *testing.T) {
 // further commit.
 func TestSyncIntervalAfterACrash(t *testing.T) {
 	fs := memFS(t)
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		o := smallOptions(fs)
 		o.Sync, o.clock = SyncInterval, clock.Process()
 		key := newFakeKey("k")

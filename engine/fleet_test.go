@@ -12,6 +12,7 @@ import (
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // testFleet makes a fleet that is closed at the end of the test, after its
@@ -33,7 +34,7 @@ func testFleet(tb testing.TB, o *FleetOptions) *Fleet {
 // TestFleetUnderOneKey takes one key away from three databases: the first one
 // that is denied speaks for all, and all of them come back.
 func TestFleetUnderOneKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		fleet := testFleet(t, &FleetOptions{CacheSize: 4 << 20, clock: clock.Process()})
 		key := newFakeKey("k")
 		var dbs []*DB

@@ -14,6 +14,7 @@ import (
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/timebubble"
 	"github.com/byokdb/byokdb/internal/vfs/memfs"
 )
 
@@ -441,7 +442,7 @@ func (x *inflightRig) wiped(op *inflightOp, f flight, state State) {
 }
 
 func TestInFlight(t *testing.T) {
-	t.Parallel()
+	timebubble.Parallel(t)
 	if len(inflightOps) == 0 {
 		t.Fatal("no operations")
 	}
@@ -449,8 +450,8 @@ func TestInFlight(t *testing.T) {
 		op := &inflightOps[i]
 		for _, e := range inflightEvents {
 			t.Run(op.name+"/"+e.name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
+				timebubble.Parallel(t)
+				timebubble.Test(t, func(t *testing.T) {
 					x := newInflightRig(t, e.policy, op)
 					f := op.begin(x)
 					e.run(x, op, f)

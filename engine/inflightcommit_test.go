@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/timebubble"
 	"github.com/byokdb/byokdb/internal/vfs/memfs"
 )
 
@@ -17,7 +17,7 @@ import (
 // inflight runs fn on a database in a bubble.
 func inflight(t *testing.T, p Policy, opts func(o *Options), fn func(x *inflightRig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { fn(newInflightRig(t, p, &inflightOp{opts: opts})) })
+	timebubble.Test(t, func(t *testing.T) { fn(newInflightRig(t, p, &inflightOp{opts: opts})) })
 }
 
 // TestGroupWithoutKey has one committer in a sync and sixteen behind it, who have

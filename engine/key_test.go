@@ -11,6 +11,7 @@ import (
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // bubble opens a database whose clocks are the synctest bubble's.
@@ -32,7 +33,7 @@ func getErr(db *DB) error {
 }
 
 func TestDeniedSuspendsAndComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{}, Options{})
 		put(t, db, "c", "k", "v")
@@ -94,7 +95,7 @@ func TestProbeKeyReturnsKeyErrors(t *testing.T) {
 		{crypt.ClassUnreachable, Policy{}, false, Suspended},
 		{crypt.ClassUnreachable, Policy{UnreachableGrace: time.Hour}, true, Active},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		timebubble.Test(t, func(t *testing.T) {
 			key := newFakeKey("k")
 			db := bubble(t, key, c.policy, Options{})
 			put(t, db, "c", "k", "v")
@@ -116,7 +117,7 @@ func TestProbeKeyReturnsKeyErrors(t *testing.T) {
 }
 
 func TestDeadlineWipesAndComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		var events []Event
 		wipes := 0
@@ -215,7 +216,7 @@ func TestOpenWithoutTheKey(t *testing.T) {
 }
 
 func TestEraseAfterDenials(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "k.byok")
 		db, err := Open(t.Context(), dir, key, &Options{Policy: Policy{OnDeadline: Erase}, clock: clock.Process()})
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // steppedClock is a bubble's clock whose wall clock a test sets.
@@ -39,7 +40,7 @@ func (c *steppedClock) step(by time.Duration) {
 // it is away: lease and deadline count as if it had not been.
 func TestClockStepsChangeNothing(t *testing.T) {
 	for _, step := range []time.Duration{-1000 * time.Hour, -time.Hour, time.Hour, 100_000 * time.Hour} {
-		synctest.Test(t, func(t *testing.T) {
+		timebubble.Test(t, func(t *testing.T) {
 			key, clk := newFakeKey("k"), &steppedClock{Clock: clock.Process()}
 			db := openTest(t, filepath.Join(t.TempDir(), "k.byok"), key, &Options{clock: clk, scrub: func() error { return nil }})
 			put(t, db, "c", "k", "v")
@@ -74,7 +75,7 @@ func TestClockStepsChangeNothing(t *testing.T) {
 // of the KMS is made or under way afterwards, and no goroutine is left.
 func TestCloseLeavesNothing(t *testing.T) {
 	for _, how := range []string{"active", "denied", "probe hangs", "rewrap hangs", "paused"} {
-		synctest.Test(t, func(t *testing.T) {
+		timebubble.Test(t, func(t *testing.T) {
 			key := &hungKey{fakeKey: newFakeKey("k")}
 			db := bubble(t, key, Policy{Deadline: 5 * time.Minute}, Options{scrub: func() error { return nil }})
 			put(t, db, "c", "k", "v")
@@ -127,7 +128,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 // TestDeadlineSurvivesRestarts opens again and again while the key is denied:
 // since when it is unavailable stays, and the journal has the one transition.
 func TestDeadlineSurvivesRestarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "k.byok")
 		o := &Options{clock: clock.Process(), scrub: func() error { return nil }}
 		db, err := Open(t.Context(), dir, key, o)
@@ -212,7 +213,7 @@ func (l *levels) Handle(_ context.Context, r slog.Record) error {
 }
 
 func TestTransitionsAreLogged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key, log := newFakeKey("k"), &levels{}
 		db := bubble(t, key, Policy{Deadline: 5 * time.Minute, OnDeadline: Erase}, Options{Logger: slog.New(log), scrub: func() error { return nil }})
 		key.set(crypt.ClassDenied)

@@ -9,13 +9,14 @@ import (
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/procmem"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // TestPauseLeavesNothingInMemory searches the whole memory of the process for
 // the data key and for rows that went through it. The markers are made of random
 // parts, so that they stand nowhere else.
 func TestPauseLeavesNothingInMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{}, Options{MemtableSize: 256 << 10, CacheSize: 4 << 20})
 		half := fmt.Sprintf("%016x", rand.Uint64())

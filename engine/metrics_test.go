@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 var (
@@ -135,7 +135,7 @@ func metricsOf(t *testing.T, db *DB) func(name string, label ...string) (float64
 }
 
 func TestMetrics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{Deadline: 10 * time.Minute}, Options{})
 		for i := range 7 {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 var (
@@ -49,7 +50,7 @@ func TestAgainstModel(t *testing.T) {
 	for began, n := time.Now(), 0; n < rounds || time.Since(began) < *modelTime; n++ {
 		at := seed + uint64(n)
 		ok := t.Run(fmt.Sprintf("seed=%d", at), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			timebubble.Test(t, func(t *testing.T) {
 				m := newModel(t, at)
 				m.live(80)
 				nOps += m.nOps

@@ -3,10 +3,10 @@ package engine
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // indebted returns a session with so many runs in level 0 and nothing else.
@@ -23,7 +23,7 @@ func indebted(nRuns int) *session {
 // every run that it falls behind, and never so much that one commit takes longer
 // than a quarter of a second.
 func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		last := time.Duration(-1)
 		for _, c := range []struct {
 			runs int

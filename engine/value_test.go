@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/engine/internal/memtable"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // await waits until cond holds of the session; it is asked after every change.
@@ -314,7 +314,7 @@ func TestPutReaderTransactionEnds(t *testing.T) {
 // TestValueReaderWithoutTheKey denies the key under readers: they refuse, go on
 // when it is back, and end with the wipe.
 func TestValueReaderWithoutTheKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{Deadline: time.Hour}, Options{})
 		const size = 2 << 20

@@ -225,6 +225,9 @@ func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []b
 	if err := r.live(); err != nil {
 		return page{}, 0, nil, false, err
 	}
+	if r.t.entries == 0 {
+		return page{}, 0, nil, false, nil
+	}
 	if filtered {
 		if may, err := r.mayContain(key); err != nil || !may {
 			return page{}, 0, nil, false, err
@@ -240,15 +243,15 @@ func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []b
 		at = n.child(n.descend(key))
 		p.release()
 	}
-	p, ok, err := r.leaf(at, key, filtered)
-	if !ok || err != nil {
+	p, unsure, err := r.leaf(at, key, filtered)
+	if p.data == nil || err != nil {
 		return page{}, 0, nil, false, err
 	}
 	n := node(p.data)
 	i := n.find(key)
 	if i < 0 {
 		p.release()
-		if !filtered { // so that the filter is in the cache for the next one
+		if unsure { // the filter would have spared this: it is to be in the cache for the next one
 			_, err = r.mayContain(key)
 		}
 		return page{}, 0, nil, false, err
@@ -259,9 +262,6 @@ func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []b
 
 // mayContain asks the filter.
 func (r *Run) mayContain(key []byte) (bool, error) {
-	if r.t.nBlocks == 0 {
-		return false, nil
-	}
 	hash := filterHash(key)
 	p, err := r.owner.c.get(r, r.filterOf(hash), kindFilter)
 	if err != nil {
@@ -277,19 +277,20 @@ func (r *Run) filterOf(hash uint64) ref {
 }
 
 // leaf returns the leaf at which key would be, pinned. Before it is read from the
-// disk, the filter is asked, unless it was before or would have to be read too. ok
-// is false when that says that the key is not there.
-func (r *Run) leaf(at ref, key []byte, filtered bool) (p page, ok bool, err error) {
+// disk, the filter is asked, unless it was before or would have to be read too:
+// then unsure is true. There is no leaf when the filter says that the key is not
+// there.
+func (r *Run) leaf(at ref, key []byte, filtered bool) (p page, unsure bool, err error) {
 	if !filtered {
-		if p, ok, err = r.owner.c.peek(r, at, kindLeaf); ok || err != nil {
-			return p, ok, err
+		if p, ok, err := r.owner.c.peek(r, at, kindLeaf); ok || err != nil {
+			return p, false, err
 		}
 		hash := filterHash(key)
 		f, ok, err := r.owner.c.peek(r, r.filterOf(hash), kindFilter)
 		if err != nil {
 			return page{}, false, err
 		}
-		if ok {
+		if unsure = !ok; ok {
 			may := filterTestPage(f.data, hash, r.t.nBlocks)
 			if f.release(); !may {
 				return page{}, false, nil
@@ -297,7 +298,7 @@ func (r *Run) leaf(at ref, key []byte, filtered bool) (p page, ok bool, err erro
 		}
 	}
 	p, err = r.owner.c.get(r, at, kindLeaf)
-	return p, err == nil, err
+	return p, unsure, err
 }
 
 // valueCachedMax is the largest value page that goes through the cache, in

@@ -16,6 +16,7 @@ import (
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/internal/timebubble"
 	bsql "github.com/byokdb/byokdb/sql"
 	"github.com/byokdb/byokdb/sql/ingest"
 )
@@ -302,14 +303,14 @@ var sqlFlights = []struct {
 }
 
 func TestSQLInFlight(t *testing.T) {
-	t.Parallel()
+	timebubble.Parallel(t)
 	if len(sqlFlights) == 0 {
 		t.Fatal("nothing is under way")
 	}
 	for _, c := range sqlFlights {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			timebubble.Parallel(t)
+			timebubble.Test(t, func(t *testing.T) {
 				x := newSQLRig(t, engine.Policy{Deadline: 3 * time.Minute})
 				promised := 0
 				for _, x.event = range []string{"denied", "lease ran out", "back unnoticed", "paused", "closed"} {

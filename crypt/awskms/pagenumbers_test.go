@@ -15,6 +15,7 @@ import (
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/internal/clock"
+	"github.com/byokdb/byokdb/internal/timebubble"
 )
 
 // This file holds the numbers of docs/kms.md to the guard's policy and to what
@@ -237,7 +238,7 @@ func (w *watched) refusedAfter(limit time.Duration) time.Duration {
 // A guard probes as often as the table of costs assumes, and as often as the
 // page says while it is suspended.
 func TestPageRates(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		w := watchGuard(t, guard.Policy{})
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
@@ -245,7 +246,7 @@ func TestPageRates(t *testing.T) {
 			t.Errorf("%d requests in a day, the table assumes %d", got, want)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		w := watchGuard(t, guard.Policy{})
 		w.answer(crypt.ClassDenied)
 		time.Sleep(2 * time.Hour)
@@ -293,7 +294,7 @@ func TestPageTimelines(t *testing.T) {
 		"denied": crypt.ClassDenied, "unreachable": crypt.ClassUnreachable, "unreachable, grace 30 min": crypt.ClassUnreachable,
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			timebubble.Test(t, func(t *testing.T) {
 				p := guard.Policy{OnDeadline: guard.Erase}
 				if strings.Contains(name, "grace") {
 					p.UnreachableGrace = 30 * time.Minute
@@ -319,7 +320,7 @@ func TestPageTimelines(t *testing.T) {
 			})
 		})
 	}
-	synctest.Test(t, func(t *testing.T) {
+	timebubble.Test(t, func(t *testing.T) {
 		w := watchGuard(t, guard.Policy{})
 		w.answer(crypt.ClassDenied)
 		time.Sleep(time.Hour)
