@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -373,7 +374,8 @@ func TestBulkBesideWriters(t *testing.T) {
 
 // TestBulkWithoutTheKey denies the key in the middle of loads.
 func TestBulkWithoutTheKey(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{Deadline: time.Hour}, Options{})
 		put(t, db, "c", "k", "v")

@@ -15,7 +15,8 @@ import (
 // TestSyncInterval checks that a commit is visible at once, and durable when
 // SyncPeriod is over.
 func TestSyncInterval(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		db := bubble(t, newFakeKey("k"), Policy{}, Options{Sync: SyncInterval})
 		for i := range 3 {
 			before := db.Status().Durable
@@ -40,7 +41,8 @@ func TestSyncInterval(t *testing.T) {
 // on because the key is away: the writer that waits for room gets the key's
 // error, and what it wrote is not there when the key is back.
 func TestWriterDoesNotWaitForTheKey(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{}, Options{MemtableSize: 16 << 10})
 		put(t, db, "c", "k", "v")

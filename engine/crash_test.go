@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -390,7 +391,8 @@ func TestCrashInErase(t *testing.T) {
 // further commit.
 func TestSyncIntervalAfterACrash(t *testing.T) {
 	fs := memFS(t)
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		o := smallOptions(fs)
 		o.Sync, o.clock = SyncInterval, clock.Process()
 		key := newFakeKey("k")

@@ -27,7 +27,8 @@ func TestDrill(t *testing.T) {
 		{DrillUnreachable, Policy{UnreachableGrace: 5 * time.Minute}, crypt.ClassUnreachable, 5 * time.Minute},
 		{DrillDenied, Policy{UnreachableGrace: 5 * time.Minute}, crypt.ClassDenied, 0},
 	} {
-		timebubble.Test(t, func(t *testing.T) {
+		timebubble.Prepare(t)
+		synctest.Test(t, func(t *testing.T) {
 			db := bubble(t, newFakeKey("k"), c.policy, Options{})
 			put(t, db, "c", "k", "v")
 			time.Sleep(17 * time.Second) // somewhere between two probes
@@ -82,7 +83,8 @@ const outageMin = 10 * time.Second
 
 // TestDrillNeverErases: however long it lasts, and after denials in earnest too.
 func TestDrillNeverErases(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{OnDeadline: Erase, Deadline: time.Hour}, Options{scrub: func() error { return nil }})
 		put(t, db, "c", "k", "v")
@@ -105,7 +107,8 @@ func TestDrillNeverErases(t *testing.T) {
 // TestDrillEnds: with its context, when the database is closed, and when the key
 // goes in earnest; one at a time.
 func TestDrillEnds(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{}, Options{})
 		put(t, db, "c", "k", "v")

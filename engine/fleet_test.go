@@ -34,7 +34,8 @@ func testFleet(tb testing.TB, o *FleetOptions) *Fleet {
 // TestFleetUnderOneKey takes one key away from three databases: the first one
 // that is denied speaks for all, and all of them come back.
 func TestFleetUnderOneKey(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		fleet := testFleet(t, &FleetOptions{CacheSize: 4 << 20, clock: clock.Process()})
 		key := newFakeKey("k")
 		var dbs []*DB

@@ -451,7 +451,8 @@ func TestInFlight(t *testing.T) {
 		for _, e := range inflightEvents {
 			t.Run(op.name+"/"+e.name, func(t *testing.T) {
 				timebubble.Parallel(t)
-				timebubble.Test(t, func(t *testing.T) {
+				timebubble.Prepare(t)
+				synctest.Test(t, func(t *testing.T) {
 					x := newInflightRig(t, e.policy, op)
 					f := op.begin(x)
 					e.run(x, op, f)

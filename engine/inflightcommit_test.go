@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -17,7 +18,8 @@ import (
 // inflight runs fn on a database in a bubble.
 func inflight(t *testing.T, p Policy, opts func(o *Options), fn func(x *inflightRig)) {
 	t.Helper()
-	timebubble.Test(t, func(t *testing.T) { fn(newInflightRig(t, p, &inflightOp{opts: opts})) })
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) { fn(newInflightRig(t, p, &inflightOp{opts: opts})) })
 }
 
 // TestGroupWithoutKey has one committer in a sync and sixteen behind it, who have

@@ -33,7 +33,8 @@ func getErr(db *DB) error {
 }
 
 func TestDeniedSuspendsAndComesBack(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{}, Options{})
 		put(t, db, "c", "k", "v")
@@ -95,7 +96,8 @@ func TestProbeKeyReturnsKeyErrors(t *testing.T) {
 		{crypt.ClassUnreachable, Policy{}, false, Suspended},
 		{crypt.ClassUnreachable, Policy{UnreachableGrace: time.Hour}, true, Active},
 	} {
-		timebubble.Test(t, func(t *testing.T) {
+		timebubble.Prepare(t)
+		synctest.Test(t, func(t *testing.T) {
 			key := newFakeKey("k")
 			db := bubble(t, key, c.policy, Options{})
 			put(t, db, "c", "k", "v")
@@ -117,7 +119,8 @@ func TestProbeKeyReturnsKeyErrors(t *testing.T) {
 }
 
 func TestDeadlineWipesAndComesBack(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		var events []Event
 		wipes := 0
@@ -216,7 +219,8 @@ func TestOpenWithoutTheKey(t *testing.T) {
 }
 
 func TestEraseAfterDenials(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "k.byok")
 		db, err := Open(t.Context(), dir, key, &Options{Policy: Policy{OnDeadline: Erase}, clock: clock.Process()})
 		if err != nil {

@@ -40,7 +40,8 @@ func (c *steppedClock) step(by time.Duration) {
 // it is away: lease and deadline count as if it had not been.
 func TestClockStepsChangeNothing(t *testing.T) {
 	for _, step := range []time.Duration{-1000 * time.Hour, -time.Hour, time.Hour, 100_000 * time.Hour} {
-		timebubble.Test(t, func(t *testing.T) {
+		timebubble.Prepare(t)
+		synctest.Test(t, func(t *testing.T) {
 			key, clk := newFakeKey("k"), &steppedClock{Clock: clock.Process()}
 			db := openTest(t, filepath.Join(t.TempDir(), "k.byok"), key, &Options{clock: clk, scrub: func() error { return nil }})
 			put(t, db, "c", "k", "v")
@@ -75,7 +76,8 @@ func TestClockStepsChangeNothing(t *testing.T) {
 // of the KMS is made or under way afterwards, and no goroutine is left.
 func TestCloseLeavesNothing(t *testing.T) {
 	for _, how := range []string{"active", "denied", "probe hangs", "rewrap hangs", "paused"} {
-		timebubble.Test(t, func(t *testing.T) {
+		timebubble.Prepare(t)
+		synctest.Test(t, func(t *testing.T) {
 			key := &hungKey{fakeKey: newFakeKey("k")}
 			db := bubble(t, key, Policy{Deadline: 5 * time.Minute}, Options{scrub: func() error { return nil }})
 			put(t, db, "c", "k", "v")
@@ -128,7 +130,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 // TestDeadlineSurvivesRestarts opens again and again while the key is denied:
 // since when it is unavailable stays, and the journal has the one transition.
 func TestDeadlineSurvivesRestarts(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key, dir := newFakeKey("k"), filepath.Join(t.TempDir(), "k.byok")
 		o := &Options{clock: clock.Process(), scrub: func() error { return nil }}
 		db, err := Open(t.Context(), dir, key, o)
@@ -213,7 +216,8 @@ func (l *levels) Handle(_ context.Context, r slog.Record) error {
 }
 
 func TestTransitionsAreLogged(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key, log := newFakeKey("k"), &levels{}
 		db := bubble(t, key, Policy{Deadline: 5 * time.Minute, OnDeadline: Erase}, Options{Logger: slog.New(log), scrub: func() error { return nil }})
 		key.set(crypt.ClassDenied)

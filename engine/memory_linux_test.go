@@ -16,7 +16,8 @@ import (
 // the data key and for rows that went through it. The markers are made of random
 // parts, so that they stand nowhere else.
 func TestPauseLeavesNothingInMemory(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{}, Options{MemtableSize: 256 << 10, CacheSize: 4 << 20})
 		half := fmt.Sprintf("%016x", rand.Uint64())

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -135,7 +136,8 @@ func metricsOf(t *testing.T, db *DB) func(name string, label ...string) (float64
 }
 
 func TestMetrics(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{Deadline: 10 * time.Minute}, Options{})
 		for i := range 7 {

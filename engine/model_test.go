@@ -50,7 +50,8 @@ func TestAgainstModel(t *testing.T) {
 	for began, n := time.Now(), 0; n < rounds || time.Since(began) < *modelTime; n++ {
 		at := seed + uint64(n)
 		ok := t.Run(fmt.Sprintf("seed=%d", at), func(t *testing.T) {
-			timebubble.Test(t, func(t *testing.T) {
+			timebubble.Prepare(t)
+			synctest.Test(t, func(t *testing.T) {
 				m := newModel(t, at)
 				m.live(80)
 				nOps += m.nOps

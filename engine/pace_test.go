@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
@@ -23,7 +24,8 @@ func indebted(nRuns int) *session {
 // every run that it falls behind, and never so much that one commit takes longer
 // than a quarter of a second.
 func TestPace(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		last := time.Duration(-1)
 		for _, c := range []struct {
 			runs int

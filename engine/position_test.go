@@ -392,7 +392,8 @@ func TestRolledBackWhilePaused(t *testing.T) {
 		parts []string
 	}{{"nothing", nil}, {"log", []string{"wal"}}, {"all", []string{"catalog.bolt", "wal", "runs"}}} {
 		t.Run(c.name, func(t *testing.T) {
-			timebubble.Test(t, func(t *testing.T) {
+			timebubble.Prepare(t)
+			synctest.Test(t, func(t *testing.T) {
 				key := newFakeKey("k")
 				db := bubble(t, key, Policy{}, Options{MemtableSize: 64 << 10})
 				put(t, db, "c", "a", "1")

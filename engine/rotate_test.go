@@ -374,7 +374,8 @@ func TestRotationFails(t *testing.T) {
 // for seconds or for hours; with the key it goes on by itself.
 func TestRotationThroughPause(t *testing.T) {
 	for _, away := range []time.Duration{5 * time.Minute, 5 * time.Hour} {
-		timebubble.Test(t, func(t *testing.T) {
+		timebubble.Prepare(t)
+		synctest.Test(t, func(t *testing.T) {
 			key := newFakeKey("k")
 			db := bubble(t, key, Policy{}, *rotationOptions())
 			want := fillLevels(t, db)
@@ -412,7 +413,8 @@ func TestRotateEvery(t *testing.T) {
 	if _, err := Open(t.Context(), t.TempDir(), newFakeKey("k"), &Options{RotateEvery: time.Minute}); err == nil {
 		t.Error("a rotation each minute is taken")
 	}
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		o := *rotationOptions()
 		o.RotateEvery = 24 * time.Hour
 		db := bubble(t, newFakeKey("k"), Policy{}, o)
@@ -435,7 +437,8 @@ func TestRotateEvery(t *testing.T) {
 // TestRewrap: the envelopes are wrapped anew, by themselves when the KMS has new
 // material, while a rotation is under way too.
 func TestRewrap(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		key.material, key.canRewrap = "m1", true
 		db := bubble(t, key, Policy{}, *rotationOptions())

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
@@ -314,7 +315,8 @@ func TestPutReaderTransactionEnds(t *testing.T) {
 // TestValueReaderWithoutTheKey denies the key under readers: they refuse, go on
 // when it is back, and end with the wipe.
 func TestValueReaderWithoutTheKey(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		key := newFakeKey("k")
 		db := bubble(t, key, Policy{Deadline: time.Hour}, Options{})
 		const size = 2 << 20

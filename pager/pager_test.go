@@ -305,8 +305,14 @@ func probe(r *rand.Rand, entries []entry) []byte {
 
 func checkGet(t *testing.T, r *Run, key []byte, found bool, e *entry) {
 	t.Helper()
+	checkGetBy(t, r.Get, key, found, e)
+	checkGetBy(t, r.GetLikely, key, found, e)
+}
+
+func checkGetBy(t *testing.T, get func(dst, key []byte) ([]byte, EntryKind, bool, error), key []byte, found bool, e *entry) {
+	t.Helper()
 	dst := []byte("dst")
-	v, kind, ok, err := r.Get(dst, key)
+	v, kind, ok, err := get(dst, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,6 +327,16 @@ func checkGet(t *testing.T, r *Run, key []byte, found bool, e *entry) {
 	}
 	if kind != e.kind || !bytes.Equal(v[len(dst):], e.value) {
 		t.Fatalf("get %.40x: %v with %d bytes, want %v with %d", key, kind, len(v)-len(dst), e.kind, len(e.value))
+	}
+}
+
+// TestRunWithoutEntries: it has neither leaves nor a filter.
+func TestRunWithoutEntries(t *testing.T) {
+	r := newFixture(t, CacheBudgetMin).newRun(t, 0, S2, nil)
+	checkGet(t, r, []byte("k"), false, nil)
+	it := r.NewIter()
+	if it.First() || it.Last() || it.SeekGE([]byte("k")) || it.SeekLT([]byte("k")) || it.Close() != nil {
+		t.Errorf("an entry of a run without any, or %v", it.Err())
 	}
 }
 

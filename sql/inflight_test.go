@@ -310,7 +310,8 @@ func TestSQLInFlight(t *testing.T) {
 	for _, c := range sqlFlights {
 		t.Run(c.name, func(t *testing.T) {
 			timebubble.Parallel(t)
-			timebubble.Test(t, func(t *testing.T) {
+			timebubble.Prepare(t)
+			synctest.Test(t, func(t *testing.T) {
 				x := newSQLRig(t, engine.Policy{Deadline: 3 * time.Minute})
 				promised := 0
 				for _, x.event = range []string{"denied", "lease ran out", "back unnoticed", "paused", "closed"} {

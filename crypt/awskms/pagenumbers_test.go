@@ -238,7 +238,8 @@ func (w *watched) refusedAfter(limit time.Duration) time.Duration {
 // A guard probes as often as the table of costs assumes, and as often as the
 // page says while it is suspended.
 func TestPageRates(t *testing.T) {
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		w := watchGuard(t, guard.Policy{})
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
@@ -246,7 +247,8 @@ func TestPageRates(t *testing.T) {
 			t.Errorf("%d requests in a day, the table assumes %d", got, want)
 		}
 	})
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		w := watchGuard(t, guard.Policy{})
 		w.answer(crypt.ClassDenied)
 		time.Sleep(2 * time.Hour)
@@ -294,7 +296,8 @@ func TestPageTimelines(t *testing.T) {
 		"denied": crypt.ClassDenied, "unreachable": crypt.ClassUnreachable, "unreachable, grace 30 min": crypt.ClassUnreachable,
 	} {
 		t.Run(name, func(t *testing.T) {
-			timebubble.Test(t, func(t *testing.T) {
+			timebubble.Prepare(t)
+			synctest.Test(t, func(t *testing.T) {
 				p := guard.Policy{OnDeadline: guard.Erase}
 				if strings.Contains(name, "grace") {
 					p.UnreachableGrace = 30 * time.Minute
@@ -320,7 +323,8 @@ func TestPageTimelines(t *testing.T) {
 			})
 		})
 	}
-	timebubble.Test(t, func(t *testing.T) {
+	timebubble.Prepare(t)
+	synctest.Test(t, func(t *testing.T) {
 		w := watchGuard(t, guard.Policy{})
 		w.answer(crypt.ClassDenied)
 		time.Sleep(time.Hour)

@@ -76,11 +76,11 @@ func openGCM(key, sealed, aad []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
+	aead, err := cipher.NewGCMWithRandomNonce(block) // the nonce stands before the text
 	if err != nil {
 		return nil, err
 	}
-	plain, err := aead.Open(nil, sealed[:12], sealed[12:], aad)
+	plain, err := aead.Open(nil, nil, sealed, aad)
 	if err != nil {
 		return nil, damaged("does not authenticate")
 	}
