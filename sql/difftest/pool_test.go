@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"flag"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -10,10 +11,16 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
+// valueSeed makes one run of the compared values like another.
+var valueSeed = flag.Uint64("value.seed", 0, "seed of the compared values; 0 for a random one")
+
 func newRand(t *testing.T) *rand.Rand {
 	t.Helper()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := *valueSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-value.seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 7))
 }
 

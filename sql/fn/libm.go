@@ -30,6 +30,14 @@ func log2(x float64) float64 {
 	return ln(x) * (1 / math.Ln2)
 }
 
+// exp does not overflow before its result does, as math.Exp does on amd64.
+func exp(x float64) float64 {
+	if x > 700 && x < 710 {
+		return math.Exp(x-1) * math.E
+	}
+	return math.Exp(x)
+}
+
 // cosh does not overflow before its result does.
 func cosh(x float64) float64 {
 	if math.Abs(x) < 700 {
@@ -54,50 +62,66 @@ func atan2(y, x float64) float64 { return math.Copysign(math.Atan2(y, x), y) }
 const powMax = 1 << 20
 
 // pow computes the integral part of a power in twice the precision of a real,
-// so that it is rounded but once.
+// so that it is rounded but once. The binary exponent is carried beside it, so
+// that nothing overflows before the result does.
 func pow(x, y float64) float64 {
-	r := math.Pow(x, y)
-	if math.Abs(y) > powMax || !(math.Abs(r) > 0x1p-960 && math.Abs(r) < 0x1p1022) {
-		return r
+	if x == 0 || math.IsInf(x, 0) || math.Abs(y) > powMax || x != x || y != y {
+		return math.Pow(x, y)
 	}
 	whole, frac := math.Modf(y)
-	hi, low := 1.0, 0.0
-	baseHi, baseLow := x, 0.0
-	for n := int(math.Abs(whole)); n > 0; {
+	if x < 0 && frac != 0 {
+		return math.NaN()
+	}
+	power := scaled{hi: 1}
+	base := newScaled(x)
+	for n := int(math.Abs(whole)); n > 0; n >>= 1 {
 		if n&1 != 0 {
-			hi, low = mulTwice(hi, low, baseHi, baseLow)
+			power = power.mul(base)
 		}
-		if n >>= 1; n > 0 {
-			baseHi, baseLow = mulTwice(baseHi, baseLow, baseHi, baseLow)
-		}
+		base = base.mul(base)
 	}
 	if whole < 0 {
-		q := 1 / hi
-		hi = q - q*(math.FMA(q, hi, -1)+q*low)
+		q := 1 / power.hi
+		power = scaled{hi: q - q*(math.FMA(q, power.hi, -1)+q*power.low), exp: -power.exp}
 	}
 	if frac != 0 {
-		hi *= root(x, frac)
+		power = power.mul(root(x, frac))
 	}
-	return hi
+	return math.Ldexp(power.hi, power.exp)
+}
+
+// scaled is (hi + low) * 2^exp, hi being at least a half and less than two, low
+// what hi's last place does not hold.
+type scaled struct {
+	hi, low float64
+	exp     int
+}
+
+func newScaled(x float64) scaled {
+	m, e := math.Frexp(x)
+	return scaled{hi: m, exp: e}
+}
+
+func (a scaled) mul(b scaled) scaled {
+	p := a.hi * b.hi
+	e := math.FMA(a.hi, b.hi, -p) + (a.hi*b.low + a.low*b.hi)
+	hi := p + e
+	low := e - (hi - p)
+	m, exp := math.Frexp(hi)
+	return scaled{hi: m, low: math.Ldexp(low, -exp), exp: a.exp + b.exp + exp}
 }
 
 // root returns x to a power between -1 and 1, x being positive. The exponent of
 // x is taken apart from its fraction, which is near 1.
-func root(x, power float64) float64 {
+func root(x, power float64) scaled {
 	m, e := math.Frexp(x)
 	p := float64(e) * power
 	lost := math.FMA(float64(e), power, -p)
 	n := math.Round(p)
-	return math.Ldexp(math.Pow(m, power)*math.Exp2(p-n)*(1+lost*math.Ln2), int(n))
+	r := newScaled(math.Pow(m, power) * math.Exp2(p-n) * (1 + lost*math.Ln2))
+	r.exp += int(n)
+	return r
 }
 
 // acos is precise near 1 too.
 func acos(x float64) float64 { return 2 * math.Atan2(math.Sqrt(1-x), math.Sqrt(1+x)) }
-
-// mulTwice multiplies two sums of a real and a small one.
-func mulTwice(aHi, aLow, bHi, bLow float64) (hi, low float64) {
-	p := aHi * bHi
-	e := math.FMA(aHi, bHi, -p) + (aHi*bLow + aLow*bHi)
-	hi = p + e
-	return hi, e - (hi - p)
-}

@@ -29,7 +29,7 @@ func mathFunctions() []Scalar {
 	for name, f := range map[string]func(float64) float64{
 		"acos": acos, "acosh": math.Acosh, "asin": math.Asin, "asinh": math.Asinh,
 		"atan": math.Atan, "atanh": math.Atanh, "cos": math.Cos, "cosh": cosh,
-		"exp": math.Exp, "sin": math.Sin, "sinh": sinh, "sqrt": math.Sqrt,
+		"exp": exp, "sin": math.Sin, "sinh": sinh, "sqrt": math.Sqrt,
 		"tan": math.Tan, "tanh": math.Tanh,
 		"degrees": func(x float64) float64 { return x * (180 / math.Pi) },
 		"radians": func(x float64) float64 { return x * (math.Pi / 180) },
