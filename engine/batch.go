@@ -39,6 +39,8 @@ type encoded struct {
 	buf   []byte // all but the large values
 	large []largeValue
 	size  int64 // of everything, in bytes
+
+	collections bool // some are created or dropped
 }
 
 // A largeValue belongs into the encoding before buf[at].
@@ -66,6 +68,7 @@ func (e *encoded) endBatch() {
 }
 
 func (e *encoded) op(code byte, collection uint32, a []byte) {
+	e.collections = e.collections || code == opCreate || code == opDrop
 	e.buf = append(e.buf, code)
 	e.buf = binary.BigEndian.AppendUint32(e.buf, collection)
 	e.buf = binary.BigEndian.AppendUint32(e.buf, uint32(len(a)))
@@ -108,7 +111,7 @@ func (e *encoded) parts(dst [][]byte) [][]byte {
 func (e *encoded) reset() {
 	clear(e.buf)
 	clear(e.large)
-	e.buf, e.large, e.size = e.buf[:0], e.large[:0], 0
+	e.buf, e.large, e.size, e.collections = e.buf[:0], e.large[:0], 0, false
 	if cap(e.buf) > groupKeepMax {
 		e.buf = nil
 	}

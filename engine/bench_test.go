@@ -47,7 +47,7 @@ func stackRuns(b *testing.B, db *DB, nRuns, rows int) {
 	value := make([]byte, 100)
 	x := uint64(1)
 	for range nRuns {
-		t := newTable()
+		t := newTable(freeTable)
 		key := make([]byte, 20)
 		binary.BigEndian.PutUint32(key, 1)
 		for range rows {

@@ -277,7 +277,7 @@ func (b *Bulk) install(added []*run) error {
 		m.Commit = commit
 		m.Collections, m.NextCollection = dir.metas(), dir.next
 	}, func() {
-		s.applied, s.visible, s.durable, s.dir = commit, commit, commit, dir
+		s.applied, s.visible, s.durable, s.dir, s.shown = commit, commit, commit, dir, dir
 		s.unref(s.published)
 		s.published = nil
 	})

@@ -126,10 +126,10 @@ type logCheck struct {
 	live  map[uint32]string
 	next  uint32
 	made  bool // a collection, in the commit that is being read
-	into  *tip
+	into  *target
 }
 
-func newLogCheck(v *verification, m *catalog.Manifest, into *tip) *logCheck {
+func newLogCheck(v *verification, m *catalog.Manifest, into *target) *logCheck {
 	c := &logCheck{v: v, floor: m.Commit, next: m.NextCollection, into: into, sound: true}
 	c.live = make(map[uint32]string, len(m.Collections))
 	for _, meta := range m.Collections {

@@ -76,7 +76,7 @@ func (c *Collection) get(key []byte) ([]byte, error) {
 			return tx.valueBuf, nil
 		}
 	}
-	value, found, err := tx.view.get(tx.valueBuf[:0], k)
+	value, found, err := tx.view().get(tx.valueBuf[:0], k)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/byokdb/byokdb/engine/internal/memtable"
 	"github.com/byokdb/byokdb/engine/internal/wal"
 )
 
@@ -15,18 +14,19 @@ import (
 const frozenMax = 2
 
 // commit makes one batch durable and visible, in three steps: it is applied to
-// the memtable, where only later writers see it; it is written to the log,
-// together with the batches of other committers, and synced once for all of
-// them; then it is published to readers. The caller holds the writer's token,
-// which release gives back as soon as the next writer may begin.
+// the tip, where only later writers see it; it is written to the log, together
+// with the batches of other committers, and synced once for all of them; then the
+// group moves to the memtable, where readers see it. The caller holds the writer's
+// token, which release gives back as soon as the next writer may begin. writes
+// holds the batch's records, and is not written to any more.
 //
 // After an error nothing of the batch is visible; after a crash all of it may
 // be, if the error came from the log. When the key went before the batch was
 // written, it is undone. The batch's large values are not used any more when
 // commit returns.
-func (s *session) commit(batch *encoded, release func()) error {
+func (s *session) commit(batch *encoded, writes *table, release func()) error {
 	s.pace(batch.size)
-	f, err := s.apply(batch)
+	f, err := s.apply(batch, writes)
 	release()
 	if err != nil {
 		return err
@@ -54,8 +54,8 @@ type fate struct {
 	err   error
 }
 
-// apply numbers a batch and applies it to the memtable.
-func (s *session) apply(batch *encoded) (*fate, error) {
+// apply numbers a batch and applies it to the tip.
+func (s *session) apply(batch *encoded, writes *table) (*fate, error) {
 	if err := s.makeRoom(); err != nil {
 		return nil, err
 	}
@@ -69,13 +69,9 @@ func (s *session) apply(batch *encoded) (*fate, error) {
 		return nil, s.undone
 	}
 	invariant(batch.commit() == number, "a batch is numbered by its writer")
-	switch { // keep the visible state for readers before the tip leaves it
-	case s.published == nil:
-		s.published = s.newView()
-	case s.leading && s.preserved == nil:
-		s.preserved = s.newView()
-	}
-	if err := batch.apply((*tip)(s)); err != nil {
+	if s.tip == nil && !batch.collections { // the batch is all that the tip holds: nothing is copied
+		s.tip = writes.ref()
+	} else if err := s.applyTo(batch); err != nil {
 		return nil, s.failLocked(fmt.Errorf("apply: %w", err)) // no memory: the tip is half a commit
 	}
 	s.applied = number
@@ -84,6 +80,14 @@ func (s *session) apply(batch *encoded) (*fate, error) {
 		s.fate = &fate{}
 	}
 	return s.fate, nil
+}
+
+// applyTo applies a batch to what the tip holds. s.mu is held.
+func (s *session) applyTo(batch *encoded) error {
+	if s.tip == nil {
+		s.tip = s.db.takeTable()
+	}
+	return batch.apply(&target{mem: s.tip, dir: &s.dir})
 }
 
 // awaitFate returns when it is known what became of a batch. Whoever comes first
@@ -151,8 +155,9 @@ func (s *session) lead(sync bool) error {
 			return s.undo(err)
 		}
 	}
-	group, last, f := s.pending, s.applied, s.fate
+	group, last, dir, f := s.pending, s.applied, s.dir, s.fate
 	s.pending, s.spare, s.fate = s.spare, nil, nil
+	s.flight, s.tip = s.tip, nil
 	s.leading, s.crowd = true, last-s.visible
 	s.mu.Unlock()
 
@@ -173,15 +178,14 @@ func (s *session) lead(sync bool) error {
 	s.logBytes = size
 	s.spare = group
 	s.leading = false
+	if err == nil && sync {
+		s.durable = last
+	}
+	if err == nil {
+		err = s.publish(last, dir)
+	}
 	if err != nil {
 		err = s.failLocked(err)
-	} else {
-		s.unref(s.published)
-		s.published, s.preserved = s.preserved, nil
-		s.visible = last
-		if sync {
-			s.durable = last
-		}
 	}
 	if f != nil {
 		f.known, f.err = true, err
@@ -190,20 +194,49 @@ func (s *session) lead(sync bool) error {
 	return err
 }
 
+// publish moves the group that was written to the memtable, where readers see it:
+// up to commit last, with the collections of dir. s.mu is held.
+func (s *session) publish(last uint64, dir *directory) error {
+	if s.flight != nil {
+		if err := s.mem.take(s.flight); err != nil {
+			s.torn = fmt.Errorf("%w: no memory for what was committed: %w", ErrFailed, err)
+			return s.torn
+		}
+		s.flight.unref()
+		s.flight = nil
+	}
+	s.unref(s.published)
+	s.published = nil
+	s.visible, s.shown = last, dir
+	return nil
+}
+
+// take sets every entry of a table to which nobody writes any more. After an
+// error, which is one of memory, some are set.
+func (t *table) take(from *table) error {
+	t.Lock()
+	defer t.Unlock()
+	it := from.Still().NewIter()
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.Value()
+		if err == nil {
+			err = t.Set(it.Key(), it.Kind(), value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return it.Err()
+}
+
 // undo takes back every batch that was applied and not written, because the key
 // went: the tip becomes what readers see, and their committers return why. So
 // nothing is sealed after the lease, and nothing comes to light later of which a
 // committer was told that it failed. A writable transaction that began on top of
 // them is refused at its Commit. s.mu is held, and nobody writes a group.
 func (s *session) undo(why error) error {
-	v := s.published
-	invariant(v != nil && v.commit == s.visible, "readers' state is kept while the tip is ahead of it")
-	if v.tables[0] == s.mem {
-		s.mem.Restore(v.mems[0])
-	} else { // begun since: all that it holds is undone
-		s.mem.Restore(memtable.New().Snapshot())
-	}
-	s.dir, s.applied = v.dir, v.commit
+	s.tip.unref()
+	s.tip, s.dir, s.applied = nil, s.shown, s.visible
 	s.pending = s.pending.reset()
 	s.fate.known, s.fate.err = true, why
 	s.fate, s.undone = nil, why
@@ -266,7 +299,7 @@ func (s *session) freezeMem() (*table, error) {
 func (s *session) freezeAt(floor wal.Floor) {
 	s.mem.floor, s.mem.dir, s.mem.last = floor, s.dir, s.applied
 	s.frozen = append(s.frozen, s.mem)
-	s.mem = newTable()
+	s.mem = newTable(freeTable)
 }
 
 // syncer makes commits durable every SyncPeriod.

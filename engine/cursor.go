@@ -48,7 +48,7 @@ func (c *Collection) Cursor(lo, hi []byte) *Cursor {
 	} else {
 		cur.hi = append(prefix, hi...)
 	}
-	sources := tx.view.sources(cur.lo, cur.hi)
+	sources := tx.view().sources(cur.lo, cur.hi)
 	if tx.writes != nil && tx.nWrites > 0 {
 		own := memSource{tx.writes.Snapshot().NewIter()}
 		sources = append([]source{own}, sources...)

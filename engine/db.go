@@ -21,7 +21,6 @@ import (
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/guard"
 	"github.com/byokdb/byokdb/engine/internal/catalog"
-	"github.com/byokdb/byokdb/engine/internal/memtable"
 	"github.com/byokdb/byokdb/engine/internal/wal"
 	"github.com/byokdb/byokdb/internal/clock"
 	"github.com/byokdb/byokdb/internal/scrub"
@@ -74,9 +73,9 @@ type DB struct {
 
 	traffic vfs.Traffic // of all files but the catalog's
 
-	spareMu    sync.Mutex
-	spareTable *memtable.Table // of the last writable transaction, wiped
-	spareBatch []byte
+	spareMu     sync.Mutex
+	spareTables []*table // of writable transactions, wiped
+	spareBatch  []byte
 }
 
 // Open opens the database in dir with its key, or creates it there: an absent
@@ -414,27 +413,47 @@ func (db *DB) forget(tx *Tx) {
 	delete(db.txs, tx)
 }
 
-// takeTable returns an empty memtable for the one writable transaction.
-func (db *DB) takeTable() *memtable.Table {
+// takeTable returns an empty memtable for a writable transaction.
+func (db *DB) takeTable() *table {
 	db.spareMu.Lock()
 	defer db.spareMu.Unlock()
-	t := db.spareTable
-	if db.spareTable = nil; t == nil {
-		t = memtable.New()
+	n := len(db.spareTables)
+	if n == 0 {
+		return newTable(db.returnTable)
 	}
+	t := db.spareTables[n-1]
+	db.spareTables[n-1] = nil
+	db.spareTables = db.spareTables[:n-1]
+	t.refs.Store(1)
 	return t
 }
 
-// returnTable wipes a transaction's memtable and keeps it for the next one.
-func (db *DB) returnTable(t *memtable.Table) {
+// returnTable wipes a transaction's memtable and keeps it for another.
+func (db *DB) returnTable(t *table) {
 	t.Reset()
 	db.spareMu.Lock()
 	defer db.spareMu.Unlock()
-	if db.spareTable == nil {
-		db.spareTable = t
+	if len(db.spareTables) < spareTablesMax {
+		db.spareTables = append(db.spareTables, t)
 		return
 	}
 	t.Free()
+}
+
+// spareTablesMax is for how many writers, whose commits are written together, a
+// memtable each is kept: 16 KiB.
+const spareTablesMax = 32
+
+// freeSpares gives back what is kept for later transactions.
+func (db *DB) freeSpares() {
+	db.spareMu.Lock()
+	defer db.spareMu.Unlock()
+	for _, t := range db.spareTables {
+		t.Free()
+	}
+	db.spareTables = nil
+	clear(db.spareBatch[:cap(db.spareBatch)])
+	db.spareBatch = nil
 }
 
 func (db *DB) takeBatch() []byte {

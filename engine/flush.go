@@ -59,10 +59,9 @@ func (s *session) backgroundFault(what string, err error) (fatal bool) {
 func (s *session) flushOldest(ctx context.Context) error {
 	s.mu.Lock()
 	t := s.frozen[0]
-	view := t.Snapshot()
 	s.mu.Unlock()
 	w := &runWriter{s: s, ctx: ctx, level: 0}
-	it := view.NewIter()
+	it := t.Still().NewIter()
 	for ok := it.First(); ok; ok = it.Next() {
 		value, err := it.Value()
 		if err == nil {

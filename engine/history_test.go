@@ -236,7 +236,7 @@ func (h *history) commit(db *DB, rng *rand.Rand) error {
 func (h *history) update(db *DB, fn func(c *change) error, rng *rand.Rand) error {
 	var number uint64
 	err := db.Update(func(tx *Tx) error {
-		number = tx.view.commit + 1
+		number = tx.base + 1
 		c := &change{tx: tx, rng: rng}
 		if err := fn(c); err != nil {
 			return err
@@ -263,7 +263,7 @@ func (h *history) bulk(ctx context.Context, db *DB, rng *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	number := tx.view.commit + 1 // also behind a commit that failed and is undecided
+	number := tx.base + 1 // also behind a commit that failed and is undecided
 	if err := tx.Rollback(); err != nil {
 		return err
 	}

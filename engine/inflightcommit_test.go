@@ -99,8 +99,8 @@ func groupWithoutKey(x *inflightRig, created bool) {
 
 func isRun(path string) bool { return newRun(memfs.Call{Op: memfs.OpCreate, Path: path}) }
 
-// TestUndoneAfterFreeze undoes a commit that was applied to a memtable which was
-// begun after readers took their snapshot.
+// TestUndoneAfterFreeze undoes a commit that was applied on top of a memtable which
+// was begun after readers took their snapshot.
 func TestUndoneAfterFreeze(t *testing.T) {
 	inflight(t, Policy{Deadline: time.Hour}, nil, func(x *inflightRig) {
 		x.must(x.write("first"))
@@ -112,7 +112,7 @@ func TestUndoneAfterFreeze(t *testing.T) {
 		s := x.db.session
 		tx.mu.Lock()
 		batch := tx.encode()
-		f, err := s.apply(&batch)
+		f, err := s.apply(&batch, tx.writes)
 		tx.mu.Unlock()
 		x.must(err)
 		x.key.hung.Store(true)

@@ -66,12 +66,10 @@ func (s *session) obsolete(r *run) {
 }
 
 // dropStaleViews lets go of the shared snapshots where that is possible, so
-// that an idle database does not pin replaced runs and flushed memtables. After
-// a failure they stay: the tip may hold half a commit. s.mu is held.
+// that an idle database does not pin replaced runs and flushed memtables. s.mu is
+// held.
 func (s *session) dropStaleViews() {
-	if s.published != nil && s.published.commit == s.applied && s.visible == s.applied && s.failed == nil {
-		v := s.published
-		s.published = nil
-		s.unref(v)
-	}
+	v := s.published
+	s.published = nil
+	s.unref(v)
 }

@@ -313,14 +313,7 @@ func (db *DB) dropSession(why error, last func(s *session) error) (*wiped, error
 		sw := s.wipe()
 		w.Runs, w.MemtableBytes, w.CacheBytes = sw.Runs, sw.MemtableBytes, cached-db.cache.Stats().Bytes
 	}
-	db.spareMu.Lock()
-	if db.spareTable != nil {
-		db.spareTable.Free()
-		db.spareTable = nil
-	}
-	clear(db.spareBatch[:cap(db.spareBatch)])
-	db.spareBatch = nil
-	db.spareMu.Unlock()
+	db.freeSpares()
 	for _, fn := range wipes {
 		fn()
 	}

@@ -12,7 +12,7 @@ import (
 
 // indebted returns a session with so many runs in level 0 and nothing else.
 func indebted(nRuns int) *session {
-	s := &session{version: &version{}, mem: newTable(), db: &DB{opts: Options{MemtableSize: 1 << 20}}}
+	s := &session{version: &version{}, mem: newTable(freeTable), db: &DB{opts: Options{MemtableSize: 1 << 20}}}
 	for range nRuns {
 		s.version.levels[0] = append(s.version.levels[0], &run{meta: catalog.RunMeta{Size: 1}})
 	}

@@ -33,15 +33,18 @@ type session struct {
 	// memory work only, never across I/O.
 	mu        sync.Mutex
 	changed   sync.Cond  // on mu: a group became durable, a flush ended, the session failed
-	mem       *table     // receives commits
+	mem       *table     // receives groups of commits once they are written
+	tip       *table     // commits that wait to be written; nil when there are none
+	flight    *table     // commits of the group that is being written
 	frozen    []*table   // waiting to be flushed, oldest first
 	version   *version   // current runs
 	dir       *directory // as of the last applied commit
-	applied   uint64     // number of the last commit applied to mem
-	visible   uint64     // number of the last commit that readers see; not above applied
+	shown     *directory // as of the last visible commit
+	applied   uint64     // number of the last commit applied: to tip, flight or mem
+	visible   uint64     // number of the last commit in mem, which readers see
 	durable   uint64     // number of the last durable commit; visible, unless Options.Sync says otherwise
-	published *view      // at visible; nil while that is also the tip
-	preserved *view      // at the end of the group under way, once a later commit was applied
+	published *view      // at visible; nil before the first reader
+	torn      error      // why mem holds half a group, and nobody may begin to read
 	pending   group      // batches applied but not yet handed to the log
 	spare     group      // the other memory for pending
 	fate      *fate      // of pending; nil when there is none
@@ -82,20 +85,29 @@ type session struct {
 type table struct {
 	*memtable.Table
 	refs  atomic.Int32
-	floor wal.Floor  // once frozen: where the log goes on behind it
-	dir   *directory // once frozen: as of its last commit
-	last  uint64     // once frozen: number of its last commit
+	gone  func(*table) // what becomes of it when nobody refers to it any more
+	floor wal.Floor    // once frozen: where the log goes on behind it
+	dir   *directory   // once frozen: as of its last commit
+	last  uint64       // once frozen: number of its last commit
 }
 
-func newTable() *table {
-	t := &table{Table: memtable.New()}
+func newTable(gone func(*table)) *table {
+	t := &table{Table: memtable.New(), gone: gone}
 	t.refs.Store(1)
 	return t
 }
 
+// freeTable is what becomes of a session's memtables.
+func freeTable(t *table) { t.Free() }
+
+func (t *table) ref() *table {
+	t.refs.Add(1)
+	return t
+}
+
 func (t *table) unref() {
-	if t.refs.Add(-1) == 0 {
-		t.Free()
+	if t != nil && t.refs.Add(-1) == 0 {
+		t.gone(t)
 	}
 }
 
@@ -110,22 +122,46 @@ type view struct {
 	commit  uint64
 }
 
-// newView makes a snapshot of the tip. s.mu is held.
+// newView makes a snapshot of what is visible. s.mu is held.
 func (s *session) newView() *view {
-	v := &view{version: s.version.ref(), dir: s.dir, commit: s.applied}
-	v.refs.Store(1)
-	v.add(s.mem)
-	for _, v0 := range slices.Backward(s.frozen) {
-		v.add(v0)
+	v := s.beginView(s.shown, s.visible)
+	v.add(s.mem, s.mem.Snapshot())
+	return s.endView(v)
+}
+
+// writeView makes a view of the tip for the one writer. Nothing is copied for it:
+// while the writer is there, no commit is applied, and those that become visible
+// are part of the view already.
+func (s *session) writeView() *view {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.beginView(s.dir, s.applied)
+	for _, t := range []*table{s.tip, s.flight} {
+		if t != nil {
+			v.add(t, t.Still())
+		}
 	}
+	v.add(s.mem, s.mem.Live())
+	return s.endView(v)
+}
+
+func (s *session) beginView(dir *directory, commit uint64) *view {
+	v := &view{version: s.version.ref(), dir: dir, commit: commit}
+	v.refs.Store(1)
 	s.db.nViews.Add(1)
 	return v
 }
 
-func (v *view) add(t *table) {
-	t.refs.Add(1)
-	v.tables = append(v.tables, t)
-	v.mems = append(v.mems, t.Snapshot())
+func (s *session) endView(v *view) *view {
+	for _, t := range slices.Backward(s.frozen) {
+		v.add(t, t.Still())
+	}
+	return v
+}
+
+func (v *view) add(t *table, m *memtable.View) {
+	v.tables = append(v.tables, t.ref())
+	v.mems = append(v.mems, m)
 }
 
 func (s *session) unref(v *view) {
@@ -140,25 +176,24 @@ func (s *session) unref(v *view) {
 }
 
 // readView returns the newest visible snapshot, with a reference for the caller.
-func (s *session) readView() *view {
+func (s *session) readView() (*view, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.published == nil { // then the tip is visible
+	if s.torn != nil {
+		return nil, s.torn
+	}
+	if s.published == nil {
 		s.published = s.newView()
 	}
 	s.published.refs.Add(1)
-	return s.published
+	return s.published, nil
 }
 
-// writeView returns a snapshot of the tip for the one writer.
-func (s *session) writeView() *view {
+// atTip returns what a writable transaction begins on.
+func (s *session) atTip() (*directory, uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.published != nil && s.published.commit == s.applied {
-		s.published.refs.Add(1)
-		return s.published
-	}
-	return s.newView()
+	return s.dir, s.applied
 }
 
 // get appends the newest value of an internal key to dst; a tombstone is not found.
@@ -230,7 +265,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	if err := s.openRuns(); err != nil {
 		return s, err
 	}
-	s.mem, s.dir, s.nextRun = newTable(), newDirectory(s.manifest), s.manifest.NextRun
+	s.mem, s.dir, s.nextRun = newTable(freeTable), newDirectory(s.manifest), s.manifest.NextRun
 	s.applied = s.manifest.Commit
 	logConfig := db.walConfig(ring)
 	logConfig.Least = least.mark()
@@ -245,7 +280,7 @@ func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	if err := s.removeUnnamed(); err != nil {
 		return s, err
 	}
-	s.visible, s.durable, s.logBytes = s.applied, s.applied, s.log.Size()
+	s.visible, s.durable, s.shown, s.logBytes = s.applied, s.applied, s.dir, s.log.Size()
 	return s, nil
 }
 
@@ -353,7 +388,7 @@ func (s *session) replay(payload []byte) error {
 		if commit != s.applied+1 {
 			return fmt.Errorf("%w: log: commit %d follows %d", ErrCorrupt, commit, s.applied)
 		}
-		if err := applyOps(ops, (*tip)(s)); err != nil {
+		if err := applyOps(ops, &target{mem: s.mem, dir: &s.dir}); err != nil {
 			return fmt.Errorf("log: commit %d: %w", commit, err)
 		}
 		s.applied = commit
@@ -361,26 +396,29 @@ func (s *session) replay(payload []byte) error {
 	})
 }
 
-// tip applies operations to the session's newest state.
-type tip session
-
-func (t *tip) set(key []byte, kind memtable.Kind, value []byte) error {
-	return t.mem.Set(key, kind, value)
+// A target takes the operations of commits to a memtable and a directory.
+type target struct {
+	mem *table
+	dir **directory
 }
 
-func (t *tip) create(id uint32, name string) error {
-	if id < t.dir.next || name == "" || len(name) > collectionNameMax {
+func (a *target) set(key []byte, kind memtable.Kind, value []byte) error {
+	return a.mem.Set(key, kind, value)
+}
+
+func (a *target) create(id uint32, name string) error {
+	if id < (*a.dir).next || name == "" || len(name) > collectionNameMax {
 		return fmt.Errorf("%w: collection %d is made a second time, or without a name", ErrCorrupt, id)
 	}
-	t.dir = t.dir.with(name, id)
+	*a.dir = (*a.dir).with(name, id)
 	return nil
 }
 
-func (t *tip) drop(id uint32) error {
-	if id == 0 || id >= t.dir.next {
+func (a *target) drop(id uint32) error {
+	if id == 0 || id >= (*a.dir).next {
 		return fmt.Errorf("%w: collection %d is dropped and was never made", ErrCorrupt, id)
 	}
-	t.dir = t.dir.without(id)
+	*a.dir = (*a.dir).without(id)
 	return nil
 }
 
@@ -515,20 +553,19 @@ func (s *session) wipe() wiped {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unref(s.published)
-	s.unref(s.preserved)
-	s.published, s.preserved = nil, nil
+	s.published = nil
 	s.dropPins()
 	if s.log != nil {
 		s.log.Wipe()
 	}
-	for _, t := range append(s.frozen, s.mem) {
+	for _, t := range append(s.frozen, s.mem, s.flight, s.tip) {
 		if t != nil {
 			w.MemtableBytes += t.Bytes()
 			t.Wipe()
 			t.unref()
 		}
 	}
-	s.frozen, s.mem = nil, nil
+	s.frozen, s.mem, s.flight, s.tip = nil, nil, nil, nil
 	s.pending.reset() // spare was when it became that
 	s.pending, s.spare = nil, nil
 	if s.version != nil {
@@ -538,6 +575,6 @@ func (s *session) wipe() wiped {
 	}
 	s.owner.Close()
 	s.ring.Wipe()
-	s.dir, s.manifest = nil, nil
+	s.dir, s.shown, s.manifest = nil, nil, nil
 	return w
 }

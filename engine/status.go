@@ -126,7 +126,7 @@ func (s *session) status(st *Status) {
 	if s.failed != nil {
 		st.Failed = s.failed.Error()
 	}
-	st.Commit, st.Durable, st.Collections = s.visible, s.durable, len(s.dir.ids)
+	st.Commit, st.Durable, st.Collections = s.visible, s.durable, len(s.shown.ids)
 	st.MemtableBytes = s.mem.Bytes()
 	for _, t := range s.frozen {
 		st.MemtableBytes += t.Bytes()

@@ -28,9 +28,10 @@ type Tx struct {
 	err      error       // why the transaction has ended
 	over     atomic.Bool // err is not nil; for those who do not hold mu
 	token    bool        // it holds the writer's
-	view     *view
+	base     uint64      // number of the last commit in the snapshot
+	seen     *view       // the snapshot; nil until a writable transaction reads
 	dir      *directory
-	writes   *memtable.Table // of a writable transaction
+	writes   *table // of a writable transaction
 	created  map[uint32]string
 	dropped  []uint32
 	nWrites  int // operations since the snapshot, collections included
@@ -83,14 +84,26 @@ func (db *DB) newTx(writable bool) (*Tx, error) {
 	}
 	if writable {
 		tx.token = true
-		tx.view = tx.s.writeView()
+		tx.dir, tx.base = tx.s.atTip()
 		tx.writes = db.takeTable()
 	} else {
-		tx.view = tx.s.readView()
+		v, err := tx.s.readView()
+		if err != nil {
+			return nil, err
+		}
+		tx.seen, tx.dir, tx.base = v, v.dir, v.commit
 	}
-	tx.dir = tx.view.dir
 	db.txs[tx] = struct{}{}
 	return tx, nil
+}
+
+// view returns the snapshot. A transaction that only writes needs none. tx.mu is
+// held.
+func (tx *Tx) view() *view {
+	if tx.seen == nil {
+		tx.seen = tx.s.writeView()
+	}
+	return tx.seen
 }
 
 // Update runs fn in a writable transaction and commits it, or rolls it back if
@@ -174,10 +187,10 @@ func (tx *Tx) Writable() bool { return tx.writable }
 func (tx *Tx) Base() uint64 {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	if tx.view == nil {
+	if tx.err != nil {
 		return 0
 	}
-	return tx.view.commit
+	return tx.base
 }
 
 // DB returns the database.
@@ -203,7 +216,7 @@ func (tx *Tx) Commit() error {
 	}
 	batch := tx.encode()
 	release := sync.OnceFunc(tx.db.releaseWriter)
-	err := tx.s.commit(&batch, release)
+	err := tx.s.commit(&batch, tx.writes, release)
 	batch.reset()
 	tx.db.keepBatch(batch.buf)
 	tx.token = false // it is given back
@@ -236,18 +249,16 @@ func (tx *Tx) end(why error) {
 	for r := range tx.readers {
 		_ = r.release() // address space, nothing else
 	}
-	tx.s.unref(tx.view)
+	tx.s.unref(tx.seen)
 	tx.kept.wipe()
 	clear(tx.keyBuf[:cap(tx.keyBuf)])
 	clear(tx.valueBuf[:cap(tx.valueBuf)])
 	clear(tx.keyRoom[:])
 	clear(tx.valueRoom[:])
-	tx.view, tx.dir, tx.cursors, tx.keyBuf, tx.valueBuf = nil, nil, nil, nil, nil
+	tx.seen, tx.dir, tx.cursors, tx.keyBuf, tx.valueBuf = nil, nil, nil, nil, nil
 	tx.created, tx.dropped = nil, nil
-	if tx.writes != nil {
-		tx.db.returnTable(tx.writes)
-		tx.writes = nil
-	}
+	tx.writes.unref()
+	tx.writes = nil
 	if tx.token {
 		tx.token = false
 		tx.db.releaseWriter()
@@ -269,11 +280,11 @@ func (tx *Tx) ended() error {
 // records in order, drops last. Large values stay in the transaction's table,
 // until that is given back.
 func (tx *Tx) encode() encoded {
-	b := beginBatch(tx.db.takeBatch(), tx.view.commit+1)
+	b := beginBatch(tx.db.takeBatch(), tx.base+1)
 	for _, id := range sortedIDs(tx.created) {
 		b.op(opCreate, id, []byte(tx.created[id]))
 	}
-	it := tx.writes.Snapshot().NewIter()
+	it := tx.writes.Still().NewIter()
 	for ok := it.First(); ok; ok = it.Next() {
 		id, key := splitKey(it.Key())
 		if slices.Contains(tx.dropped, id) {

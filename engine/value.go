@@ -142,7 +142,7 @@ func (c *Collection) GetReader(key []byte) (*ValueReader, error) {
 func (c *Collection) open(key []byte) (mem []byte, run *pager.ValueReader, err error) {
 	tx := c.tx
 	k := c.internalKey(key)
-	mems := tx.view.mems
+	mems := tx.view().mems
 	if tx.writes != nil && tx.nWrites > 0 {
 		mems = append([]*memtable.View{tx.writes.Snapshot()}, mems...)
 	}
@@ -154,7 +154,7 @@ func (c *Collection) open(key []byte) (mem []byte, run *pager.ValueReader, err e
 			return value, nil, nil
 		}
 	}
-	run, value, found, err := tx.view.version.open(tx.valueBuf[:0], k)
+	run, value, found, err := tx.view().version.open(tx.valueBuf[:0], k)
 	if err != nil {
 		return nil, nil, translate(err)
 	}

@@ -178,8 +178,8 @@ func (v *verification) catalog() {
 // runsOf verifies the runs of a transaction's snapshot.
 func (v *verification) runsOf(tx *Tx, m *catalog.Manifest) error {
 	ids := newIDs(m, tx.dir)
-	for l := range tx.view.version.levels {
-		for _, r := range tx.view.version.levels[l] {
+	for l := range tx.view().version.levels {
+		for _, r := range tx.view().version.levels[l] {
 			if err := v.goOn(); err != nil {
 				return err
 			}

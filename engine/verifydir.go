@@ -157,7 +157,7 @@ func (d *dirVerification) begin(ring *crypt.KeyRing) (err error) {
 	ctx, cancel := context.WithCancel(d.ctx)
 	d.s = &session{db: d.db, fs: d.db.opts.fs, ring: ring, owner: cache.NewOwner(), ctx: ctx, cancel: cancel}
 	d.s.changed.L = &d.s.mu
-	d.s.mem = newTable()
+	d.s.mem = newTable(freeTable)
 	return nil
 }
 
@@ -201,7 +201,7 @@ func (d *dirVerification) sealedParts(c *catalog.Salvaged) error {
 	if err := d.runs(); err != nil {
 		return err
 	}
-	if err := d.readLog(d.m.Floor, (*tip)(d.s)); err != nil {
+	if err := d.readLog(d.m.Floor, &target{mem: d.s.mem, dir: &d.s.dir}); err != nil {
 		return err
 	}
 	if err := d.strangers(); err != nil {
@@ -283,7 +283,7 @@ func (d *dirVerification) orphanLog() error {
 
 // readLog verifies the log from a floor on and, unless into is nil, applies what
 // the manifest's runs do not hold.
-func (d *dirVerification) readLog(floor wal.Floor, into *tip) error {
+func (d *dirVerification) readLog(floor wal.Floor, into *target) error {
 	check := newLogCheck(&d.verification, d.m, into)
 	config := d.db.walConfig(d.s.ring)
 	if into != nil {
@@ -354,6 +354,7 @@ func segmentNumber(name string) (n uint64, ok bool) {
 
 // collections walks every record.
 func (d *dirVerification) collections() error {
+	d.s.visible, d.s.shown = d.s.applied, d.s.dir
 	view := d.s.newView()
 	defer d.s.unref(view)
 	for _, name := range d.s.dir.names() {

@@ -47,7 +47,7 @@ func putHead(b, key []byte, kind Kind, valueSize int) {
 // Sizes of the arena's chunks, in bytes: a table that stays small stays cheap.
 // An entry of largeMin gets memory of its own, so that it wastes no chunk's end.
 const (
-	chunkMin = 64 << 10
+	chunkMin = 16 << 10
 	chunkMax = 4 << 20
 	largeMin = 1 << 20
 )

@@ -19,7 +19,12 @@ type Iter struct {
 }
 
 // NewIter returns an iterator that is not yet on an entry.
-func (v *View) NewIter() *Iter { return &Iter{view: v, size: batchMin} }
+func (v *View) NewIter() *Iter {
+	if v.table != nil {
+		v = v.table.Snapshot()
+	}
+	return &Iter{view: v, size: batchMin}
+}
 
 // First moves to the smallest key.
 func (it *Iter) First() bool {

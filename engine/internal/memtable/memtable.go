@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"sync"
 
 	"github.com/google/btree"
 )
@@ -43,14 +44,23 @@ const degree = 16
 const itemSize = 40
 
 // Table is a memtable. One goroutine at a time may write or take snapshots;
-// snapshots may be read by any number beside it.
+// snapshots may be read by any number beside it. Whoever writes while a live
+// view is in use holds Lock.
 type Table struct {
+	mu    sync.RWMutex // of tree, for live views
 	tree  *btree.BTreeG[item]
 	arena arena
 }
 
 // New returns an empty table. It holds no memory until the first write.
-func New() *Table { return &Table{tree: btree.NewG(degree, less)} }
+func New() *Table { return &Table{tree: newTree()} }
+
+// spareNodes is how many empty nodes a table that was reset keeps.
+const spareNodes = 4
+
+func newTree() *btree.BTreeG[item] {
+	return btree.NewWithFreeListG(degree, less, btree.NewFreeListG[item](spareNodes))
+}
 
 // less orders items by key. Equal prefixes decide nothing: a short key is
 // padded, a long one cut.
@@ -131,8 +141,27 @@ func (t *Table) Len() int { return t.tree.Len() }
 // Bytes returns an estimate of the memory in use, overwritten entries included.
 func (t *Table) Bytes() int64 { return t.arena.used + int64(t.tree.Len())*itemSize }
 
-// Snapshot returns the table as it is now, in O(1).
-func (t *Table) Snapshot() *View { return &View{tree: t.tree.Clone(), arena: &t.arena} }
+// Snapshot returns the table as it is now, in O(1). The next writes copy the
+// nodes of the tree that they change, once each.
+func (t *Table) Snapshot() *View {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return &View{tree: t.tree.Clone(), arena: &t.arena}
+}
+
+// Live returns a view that shows the table as it is at each look, at no cost to
+// writes. Its iterators walk a snapshot made with them.
+func (t *Table) Live() *View { return &View{table: t, arena: &t.arena} }
+
+// Still returns a view of a table to which nobody writes any more, or not before
+// the last use of the view.
+func (t *Table) Still() *View { return &View{tree: t.tree, arena: &t.arena} }
+
+// Lock keeps live views waiting while entries are set.
+func (t *Table) Lock() { t.mu.Lock() }
+
+// Unlock ends Lock.
+func (t *Table) Unlock() { t.mu.Unlock() }
 
 // Restore puts the table back to a snapshot of it. The memory of what came
 // later is not reused before Reset.
@@ -141,36 +170,51 @@ func (t *Table) Restore(v *View) { t.tree = v.tree.Clone() }
 // Reset wipes and empties the table but keeps some of its memory for reuse. No
 // snapshot may be in use.
 func (t *Table) Reset() {
-	t.tree = btree.NewG(degree, less)
+	t.tree.Clear(true) // what it keeps of the nodes is empty
 	t.arena.reset()
 }
 
 // Wipe zeroes every key and value in place and drops the tree. Memory stays
 // mapped: a stale reader sees zeros, a stale iterator ends with ErrWiped.
 func (t *Table) Wipe() {
-	t.tree = btree.NewG(degree, less)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tree = newTree()
 	t.arena.wipe()
 }
 
 // Free wipes the table and returns its memory. No snapshot may be in use.
 func (t *Table) Free() {
-	t.tree = btree.NewG(degree, less)
+	t.tree = newTree()
 	t.arena.close()
 }
 
-// View is a snapshot of a table. Safe for concurrent use.
+// View is a table as it was, or is. Safe for concurrent use.
 type View struct {
-	tree  *btree.BTreeG[item]
+	table *Table              // of a live view
+	tree  *btree.BTreeG[item] // of any other
 	arena *arena
 }
 
-// Get returns the entry of key in the snapshot; the value aliases the arena.
+// Get returns the entry of key; the value aliases the arena.
 func (v *View) Get(key []byte) (value []byte, kind Kind, found bool) {
+	if v.table != nil {
+		v.table.mu.RLock()
+		defer v.table.mu.RUnlock()
+		return get(v.table.tree, v.arena, key)
+	}
 	return get(v.tree, v.arena, key)
 }
 
 // Len returns the number of keys.
-func (v *View) Len() int { return v.tree.Len() }
+func (v *View) Len() int {
+	if v.table != nil {
+		v.table.mu.RLock()
+		defer v.table.mu.RUnlock()
+		return v.table.tree.Len()
+	}
+	return v.tree.Len()
+}
 
 func get(tree *btree.BTreeG[item], a *arena, key []byte) (value []byte, kind Kind, found bool) {
 	if tree.Len() == 0 {
