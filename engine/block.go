@@ -7,7 +7,7 @@ import (
 )
 
 // A block is a stretch of records that a cursor has at hand: its current one and
-// those that follow in one leaf, before any other source of the merge has a say.
+// those that follow before a source of the merge must leave its leaf.
 // Only the cursor's owner touches it, never a pause: what it points to may be
 // wiped, it itself stays.
 type block struct {
@@ -15,14 +15,13 @@ type block struct {
 	memory  *[blockMax]pager.Record // of records; nil before the first
 	i       int                     // the current one
 	back    bool                    // they go toward smaller keys
-	streak  int                     // how often the same source was the nearest
-	source  int                     // which one
+	streak  int                     // moves in that direction, one behind the other
 }
 
 const (
 	blockMin    = 8
 	blockMax    = 128
-	blockStreak = 3 // moves by the same source before the next ones are read ahead
+	blockStreak = 3 // moves in one direction before the next records are read ahead
 )
 
 // has reports whether the cursor stands in the block.
@@ -72,8 +71,8 @@ func (b *block) free() {
 // is worth while.
 func (c *Cursor) moved(back bool) {
 	b := &c.block
-	if b.source != c.m.cur {
-		b.source, b.streak = c.m.cur, 0
+	if b.back != back {
+		b.back, b.streak = back, 0
 	}
 	if b.streak++; b.streak >= blockStreak {
 		c.fill(back)
@@ -92,7 +91,6 @@ func (c *Cursor) fill(back bool) {
 	}
 	b := &c.block
 	b.room()
-	b.back = back
 	b.records = append(b.records, pager.Record{Key: c.m.key()[collectionIDSize:], Value: value})
 	end := bound{key: c.hi}
 	if back {

@@ -265,7 +265,7 @@ func (c *Cursor) ValueReader() (*ValueReader, error) {
 	if !ok {
 		return nil, c.err
 	}
-	if _, inMemory := c.m.sources[c.m.cur].(memSource); !inMemory {
+	if c.block.has() || !c.m.inMemory() {
 		v = tx.kept.keep(v)
 	}
 	return tx.newReader(v, nil), nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -209,4 +210,101 @@ func TestKeyGoesAmongTombstones(t *testing.T) {
 		x.clock.back()
 		x.serves()
 	})
+}
+
+// TestStagesOfCommits has one commit in a sync, another that waits for it, and a
+// writer on top of both: it sees them, by key and by cursor and also after they
+// moved to the memtable under its hands, while readers see a commit only once it
+// is durable.
+func TestStagesOfCommits(t *testing.T) {
+	inflight(t, Policy{Deadline: time.Hour}, nil, func(x *inflightRig) {
+		x.must(x.write("a", "b"))
+		_, release := x.block(logSync)
+		first := x.blocked(release, func() error { return x.write("c") })
+		second := x.blocked(nil, func() error { return x.write("b2", "d") })
+		writer := x.begin(true)
+		c := x.collection(writer, "op")
+		all := []string{"a", "b", "b2", "c", "d"}
+		x.sees(writer, all...)
+		x.must(c.Put([]byte("e"), nil))
+		cur := c.Cursor(nil, nil)
+		early := x.begin(false)
+		x.sees(early, "a", "b")
+		release()
+		x.must(first.step())
+		x.must(second.step())
+		x.sees(writer, append(all, "e")...)
+		if n := countKeys(cur); n != len(all)+1 {
+			x.t.Errorf("a cursor from before sees %d records, want %d", n, len(all)+1)
+		}
+		late := x.begin(false)
+		x.sees(late, all...)
+		x.must(writer.Commit())
+		x.sees(early, "a", "b")
+		x.sees(late, all...)
+		x.must(errors.Join(early.Rollback(), late.Rollback()))
+		now := x.begin(false)
+		x.sees(now, append(all, "e")...)
+		x.must(now.Rollback())
+	})
+}
+
+// TestTornGroup: when a group that is durable cannot move to the memtable, nobody
+// begins to read what may be half of it, snapshots from before go on, and opening
+// the database anew shows all of it.
+func TestTornGroup(t *testing.T) {
+	inflight(t, Policy{Deadline: time.Hour}, nil, func(x *inflightRig) {
+		x.must(x.write("a"))
+		reader := x.begin(false)
+		_, release := x.block(logSync)
+		f := x.blocked(release, func() error { return x.write("b", "c") })
+		x.db.session.flight.Wipe() // its iterators end with an error
+		release()
+		if err := f.step(); !errors.Is(err, ErrFailed) {
+			x.t.Errorf("the commit: %v", err)
+		}
+		x.sees(reader, "a")
+		x.must(reader.Rollback())
+		if _, err := x.db.Begin(false); !errors.Is(err, ErrFailed) {
+			x.t.Errorf("a reader afterwards: %v", err)
+		}
+		if err := x.write("d"); !errors.Is(err, ErrFailed) {
+			x.t.Errorf("a writer afterwards: %v", err)
+		}
+		_ = x.db.Close()
+		db, err := Open(x.t.Context(), memDir, x.key, x.opts)
+		x.must(err)
+		x.db = db
+		again := x.begin(false)
+		x.sees(again, "a", "b", "c")
+		x.must(again.Rollback())
+	})
+}
+
+// sees compares the keys of a transaction's collection with what they ought to be,
+// by cursor in both directions and one by one.
+func (x *inflightRig) sees(tx *Tx, want ...string) {
+	x.t.Helper()
+	c := x.collection(tx, "op")
+	var got []string
+	cur := c.Cursor(nil, nil)
+	for cur.Next() {
+		got = append(got, string(cur.Key()))
+	}
+	x.must(errors.Join(cur.Err(), cur.Close()))
+	if !slices.Equal(got, want) {
+		x.t.Errorf("it sees %q, want %q", got, want)
+	}
+	for _, k := range want {
+		if _, err := c.Get([]byte(k)); err != nil {
+			x.t.Errorf("get %q: %v", k, err)
+		}
+	}
+}
+
+func countKeys(cur *Cursor) (n int) {
+	for cur.Next() {
+		n++
+	}
+	return n
 }

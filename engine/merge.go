@@ -22,6 +22,15 @@ type source interface {
 	// ahead moves past records that come next and are at hand, as far as dst has
 	// room, and appends them: none that is deleted, large or not within to.
 	ahead(dst []pager.Record, to bound) []pager.Record
+
+	// following returns the n-th record that comes next, counted from 0, with its
+	// internal key, if all up to it are at hand, not deleted and not large; skip
+	// moves past n of them. What they return is valid until the source leaves its
+	// leaf.
+	following(n int, back bool) (pager.Record, bool)
+	skip(n int, back bool)
+	reach(back bool) []byte // key of the last record at hand, or of the current one
+
 	tombstone() bool
 	Err() error
 	Close() error
@@ -46,6 +55,14 @@ func (s memSource) ahead(dst []pager.Record, to bound) []pager.Record {
 	return dst
 }
 
+func (s memSource) following(n int, back bool) (pager.Record, bool) {
+	key, value, ok := s.Following(n, back)
+	return pager.Record{Key: key, Value: value}, ok
+}
+
+func (s memSource) skip(n int, _ bool)     { s.Skip(n) }
+func (s memSource) reach(back bool) []byte { return s.Reach(back) }
+
 type runSource struct{ *pager.Iter }
 
 func (s runSource) large() *pager.Iter { return largeOf(s.Iter) }
@@ -54,6 +71,10 @@ func (s runSource) tombstone() bool    { return s.Kind() == pager.Tombstone }
 func (s runSource) ahead(dst []pager.Record, to bound) []pager.Record {
 	return runAhead(s.Iter, dst, to)
 }
+
+func (s runSource) following(n int, back bool) (pager.Record, bool) { return s.Following(n, back) }
+func (s runSource) skip(n int, back bool)                           { s.Skip(n, back) }
+func (s runSource) reach(back bool) []byte                          { return s.Reach(back) }
 
 func runAhead(it *pager.Iter, dst []pager.Record, to bound) []pager.Record {
 	if to.back {
@@ -145,6 +166,13 @@ func (s *levelSource) ahead(dst []pager.Record, to bound) []pager.Record {
 	return runAhead(s.it, dst, to)
 }
 
+func (s *levelSource) following(n int, back bool) (pager.Record, bool) {
+	return s.it.Following(n, back)
+}
+
+func (s *levelSource) skip(n int, back bool)  { s.it.Skip(n, back) }
+func (s *levelSource) reach(back bool) []byte { return s.it.Reach(back) }
+
 func (s *levelSource) Err() error {
 	if s.it != nil {
 		s.note(s.it.Err())
@@ -165,6 +193,7 @@ type merge struct {
 	cur     int      // index of the current source, −1 when not valid
 	back    bool     // the other sources stand behind the current key
 	scratch []byte   // key at a change of direction
+	heads   []head   // of mingle
 	err     error
 }
 
@@ -296,20 +325,29 @@ func (b bound) admits(key []byte) bool {
 	return !b.back && c < 0 || b.back && (c > 0 || c == 0 && b.inclusive)
 }
 
-// ahead appends records that follow the current one, up to the end of the walk
-// or the nearest record of another source, and moves to the last of them. The
-// last move must have been in the same direction.
+// ahead appends records that follow the current one, up to the end of the walk,
+// and moves to the last of them. No source leaves its leaf for it. The last move
+// must have been in the same direction.
 func (m *merge) ahead(dst []pager.Record, end bound) []pager.Record {
+	near, others := end, false // up to the nearest record of another source
 	for i, key := range m.keys {
-		if i != m.cur && key != nil && end.admits(key) {
-			end.key, end.inclusive = key, false
+		if i != m.cur && key != nil && near.admits(key) {
+			near.key, near.inclusive, others = key, false, true
 		}
 	}
 	n := len(dst)
-	if dst = m.sources[m.cur].ahead(dst, end); len(dst) > n {
+	if dst = m.sources[m.cur].ahead(dst, near); len(dst) > n {
 		m.moved(m.cur, true)
 	}
+	if others && len(dst) < cap(dst) {
+		dst = m.mingle(dst, end)
+	}
 	return dst
+}
+
+func (m *merge) inMemory() bool { // the current record lives as long as the snapshot
+	_, ok := m.sources[m.cur].(memSource)
+	return ok
 }
 
 func (m *merge) fail(err error) {
@@ -332,6 +370,6 @@ func (m *merge) close() error {
 		}
 	}
 	clear(m.scratch[:cap(m.scratch)])
-	m.sources, m.keys, m.cur, m.scratch = nil, nil, -1, nil
+	m.sources, m.keys, m.cur, m.scratch, m.heads = nil, nil, -1, nil, nil
 	return err
 }

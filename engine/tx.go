@@ -48,7 +48,8 @@ type Tx struct {
 }
 
 // Begin starts a transaction. A writable one waits until no other is open.
-// Errors: ErrClosed, *KeyError.
+// Errors: ErrClosed, *KeyError; ErrFailed where memory ran out in the middle of
+// taking over what had been committed.
 func (db *DB) Begin(writable bool) (*Tx, error) {
 	return db.BeginContext(context.Background(), writable)
 }

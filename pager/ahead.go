@@ -60,6 +60,42 @@ func (it *Iter) Behind(dst []Record, end []byte, inclusive bool, cut int) []Reco
 	return dst
 }
 
+// Following returns the n-th entry behind the current one in the direction of back,
+// the nearest being number 0. ok is false when it is not in the same leaf, is a
+// tombstone or has a large value.
+func (it *Iter) Following(n int, back bool) (r Record, ok bool) {
+	i := it.i + 1 + n
+	if back {
+		i = it.i - 1 - n
+	}
+	if !it.ok || !it.alive() || i < 0 || i >= it.n {
+		return Record{}, false
+	}
+	flags, key, value := it.leaf.entry(i, it.n)
+	return Record{Key: key, Value: value}, flags == byte(Put)
+}
+
+// Reach returns the key of the last entry of the leaf in the direction of back; nil
+// on no entry.
+func (it *Iter) Reach(back bool) []byte {
+	switch {
+	case !it.ok || !it.alive():
+		return nil
+	case back:
+		return it.leaf.key(0)
+	default:
+		return it.leaf.key(it.n - 1)
+	}
+}
+
+// Skip moves past n entries that Following returned.
+func (it *Iter) Skip(n int, back bool) {
+	if back {
+		n = -n
+	}
+	it.jump(it.i + n)
+}
+
 // jump moves to entry i of the leaf.
 func (it *Iter) jump(i int) {
 	if i != it.i {
