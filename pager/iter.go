@@ -309,6 +309,9 @@ func (it *Iter) push(at ref) (node, bool) {
 		it.fail(err)
 		return nil, false
 	}
+	if kind == kindInner && len(it.path) == 0 && !it.r.prefetched.Load() {
+		it.r.prefetch(p.data)
+	}
 	it.path = append(it.path, step{p: p})
 	if kind == kindLeaf {
 		it.leaf = p.data

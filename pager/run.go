@@ -33,6 +33,8 @@ type Run struct {
 	era    atomic.Uint64 // of the owner; eraClosed after Close
 	t      trailer
 	info   Info
+
+	prefetched atomic.Bool // the inner nodes below the root, or there are none
 }
 
 // eraClosed is odd, as no live era is.
@@ -240,6 +242,9 @@ func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []b
 			return page{}, 0, nil, false, err
 		}
 		n := node(p.data)
+		if !r.prefetched.Load() {
+			r.prefetch(n)
+		}
 		at = n.child(n.descend(key))
 		p.release()
 	}
@@ -258,6 +263,23 @@ func (r *Run) find(key []byte, filtered bool) (leaf page, flags byte, stored []b
 	}
 	flags, _, v := n.entry(i, n.len())
 	return p, flags, v, true, nil
+}
+
+// prefetchMax is up to how many inner nodes are prefetched.
+const prefetchMax = 64
+
+// prefetch asks the system for the inner nodes below the root when the first read
+// comes to it: else the first reads of many keys would each wait for one more page
+// than their leaf.
+func (r *Run) prefetch(root node) {
+	f, ok := r.src.file.(vfs.Prefetcher)
+	if r.prefetched.Swap(true) || !ok || r.t.depth < 2 || root.len() > prefetchMax {
+		return
+	}
+	for i := range root.len() {
+		at := root.child(i)
+		f.Prefetch(int64(at.off), int64(at.size))
+	}
 }
 
 // mayContain asks the filter.

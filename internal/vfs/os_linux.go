@@ -38,6 +38,11 @@ func pathError(op string, f *os.File, err error) error {
 
 func syncDir(dir string) error { return syncDirUnix(dir) }
 
+// Prefetch is posix_fadvise with POSIX_FADV_WILLNEED.
+func (o osFile) Prefetch(off, n int64) {
+	_ = unix.Fadvise(int(o.f.Fd()), off, n, unix.FADV_WILLNEED)
+}
+
 // StartWriteback is sync_file_range with SYNC_FILE_RANGE_WRITE.
 func (o osFile) StartWriteback(off, n int64) error {
 	for {

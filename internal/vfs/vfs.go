@@ -52,6 +52,12 @@ type FS interface {
 	Update(path string, change func() error) error
 }
 
+// Prefetcher is a File that can be asked to bring a part of it into the system's
+// cache, without waiting for it: a hint, which may come to nothing.
+type Prefetcher interface {
+	Prefetch(off, n int64)
+}
+
 // WritebackStarter is a File that can be asked to write a part of it to the disk
 // soon, without waiting: a hint, which makes nothing durable. A large file that is
 // written without it is all dirty at its sync, and every other sync on the disk

@@ -275,14 +275,30 @@ func (r *reader) ends(ctx context.Context, newest bool, chain position, end int6
 
 // settleNewest makes the newest segment durable before anything is made of what
 // reads from it: the header of the next one will vouch for that. The segments
-// before were synced when the next one was begun.
+// before were synced when the next one was begun. One that has no room for a frame,
+// as a log that was closed without any leaves it, says nothing that the next one
+// could vouch for, and is replaced.
 func (c *Config) settleNewest(floor Floor) error {
 	segments, _, err := c.list()
 	first, _ := floor.start()
 	if err != nil || len(segments) == 0 || segments[len(segments)-1] < first {
 		return err
 	}
-	return c.settle(segments[len(segments)-1])
+	newest := segments[len(segments)-1]
+	size, err := c.size(newest)
+	if err != nil || size <= headerSize {
+		return err
+	}
+	return c.settle(newest)
+}
+
+func (c *Config) size(number uint64) (int64, error) {
+	f, err := c.FS.Open(c.path(number))
+	if err != nil {
+		return 0, fmt.Errorf("settle segment: %w", err)
+	}
+	size, err := f.Size()
+	return size, errors.Join(err, f.Close())
 }
 
 // SyncNewest makes the newest segment durable as it is. It needs no key: a log
