@@ -12,7 +12,7 @@ import (
 )
 
 // valueSeed makes one run of the compared values like another.
-var valueSeed = flag.Uint64("value.seed", 0, "seed of the compared values; 0 for a random one")
+var valueSeed = flag.Uint64("value.seed", 2, "seed of the compared values; 0 for a random one")
 
 func newRand(t *testing.T) *rand.Rand {
 	t.Helper()
