@@ -10,6 +10,7 @@ import (
 
 // A source is one ordered map among those that make up a snapshot.
 type source interface {
+	reader
 	First() bool
 	SeekGE(key []byte) bool
 	SeekLT(key []byte) bool
@@ -19,6 +20,14 @@ type source interface {
 	Value() ([]byte, error)
 	large() *pager.Iter // on the value, if it is a large one in a run; else nil
 
+	tombstone() bool
+	Err() error
+	Close() error
+}
+
+// A reader reads ahead: records that are at hand, since they are in memory or in
+// the leaf on which the source stands.
+type reader interface {
 	// ahead moves past records that come next and are at hand, as far as dst has
 	// room, and appends them: none that is deleted, large or not within to.
 	ahead(dst []pager.Record, to bound) []pager.Record
@@ -30,10 +39,6 @@ type source interface {
 	following(n int, back bool) (pager.Record, bool)
 	skip(n int, back bool)
 	reach(back bool) []byte // key of the last record at hand, or of the current one
-
-	tombstone() bool
-	Err() error
-	Close() error
 }
 
 type memSource struct{ *memtable.Iter }

@@ -38,6 +38,7 @@ func (e entry) value() []byte {
 
 // first and last read the entry's first and last byte.
 func (e entry) first() byte { return e.bytes(0, 1)[0] }
+
 func (e entry) last() byte {
 	n := int(binary.LittleEndian.Uint32(e.bytes(4, 4)))
 	return e.bytes(entryHeaderSize+e.keySize()+n-1, 1)[0]
