@@ -197,6 +197,9 @@ type Session struct {
 	versionKnown bool
 	rowIDs       map[uint64]int64 // next row id by table root, inside the transaction
 
+	spare    *engine.Tx // a snapshot that has ended, for the next statement
+	collsGen uint64     // changes when collections may have been dropped
+
 	changes, totalChanges, lastInsertRowID int64
 
 	foreignKeys       bool // PRAGMA foreign_keys
@@ -246,7 +249,7 @@ func (s *Session) InTx() bool { return s.tx != nil }
 // begin takes the writer or a snapshot.
 func (s *Session) begin(ctx context.Context, writable bool) (*engine.Tx, error) {
 	if !writable {
-		return s.d.db.BeginContext(ctx, false)
+		return s.snapshot(ctx)
 	}
 	wait, cancel := context.WithTimeout(ctx, s.busy)
 	defer cancel()
@@ -260,6 +263,33 @@ func (s *Session) begin(ctx context.Context, writable bool) (*engine.Tx, error) 
 		return nil, sqlerr.New(sqlerr.Busy, "database is locked")
 	}
 	return nil, err
+}
+
+// snapshot begins a read-only transaction.
+func (s *Session) snapshot(ctx context.Context) (*engine.Tx, error) {
+	tx := s.spare
+	if tx == nil {
+		return s.d.db.BeginContext(ctx, false)
+	}
+	s.spare = nil
+	same, err := tx.Renew()
+	if err != nil {
+		return nil, err
+	}
+	if !same {
+		s.collsGen++
+	}
+	return tx, nil
+}
+
+// endOwn ends a statement's own transaction, once nothing that was got from it
+// is in use.
+func (s *Session) endOwn(tx *engine.Tx) error {
+	err := tx.Rollback()
+	if err == nil && !tx.Writable() {
+		s.spare = tx
+	}
+	return err
 }
 
 // Begin starts a transaction. Errors: SQLite's code 5 when another writer does
@@ -312,6 +342,7 @@ func (s *Session) end() {
 // forget drops what was known of the transaction's state.
 func (s *Session) forget() {
 	s.gen++
+	s.collsGen++
 	s.versionKnown = false
 	clear(s.rowIDs)
 }
@@ -456,7 +487,7 @@ func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 			if errors.As(err, &act) && act.action == ast.ConflictFail {
 				return nil, errors.Join(unwrapAction(err), tx.Commit())
 			}
-			_ = tx.Rollback() // it is over in any case
+			_ = s.endOwn(tx) // it is over in any case
 		}
 		return nil, unwrapAction(err)
 	}
@@ -569,6 +600,9 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	}
 	if p.ddl {
 		s.versionKnown = false
+	}
+	if !p.rows {
+		s.collsGen++
 	}
 	f.keepRowIDs()
 	if p.rows {

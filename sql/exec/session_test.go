@@ -130,7 +130,7 @@ func TestColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []ColumnInfo{{"id", "INTEGER", "t"}, {"moment", "DATETIME", "t"}, {"id+1", "", ""}}
+	want := []ColumnInfo{{"id", "INTEGER", "t", value.AsStored}, {"moment", "DATETIME", "t", value.AsInstant}, {"id+1", "", "", value.AsStored}}
 	if got := st.Columns(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

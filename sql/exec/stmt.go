@@ -60,7 +60,7 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 		if tx, err = s.begin(ctx, false); err != nil {
 			return nil, "", err
 		}
-		defer tx.Rollback() //nolint:errcheck // a snapshot has nothing to lose
+		defer s.endOwn(tx) //nolint:errcheck // a snapshot has nothing to lose
 	}
 	p, err := s.d.planOf(tx, first, st.parsed, s.foreignKeys)
 	if err != nil {
@@ -92,8 +92,8 @@ func (st *Stmt) rows(ctx context.Context, tx *engine.Tx, args []value.Value) *Ro
 		f = st.plan.newFrame()
 	}
 	st.idle = nil
-	f.ctx, f.s, f.tx, f.args = ctx, st.s, tx, args
-	return &Rows{s: st.s, f: f, plan: st.plan, st: st, gen: st.s.gen}
+	f.begin(ctx, st.s, tx, args)
+	return &Rows{s: st.s, f: f, plan: st.plan, cols: st.plan.infos, st: st, gen: st.s.gen}
 }
 
 // ColumnInfo describes a column of a result.
@@ -101,6 +101,8 @@ type ColumnInfo struct {
 	Name     string
 	DeclType string // of the table's column that it is, "" for an expression
 	Table    string // the table, "" for an expression
+
+	Shown value.Shown // how its values show in Go
 }
 
 // Columns describes the result, nil for a statement without one, and after a
@@ -121,7 +123,7 @@ func (p *plan) describe() {
 	}
 	p.infos = make([]ColumnInfo, len(p.query.cols))
 	for i, c := range p.query.cols {
-		p.infos[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table}
+		p.infos[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table, Shown: value.ShownAs(c.declType)}
 	}
 }
 
