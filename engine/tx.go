@@ -263,11 +263,15 @@ func (tx *Tx) Rollback() error {
 func (tx *Tx) end(why error) {
 	tx.err = why
 	tx.over.Store(true)
-	for c := range tx.cursors {
-		_ = c.release() // its error was the reader's to see
+	if tx.cursors != nil { // walking a nil map takes longer than this
+		for c := range tx.cursors {
+			_ = c.release() // its error was the reader's to see
+		}
 	}
-	for r := range tx.readers {
-		_ = r.release() // address space, nothing else
+	if tx.readers != nil {
+		for r := range tx.readers {
+			_ = r.release() // address space, nothing else
+		}
 	}
 	tx.s.unref(tx.view)
 	tx.kept.wipe()

@@ -172,7 +172,11 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 // the one before it.
 func (c *conn) each(ctx context.Context, text string, args []driver.NamedValue, fn func(st *exec.Stmt, vals []value.Value, last bool) error) error {
 	a := newArguments(args)
-	st, tail, err := c.s.Prepare(ctx, text)
+	prepare := c.s.Prepare
+	if len(args) == 0 {
+		prepare = c.s.PrepareOnce
+	}
+	st, tail, err := prepare(ctx, text)
 	if err != nil {
 		return err
 	}

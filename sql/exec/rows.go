@@ -131,7 +131,11 @@ func (r *Rows) finish() {
 		r.f.returned.close(r.f)
 	}
 	r.f.clear()
-	if r.st != nil && r.st.plan == r.plan {
+	switch {
+	case r.st == nil:
+	case !r.st.kept:
+		r.plan.idle.Store(r.f)
+	case r.st.plan == r.plan:
 		r.st.idle = r.f
 	}
 }

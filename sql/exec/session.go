@@ -31,6 +31,7 @@ type Database struct {
 	db     *engine.DB
 	mu     sync.Mutex
 	plans  [2]map[string]*plan // without and with foreign keys
+	shapes [2]map[string]*plan // of texts whose literals were taken out
 	schema *schema.Schema
 
 	// seen is the version of the schema at a commit, which read-only transactions
@@ -39,12 +40,14 @@ type Database struct {
 
 	sessionsMu sync.Mutex
 	sessions   map[*Session]struct{}
+
+	asWritten bool // literals stay where they are; for tests, which compare
 }
 
 // NewDatabase returns a database on db, which stays the caller's to close. When
 // db wipes memory, the plans go too: they hold the literals of statements.
 func NewDatabase(db *engine.DB) *Database {
-	d := &Database{db: db, plans: noPlans(), sessions: map[*Session]struct{}{}}
+	d := &Database{db: db, plans: noPlans(), shapes: noPlans(), sessions: map[*Session]struct{}{}}
 	db.OnWipe(d.forget)
 	return d
 }
@@ -168,8 +171,9 @@ func (d *Database) controlPlan(text string, st parse.Stmt) (*plan, error) {
 }
 
 // keep puts a plan into the cache. d.mu is held.
-func (d *Database) keep(text string, p *plan) {
-	plans := d.plans[planKind(p.keys)]
+func (d *Database) keep(text string, p *plan) { keepPlan(d.plans[planKind(p.keys)], text, p) }
+
+func keepPlan(plans map[string]*plan, text string, p *plan) {
 	if len(plans) >= plansMax {
 		clear(plans)
 	}
@@ -206,6 +210,9 @@ type Session struct {
 	deferForeignKeys  bool // PRAGMA defer_foreign_keys, until the transaction ends
 	recursiveTriggers bool
 	violations        violations
+
+	literals parse.Literals // of the statement that PrepareOnce made last
+	lifts    uint64         // counts these statements; only the last one's literals are there
 
 	mu    sync.Mutex // held while a statement is compiled or runs; a wipe waits for it
 	open  []*Rows    // results that are not closed
@@ -468,6 +475,12 @@ func (s *Session) Query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 
 // query is Query with s.mu held.
 func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Rows, error) {
+	if st.lifted != 0 {
+		if st.lifted != s.lifts {
+			st.plan, st.lifted = nil, 0
+		}
+		defer s.literals.Clear()
+	}
 	if st.control {
 		f := &frame{ctx: ctx, s: s}
 		return &Rows{f: f, plan: st.plan, s: s}, st.plan.run(f)
@@ -526,6 +539,9 @@ func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []val
 	if p.write && !tx.Writable() {
 		return nil, sqlerr.New(sqlerr.ReadOnly, "attempt to write a readonly database")
 	}
+	if st.lifted != 0 {
+		args = s.literals.Values
+	}
 	r := st.rows(ctx, tx, args)
 	f := r.f
 	if p.run != nil {
@@ -563,6 +579,13 @@ func (s *Session) planFor(st *Stmt, tx *engine.Tx) (*plan, error) {
 	}
 	if st.plan != nil && st.plan.version == version && st.plan.keys == s.foreignKeys {
 		return st.plan, nil
+	}
+	if st.lifted != 0 {
+		if p, err := s.d.shapeOf(tx, st.plan.text, s.foreignKeys); err == nil && !p.refused {
+			st.plan = p
+			return p, nil
+		}
+		st.lifted = 0 // the text as it is: it plans, or says why not
 	}
 	p, err := s.d.planOf(tx, st.text, st.parsed, s.foreignKeys)
 	if err == nil {

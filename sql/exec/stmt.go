@@ -19,6 +19,9 @@ type Stmt struct {
 	// What the plan says, for the time when there is none.
 	params         []string
 	write, control bool
+
+	kept   bool   // by Keep
+	lifted uint64 // Session.lifts, if the plan's parameters are the literals of text; else 0
 }
 
 // Prepare compiles the first statement of text and returns what follows it. A
@@ -28,6 +31,11 @@ type Stmt struct {
 func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.prepare(ctx, text)
+}
+
+// prepare is Prepare with s.mu held.
+func (s *Session) prepare(ctx context.Context, text string) (*Stmt, string, error) {
 	first, tail := split(text)
 	cached := s.d.cached(first, s.foreignKeys)
 	st := &Stmt{s: s, text: first}
@@ -88,6 +96,9 @@ func (st *Stmt) ReadOnly() bool { return !st.write && !st.control }
 // it is over.
 func (st *Stmt) rows(ctx context.Context, tx *engine.Tx, args []value.Value) *Rows {
 	f := st.idle
+	if f == nil && !st.kept {
+		f = st.plan.idle.Swap(nil)
+	}
 	if f == nil {
 		f = st.plan.newFrame()
 	}
@@ -137,6 +148,7 @@ func (st *Stmt) Keep() {
 		st.s.stmts = map[*Stmt]struct{}{}
 	}
 	st.s.stmts[st] = struct{}{}
+	st.kept = true
 }
 
 // Close releases the statement; its plan stays in the database's cache.
