@@ -57,7 +57,7 @@ func BenchmarkLookup(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer st.Close()
+	defer func() { _ = st.Close() }()
 	for _, w := range []struct {
 		name string
 		row  func(id int) *stdsql.Row

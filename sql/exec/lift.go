@@ -40,6 +40,13 @@ func (s *Session) lift(ctx context.Context, text string) *Stmt {
 	return &Stmt{s: s, text: text, plan: p, write: p.write, lifted: s.lifts}
 }
 
+// dropLiterals drops the literals of the statement that lift made last. If it
+// runs once more, it runs as it is written.
+func (s *Session) dropLiterals() {
+	s.literals.Clear()
+	s.lifts++
+}
+
 // newShape plans a text without literals; nil: it has an error, which the text
 // as it was written will show, or memory was wiped meanwhile.
 func (s *Session) newShape(ctx context.Context, text string) *plan {

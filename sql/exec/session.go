@@ -479,7 +479,7 @@ func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 		if st.lifted != s.lifts {
 			st.plan, st.lifted = nil, 0
 		}
-		defer s.literals.Clear()
+		defer s.dropLiterals()
 	}
 	if st.control {
 		f := &frame{ctx: ctx, s: s}

@@ -123,6 +123,16 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// Two parameters are two values, also where texts are compared.
+func TestParametersOfWindows(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(a INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3), (4), (5), (6)")
+	got := mustScript(t, s, "SELECT sum(a) OVER (PARTITION BY a % ?), sum(a) OVER (PARTITION BY a % ?) FROM t ORDER BY a LIMIT 2", value.NewInt(2), value.NewInt(3))
+	if got != "9|5\n12|7\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestColumns(t *testing.T) {
 	s := openSession(t)
 	mustScript(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, at DATETIME)")

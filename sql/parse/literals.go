@@ -61,13 +61,17 @@ func (l *Literals) Take(text string) bool {
 func (l *Literals) tokens() int {
 	i := 0
 	for i < len(l.text) && i >= 0 {
-		if l.text[i] == ';' {
+		switch class[l.text[i]] {
+		case other:
+			i++
+		case semicolon:
 			if strings.Trim(l.text[i:], "; \t\r\n\f") != "" {
 				return -1
 			}
 			return i
+		default:
+			i = l.token(i)
 		}
-		i = l.token(i)
 	}
 	return i
 }
@@ -86,29 +90,21 @@ func isLiftable(text string) bool {
 	for i < len(text) && class[text[i]] == inWord {
 		i++
 	}
-	switch word := text[:i]; len(word) {
-	case 4:
-		return strings.EqualFold(word, "WITH")
-	case 6:
-		return strings.EqualFold(word, "SELECT") || strings.EqualFold(word, "INSERT") || strings.EqualFold(word, "UPDATE") ||
-			strings.EqualFold(word, "DELETE") || strings.EqualFold(word, "VALUES")
-	case 7:
-		return strings.EqualFold(word, "REPLACE")
-	}
-	return false
+	return anyOf(text[:i], "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "VALUES", "REPLACE")
 }
 
 // Classes of bytes: how a token begins.
 const (
-	other    = iota // a token of its own, or a part of an operator
-	inWord          // of names and keywords
-	digit           // of numbers, and inside of words
-	quote           // ' " ` [
-	dot             // a number, if a digit follows
-	hyphen          // a comment, if another one follows
-	slash           // a comment, if a star follows
-	paren           // ( )
-	forWhole        // the text is left as it is: parameters, and what no statement has
+	other     = iota // a token of its own, or a part of an operator
+	inWord           // of names and keywords
+	digit            // of numbers, and inside of words
+	quote            // ' " ` [
+	dot              // a number, if a digit follows
+	hyphen           // a comment, if another one follows
+	slash            // a comment, if a star follows
+	paren            // ( )
+	semicolon        // the end
+	forWhole         // the text is left as it is: parameters, and what no statement has
 )
 
 var class = func() (c [256]uint8) {
@@ -126,8 +122,16 @@ var class = func() (c [256]uint8) {
 	for _, b := range []byte("?:@#$\x00\\{}]\v\xef") { // 0xef may begin a byte order mark, which is blank
 		c[b] = forWhole
 	}
-	c['.'], c['-'], c['/'], c['('], c[')'] = dot, hyphen, slash, paren, paren
+	c['.'], c['-'], c['/'], c['('], c[')'], c[';'] = dot, hyphen, slash, paren, paren, semicolon
 	return c
+}()
+
+// isWord has the bytes that continue a word or, behind a number, spoil it.
+var isWord = func() (is [256]bool) {
+	for i := range is {
+		is[i] = class[i] == inWord || class[i] == digit || i == '$' || i == 0xef
+	}
+	return is
 }()
 
 // token passes the token that begins at i, or one byte of it, and returns where
@@ -138,8 +142,6 @@ func (l *Literals) token(i int) int {
 		next = text[i+1]
 	}
 	switch class[text[i]] {
-	case other:
-		return i + 1
 	case inWord:
 		if (text[i] == 'x' || text[i] == 'X') && next == '\'' {
 			return l.blob(i)
@@ -179,30 +181,31 @@ func (l *Literals) token(i int) int {
 	}
 }
 
-// isWord reports whether a byte continues a word or, behind a number, spoils it.
-func isWord(b byte) bool { return class[b] == inWord || class[b] == digit || b == '$' || b == 0xef }
-
 func (l *Literals) word(i int) int {
 	text, end := l.text, i+1
-	for end < len(text) && isWord(text[end]) {
+	for end < len(text) && isWord[text[end]] {
 		end++
 	}
-	switch word := text[i:end]; len(word) {
-	case 2:
-		l.begin(strings.EqualFold(word, "BY"))
-	case 4:
-		l.begin(strings.EqualFold(word, "OVER"))
-		l.end(strings.EqualFold(word, "FROM"))
-	case 5:
-		l.end(strings.EqualFold(word, "WHERE") || strings.EqualFold(word, "LIMIT") || strings.EqualFold(word, "UNION"))
-	case 6:
-		l.begin(strings.EqualFold(word, "SELECT") || strings.EqualFold(word, "WINDOW"))
-		l.end(strings.EqualFold(word, "HAVING") || strings.EqualFold(word, "EXCEPT"))
-	case 9:
-		l.begin(strings.EqualFold(word, "RETURNING"))
-		l.end(strings.EqualFold(word, "INTERSECT"))
+	// The first letter spares most words the comparisons.
+	switch word := text[i:end]; word[0] | 0x20 {
+	case 'b', 'o', 's', 'r':
+		l.begin(anyOf(word, "BY", "OVER", "SELECT", "RETURNING"))
+	case 'f', 'l', 'u', 'h', 'e', 'i':
+		l.end(anyOf(word, "FROM", "LIMIT", "UNION", "HAVING", "EXCEPT", "INTERSECT"))
+	case 'w':
+		l.begin(anyOf(word, "WINDOW"))
+		l.end(anyOf(word, "WHERE"))
 	}
 	return end
+}
+
+func anyOf(word string, keywords ...string) bool {
+	for _, k := range keywords {
+		if len(k) == len(word) && strings.EqualFold(k, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // begin has literals stay from here on.
@@ -279,7 +282,7 @@ func (l *Literals) number(i int) int {
 	nDigits := end - i
 	if end < len(text) && text[end] == '.' {
 		whole = false
-		for end++; end < len(text) && class[text[end]] == digit; end++ { //nolint:revive // it only passes them
+		for end++; end < len(text) && class[text[end]] == digit; end++ {
 		}
 	}
 	if end < len(text) && (text[end] == 'e' || text[end] == 'E') {
@@ -289,14 +292,14 @@ func (l *Literals) number(i int) int {
 		}
 		if exp < len(text) && class[text[exp]] == digit {
 			whole = false
-			for end = exp; end < len(text) && class[text[end]] == digit; end++ { //nolint:revive // it only passes them
+			for end = exp; end < len(text) && class[text[end]] == digit; end++ {
 			}
 		}
 	}
 	const digitsMax = 18 // of an integer that is below 2^63, whatever its digits
 	switch {
-	case end < len(text) && isWord(text[end]): // hexadecimal, with separators, or no number
-		for end < len(text) && isWord(text[end]) {
+	case end < len(text) && isWord[text[end]]: // hexadecimal, with separators, or no number
+		for end < len(text) && isWord[text[end]] {
 			end++
 		}
 		return end
