@@ -149,6 +149,68 @@ func TestColumns(t *testing.T) {
 	}
 }
 
+// A statement keeps the collections of its last run only while they are there.
+func TestCollectionsFollowSchema(t *testing.T) {
+	s := openSession(t)
+	ctx := context.Background()
+	other := s.d.NewSession()
+	defer func() { _ = other.Close() }()
+	mustScript(t, s, "CREATE TABLE x(a INTEGER PRIMARY KEY)")
+	in, _, err := s.Prepare(ctx, "INSERT INTO x VALUES (?)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Keep()
+	defer in.Close()
+	out, _, err := s.Prepare(ctx, "SELECT a FROM x WHERE a = ?")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Keep()
+	defer out.Close()
+	has := func(a int64) bool {
+		rows, err := s.Query(ctx, out, []value.Value{value.NewInt(a)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = rows.Next(make([]value.Value, 1))
+		if err := rows.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	insert := func(a int64) {
+		if _, err := s.Exec(ctx, in, []value.Value{value.NewInt(a)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert(1)
+	for i, change := range []func(){
+		func() {},
+		func() { mustScript(t, other, "DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, other, "CREATE TABLE y(a)") },
+		func() { mustScript(t, s, "BEGIN; SAVEPOINT p; DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, s, "ROLLBACK TO p; DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, s, "ROLLBACK") },
+		func() { mustScript(t, s, "BEGIN; DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, s, "COMMIT") },
+	} {
+		old, fresh := int64(10*i), int64(10*i+2)
+		insert(old)
+		if !has(old) {
+			t.Errorf("%d: the row is not there", i)
+		}
+		change()
+		insert(fresh)
+		if got, want := has(old), mustScript(t, s, fmt.Sprintf("SELECT count(*) FROM x WHERE +a = %d", old)) == "1\n"; got != want {
+			t.Errorf("%d: the row before is there: %v, want %v", i, got, want)
+		}
+		if !has(fresh) || has(fresh+1) {
+			t.Errorf("%d: the new row is not there", i)
+		}
+	}
+}
+
 // A plan that was made for one schema is not used for another.
 func TestPlanFollowsSchema(t *testing.T) {
 	s := openSession(t)
