@@ -304,6 +304,27 @@ func TestShapesHoldNoLiterals(t *testing.T) {
 	}
 }
 
+// TestIdleFramesAreSmall runs statements whose frames are kept, and one that
+// needed much scratch.
+func TestIdleFramesAreSmall(t *testing.T) {
+	s := liftSession(t, false)
+	for text, kept := range map[string]bool{
+		"SELECT DISTINCT b FROM t WHERE id < 5":                                         true,
+		"SELECT DISTINCT printf('%.9000c', b) AS x FROM (SELECT b FROM t WHERE id = 5)": false,
+	} {
+		once(s, text)
+		found := false
+		for _, plans := range []map[string]*plan{s.d.shapes[0], s.d.plans[0]} {
+			for key, p := range plans {
+				found = found || strings.HasPrefix(key, text[:22]) && p.idle.Load() != nil
+			}
+		}
+		if found != kept {
+			t.Errorf("%s: the frame is kept: %v, want %v", text, found, kept)
+		}
+	}
+}
+
 // TestLiftFollowsSchema makes and drops an index that literals choose.
 func TestLiftFollowsSchema(t *testing.T) {
 	as, plain := liftSession(t, false), liftSession(t, true)

@@ -8,6 +8,10 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
+// idleScratchMax is how many bytes of scratch, for keys and for arguments, a
+// frame may keep that waits with its plan: there are many plans.
+const idleScratchMax = 4 << 10
+
 // Rows is the result of a statement.
 type Rows struct {
 	s       *Session
@@ -134,7 +138,9 @@ func (r *Rows) finish() {
 	switch {
 	case r.st == nil:
 	case !r.st.kept:
-		r.plan.idle.Store(r.f)
+		if cap(r.f.key) <= idleScratchMax && cap(r.f.stack) <= idleScratchMax/valueSize {
+			r.plan.idle.Store(r.f)
+		}
 	case r.st.plan == r.plan:
 		r.st.idle = r.f
 	}
