@@ -56,7 +56,7 @@ type DB struct {
 
 	txMu     sync.Mutex
 	session  *session // nil while paused, erased or closed
-	txs      map[*Tx]struct{}
+	txs      *Tx      // the open ones, in a list
 	wipes    []func()
 	gone     chan struct{}  // closed when the key becomes unavailable; nil when nobody waits for that
 	lastly   *wiped         // what the last wipe wiped
@@ -92,7 +92,7 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 	}
 	db := &DB{
 		dir: dir, opts: o.withDefaults(), drill: &drillKey{Provider: key},
-		writer: make(chan struct{}, 1), keyOps: make(chan struct{}, 1), closing: make(chan struct{}), txs: make(map[*Tx]struct{}),
+		writer: make(chan struct{}, 1), keyOps: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	db.opts.fs = vfs.Counting(db.opts.fs, &db.traffic)
 	db.key = db.drill
@@ -410,7 +410,15 @@ func (db *DB) Close() error {
 func (db *DB) forget(tx *Tx) {
 	db.txMu.Lock()
 	defer db.txMu.Unlock()
-	delete(db.txs, tx)
+	if tx.prev != nil {
+		tx.prev.next = tx.next
+	} else {
+		db.txs = tx.next
+	}
+	if tx.next != nil {
+		tx.next.prev = tx.prev
+	}
+	tx.next, tx.prev = nil, nil
 }
 
 // takeTable returns an empty memtable for a writable transaction.

@@ -16,10 +16,14 @@ const collectionNameMax = 1024
 type directory struct {
 	ids  map[string]uint32
 	next uint32 // the next id to give
+
+	// stamp is this directory's alone: who has it can tell the directory again
+	// without keeping its names.
+	stamp *byte
 }
 
 func newDirectory(m *catalog.Manifest) *directory {
-	d := &directory{ids: make(map[string]uint32, len(m.Collections)), next: max(m.NextCollection, 1)}
+	d := &directory{ids: make(map[string]uint32, len(m.Collections)), next: max(m.NextCollection, 1), stamp: new(byte)}
 	for _, c := range m.Collections {
 		d.ids[c.Name] = c.ID
 	}
@@ -28,14 +32,14 @@ func newDirectory(m *catalog.Manifest) *directory {
 
 // with returns the directory after a creation.
 func (d *directory) with(name string, id uint32) *directory {
-	out := &directory{ids: maps.Clone(d.ids), next: max(d.next, id+1)}
+	out := &directory{ids: maps.Clone(d.ids), next: max(d.next, id+1), stamp: new(byte)}
 	out.ids[name] = id
 	return out
 }
 
 // without returns the directory after the drop of an id.
 func (d *directory) without(id uint32) *directory {
-	out := &directory{ids: maps.Clone(d.ids), next: d.next}
+	out := &directory{ids: maps.Clone(d.ids), next: d.next, stamp: new(byte)}
 	maps.DeleteFunc(out.ids, func(_ string, have uint32) bool { return have == id })
 	return out
 }

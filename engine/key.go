@@ -292,8 +292,8 @@ func (db *DB) dropSession(why error, last func(s *session) error) (*wiped, error
 	db.txMu.Lock()
 	s := db.session
 	db.session, db.ending = nil, s
-	open := make([]*Tx, 0, len(db.txs))
-	for tx := range db.txs {
+	var open []*Tx
+	for tx := db.txs; tx != nil; tx = tx.next {
 		open = append(open, tx)
 	}
 	wipes := db.wipes

@@ -24,6 +24,8 @@ type Tx struct {
 	s        *session
 	writable bool // as it was begun; never changed
 
+	next, prev *Tx // in the list of open ones; db.txMu guards them
+
 	mu       sync.Mutex  // one operation at a time; a pause waits for it
 	err      error       // why the transaction has ended
 	over     atomic.Bool // err is not nil; for those who do not hold mu
@@ -31,6 +33,7 @@ type Tx struct {
 	base     uint64      // number of the last commit in the snapshot
 	seen     *view       // the snapshot; nil until a writable transaction reads
 	dir      *directory
+	stamp    *byte  // of the directory that it began with
 	writes   *table // of a writable transaction
 	created  map[uint32]string
 	dropped  []uint32
@@ -56,46 +59,77 @@ func (db *DB) Begin(writable bool) (*Tx, error) {
 
 // BeginContext is Begin, giving up when ctx ends while it waits for the writer.
 func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
-	if err := db.check(); err != nil {
-		return nil, err
-	}
 	if writable {
+		if err := db.check(); err != nil {
+			return nil, err
+		}
 		if err := db.acquireWriter(ctx); err != nil {
 			return nil, err
 		}
 	}
-	tx, err := db.newTx(writable)
-	if err != nil && writable {
-		db.releaseWriter()
+	tx := &Tx{db: db, writable: writable}
+	if err := tx.begin(); err != nil {
+		if writable {
+			db.releaseWriter()
+		}
+		return nil, err
 	}
-	return tx, err
+	return tx, nil
 }
 
-func (db *DB) newTx(writable bool) (*Tx, error) {
-	tx := &Tx{db: db, writable: writable}
-	tx.keyBuf, tx.valueBuf = tx.keyRoom[:0], tx.valueRoom[:0]
+// Renew begins a read-only transaction that has ended once more, on the newest
+// snapshot, in the memory that it has: for those who read a row at a time. It
+// reports whether collections got from it before can be used again, since none
+// was created or dropped in between; nothing else that was got from it can.
+// Errors: those of Begin; the transaction has still ended then.
+func (tx *Tx) Renew() (same bool, err error) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	switch {
+	case tx.writable:
+		return false, errors.New("renew: the transaction is writable")
+	case tx.err == nil:
+		return false, errors.New("renew: the transaction has not ended")
+	}
+	stamp := tx.stamp
+	if err := tx.begin(); err != nil {
+		return false, err
+	}
+	tx.err = nil
+	tx.over.Store(false)
+	return tx.stamp == stamp, nil
+}
+
+// begin takes the newest snapshot and puts the transaction on the list.
+func (tx *Tx) begin() error {
+	db := tx.db
 	db.txMu.Lock()
 	defer db.txMu.Unlock()
 	if err := db.check(); err != nil { // a pause takes the session under txMu
-		return nil, err
+		return err
 	}
 	tx.s = db.session
 	if tx.s == nil {
-		return nil, db.unavailable()
+		return db.unavailable()
 	}
-	if writable {
+	if tx.writable {
 		tx.token = true
 		tx.dir, tx.base = tx.s.atTip()
 		tx.writes = db.takeTable()
 	} else {
 		v, err := tx.s.readView()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		tx.seen, tx.dir, tx.base = v, v.dir, v.commit
 	}
-	db.txs[tx] = struct{}{}
-	return tx, nil
+	tx.stamp = tx.dir.stamp
+	tx.keyBuf, tx.valueBuf = tx.keyRoom[:0], tx.valueRoom[:0]
+	if tx.next = db.txs; tx.next != nil {
+		tx.next.prev = tx
+	}
+	db.txs = tx
+	return nil
 }
 
 // view returns the snapshot. A transaction that only writes needs none. tx.mu is
@@ -244,11 +278,15 @@ func (tx *Tx) Rollback() error {
 func (tx *Tx) end(why error) {
 	tx.err = why
 	tx.over.Store(true)
-	for c := range tx.cursors {
-		_ = c.release() // its error was the reader's to see
+	if tx.cursors != nil { // walking a nil map takes longer than this
+		for c := range tx.cursors {
+			_ = c.release() // its error was the reader's to see
+		}
 	}
-	for r := range tx.readers {
-		_ = r.release() // address space, nothing else
+	if tx.readers != nil {
+		for r := range tx.readers {
+			_ = r.release() // address space, nothing else
+		}
 	}
 	tx.s.unref(tx.seen)
 	tx.kept.wipe()

@@ -51,25 +51,22 @@ func (a *arguments) take(param string) (driver.Value, bool) {
 	return nil, false
 }
 
-// bind returns the values of a statement's parameters, by number.
-func (a *arguments) bind(st *exec.Stmt) ([]value.Value, error) {
+// bind appends the values of a statement's parameters to dst, by number.
+func (a *arguments) bind(dst []value.Value, st *exec.Stmt) ([]value.Value, error) {
 	n := st.NumParams()
-	if n == 0 {
-		return nil, nil
-	}
-	vals := make([]value.Value, n)
-	for i := range vals {
+	dst = slices.Grow(dst, n)
+	for i := range n {
 		arg, ok := a.take(st.ParamName(i))
 		if !ok {
-			return nil, a.missing(i, st.ParamName(i))
+			return dst, a.missing(i, st.ParamName(i))
 		}
 		v, err := value.FromGo(arg)
 		if err != nil {
-			return nil, sqlerr.Wrap(sqlerr.Misuse, err, "parameter %d", i+1)
+			return dst, sqlerr.Wrap(sqlerr.Misuse, err, "parameter %d", i+1)
 		}
-		vals[i] = v
+		dst = append(dst, v)
 	}
-	return vals, nil
+	return dst, nil
 }
 
 // check returns what bind and finish would, for all statements of a text,

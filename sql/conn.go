@@ -62,6 +62,13 @@ func (c *conn) Ping(ctx context.Context) error {
 
 // CheckNamedValue converts an argument to a value that the executor knows.
 func (c *conn) CheckNamedValue(nv *driver.NamedValue) error {
+	switch v := nv.Value.(type) {
+	case int64, string, nil:
+		return nil
+	case int:
+		nv.Value = int64(v)
+		return nil
+	}
 	v, err := driver.DefaultParameterConverter.ConvertValue(nv.Value)
 	if err != nil {
 		return err
@@ -165,7 +172,11 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 // the one before it.
 func (c *conn) each(ctx context.Context, text string, args []driver.NamedValue, fn func(st *exec.Stmt, vals []value.Value, last bool) error) error {
 	a := newArguments(args)
-	st, tail, err := c.s.Prepare(ctx, text)
+	prepare := c.s.Prepare
+	if len(args) == 0 {
+		prepare = c.s.PrepareOnce
+	}
+	st, tail, err := prepare(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -173,7 +184,7 @@ func (c *conn) each(ctx context.Context, text string, args []driver.NamedValue, 
 		return a.finish()
 	}
 	if exec.Blank(tail) {
-		vals, err := a.bind(st)
+		vals, err := a.bind(nil, st)
 		if err == nil {
 			err = a.finish()
 		}
@@ -204,7 +215,7 @@ func (c *conn) one(ctx context.Context, text string, a *arguments, last bool, fn
 		return err
 	}
 	defer st.Close()
-	vals, err := a.bind(st)
+	vals, err := a.bind(nil, st)
 	if err != nil {
 		return err
 	}
@@ -216,13 +227,14 @@ func (c *conn) query(ctx context.Context, st *exec.Stmt, vals []value.Value) (dr
 	if err != nil {
 		return nil, err
 	}
-	return newRows(r), nil
+	return (*rows)(r), nil
 }
 
 // stmt is a prepared statement.
 type stmt struct {
-	c  *conn
-	st *exec.Stmt
+	c    *conn
+	st   *exec.Stmt
+	vals []value.Value // of the last run, cleared
 }
 
 var (
@@ -268,11 +280,11 @@ func ordinals(args []driver.Value) []driver.NamedValue {
 
 // ExecContext runs the statement to its end.
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	vals, err := s.bind(args)
-	if err != nil {
+	if err := s.bind(args); err != nil {
 		return nil, err
 	}
-	r, err := s.c.s.Exec(ctx, s.st, vals)
+	r, err := s.c.s.Exec(ctx, s.st, s.vals)
+	clear(s.vals)
 	if err != nil {
 		return nil, numbered(err)
 	}
@@ -281,24 +293,27 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 
 // QueryContext runs the statement and returns its rows.
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	vals, err := s.bind(args)
-	if err != nil {
+	if err := s.bind(args); err != nil {
 		return nil, err
 	}
-	r, err := s.c.query(ctx, s.st, vals)
+	r, err := s.c.query(ctx, s.st, s.vals)
+	clear(s.vals)
 	if err != nil {
 		return nil, numbered(err)
 	}
 	return r, nil
 }
 
-func (s *stmt) bind(args []driver.NamedValue) ([]value.Value, error) {
+// bind puts the values of the parameters into s.vals.
+func (s *stmt) bind(args []driver.NamedValue) (err error) {
 	a := newArguments(args)
-	vals, err := a.bind(s.st)
-	if err != nil {
-		return nil, err
+	if s.vals, err = a.bind(s.vals[:0], s.st); err == nil {
+		err = a.finish()
 	}
-	return vals, a.finish()
+	if err != nil {
+		clear(s.vals)
+	}
+	return err
 }
 
 type result exec.Result

@@ -324,3 +324,47 @@ func Example() {
 	fmt.Println(db.Stats().OpenConnections)
 	// Output: 0
 }
+
+// TestTextsShareAPlan has connections run texts that differ in literals alone
+// at the same time, with results open beside one another.
+func TestTextsShareAPlan(t *testing.T) {
+	db := open(t)
+	mustExec(t, db, `create table t (id integer primary key, v text)`)
+	for i := range 50 {
+		mustExec(t, db, fmt.Sprintf(`insert into t values (%d, 'v''%d')`, i, i))
+	}
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for n := range 100 {
+				a, b := (g*7+n)%50, (g+n*3)%50
+				tx, err := db.BeginTx(t.Context(), &stdsql.TxOptions{ReadOnly: n%2 == 0})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				outer, err := tx.QueryContext(t.Context(), fmt.Sprintf(`select v from t where id >= %d order by id limit 2`, a))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i := 0; outer.Next(); i++ {
+					var v, w string
+					if err := outer.Scan(&v); err != nil || v != fmt.Sprintf("v'%d", a+i) {
+						t.Errorf("%d: %q, %v", a+i, v, err)
+					}
+					if err := tx.QueryRowContext(t.Context(), fmt.Sprintf(`select v from t where id >= %d order by id limit 2`, b)).Scan(&w); err != nil || w != fmt.Sprintf("v'%d", b) {
+						t.Errorf("%d: %q, %v", b, w, err)
+					}
+					if err := db.QueryRowContext(t.Context(), fmt.Sprintf(`select v from t where v = 'v''%d'`, b)).Scan(&w); err != nil || w != fmt.Sprintf("v'%d", b) {
+						t.Errorf("%d: %q, %v", b, w, err)
+					}
+				}
+				if err := errors.Join(outer.Err(), outer.Close(), tx.Rollback()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -6,23 +6,13 @@ import (
 	"io"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/byokdb/byokdb/sql/exec"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// rows is the result of a query.
-type rows struct {
-	r    *exec.Rows
-	cols []exec.ColumnInfo
-	kind []columnKind
-	buf  []value.Value
-
-	// Room for kind and buf: enough for most results.
-	kindRoom [8]columnKind
-	bufRoom  [8]value.Value
-}
+// rows is the result of a query, for database/sql.
+type rows exec.Rows
 
 var (
 	_ driver.RowsColumnTypeDatabaseTypeName = (*rows)(nil)
@@ -30,117 +20,37 @@ var (
 	_ driver.RowsColumnTypeNullable         = (*rows)(nil)
 )
 
-// columnKind tells how a declared type shows in Go beyond the storage class.
-type columnKind uint8
+func (r *rows) result() *exec.Rows { return (*exec.Rows)(r) }
 
-const (
-	plain   columnKind = iota
-	instant            // DATE, DATETIME, TIMESTAMP: time.Time
-	boolean            // BOOL, BOOLEAN: bool
-)
-
-func newRows(r *exec.Rows) *rows {
-	out := &rows{r: r, cols: r.Columns()}
-	n := len(out.cols)
-	out.kind, out.buf = out.kindRoom[:0], out.bufRoom[:0]
-	if n > len(out.bufRoom) {
-		out.kind, out.buf = make([]columnKind, n), make([]value.Value, n)
-	}
-	out.kind, out.buf = out.kind[:n], out.buf[:n]
-	for i, c := range out.cols {
-		out.kind[i] = kindOf(c.DeclType)
-	}
-	return out
-}
-
-func kindOf(declType string) columnKind {
-	if declType == "" || strings.IndexByte("dDtTbB ", declType[0]) < 0 {
-		return plain
-	}
-	switch name, _, _ := strings.Cut(strings.ToUpper(declType), "("); strings.TrimSpace(name) {
-	case "DATE", "DATETIME", "TIMESTAMP":
-		return instant
-	case "BOOL", "BOOLEAN":
-		return boolean
-	default:
-		return plain
-	}
-}
+func (r *rows) column(i int) *exec.ColumnInfo { return &r.result().Columns()[i] }
 
 // Columns returns the names.
 func (r *rows) Columns() []string {
-	out := make([]string, len(r.cols))
-	for i, c := range r.cols {
-		out[i] = c.Name
+	cols := r.result().Columns()
+	out := make([]string, len(cols))
+	for i := range cols {
+		out[i] = cols[i].Name
 	}
 	return out
 }
 
 // Close ends the query.
-func (r *rows) Close() error {
-	clear(r.buf)
-	return numbered(r.r.Close())
-}
+func (r *rows) Close() error { return numbered(r.result().Close()) }
 
 // Next converts the next row.
 func (r *rows) Next(dest []driver.Value) error {
-	if err := r.r.Next(r.buf); err != nil {
+	cols := r.result().Columns()
+	err := r.result().Visit(func(i int, v value.Value) { dest[i] = v.GoAs(cols[i].Shown) })
+	if err != nil {
+		clear(dest)
 		return numbered(err)
 	}
-	for i, v := range r.buf {
-		switch r.kind[i] {
-		case instant:
-			dest[i] = goTime(v)
-		case boolean:
-			if dest[i] = v.Go(); v.Kind() == value.Int {
-				dest[i] = v.Int() != 0
-			}
-		default:
-			dest[i] = v.Go()
-		}
-	}
-	clear(r.buf) // what is handed out is not held here, too
 	return nil
-}
-
-// timeLayouts are what a text in a column of instants may look like.
-var timeLayouts = [...]string{
-	value.TimeLayout,
-	"2006-01-02T15:04:05.999999999-07:00",
-	"2006-01-02 15:04:05.999999999",
-	"2006-01-02T15:04:05.999999999",
-	"2006-01-02 15:04",
-	"2006-01-02T15:04",
-	"2006-01-02",
-}
-
-// goTime returns a value of a column of instants as a time where it is one: a
-// text in one of timeLayouts, UTC if it names no zone, or seconds since 1970
-// (milliseconds, when there are too many of them for seconds). Anything else
-// stays what it is.
-func goTime(v value.Value) any {
-	switch v.Kind() {
-	case value.Int:
-		const secondsMax = 1e12 // the year 33658
-		if n := v.Int(); n > secondsMax || n < -secondsMax {
-			return time.UnixMilli(n).UTC()
-		}
-		return time.Unix(v.Int(), 0).UTC()
-	case value.Text:
-		s := strings.TrimSuffix(v.Str(), "Z")
-		for _, layout := range timeLayouts {
-			if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
-				return t
-			}
-		}
-	default:
-	}
-	return v.Go()
 }
 
 // ColumnTypeDatabaseTypeName returns the declared type, in upper case; "" for
 // an expression.
-func (r *rows) ColumnTypeDatabaseTypeName(i int) string { return strings.ToUpper(r.cols[i].DeclType) }
+func (r *rows) ColumnTypeDatabaseTypeName(i int) string { return strings.ToUpper(r.column(i).DeclType) }
 
 // ColumnTypeNullable reports that every column may be NULL: a result does not
 // know what a join made of it.
@@ -150,14 +60,14 @@ func (r *rows) ColumnTypeNullable(int) (nullable, ok bool) { return true, true }
 // promises; any for a column that promises nothing. A column that is not of a
 // STRICT table may hold other values.
 func (r *rows) ColumnTypeScanType(i int) reflect.Type {
-	switch r.kind[i] {
-	case instant:
+	switch r.column(i).Shown {
+	case value.AsInstant:
 		return reflect.TypeFor[stdsql.NullTime]()
-	case boolean:
+	case value.AsBool:
 		return reflect.TypeFor[stdsql.NullBool]()
 	default:
 	}
-	switch value.AffinityOf(r.cols[i].DeclType) {
+	switch value.AffinityOf(r.column(i).DeclType) {
 	case value.AffinityInteger:
 		return reflect.TypeFor[stdsql.NullInt64]()
 	case value.AffinityReal:

@@ -83,7 +83,7 @@ func (f *frame) statement(text string, args ...value.Value) error {
 			return err
 		}
 		in := p.newFrame()
-		in.ctx, in.s, in.tx, in.args = f.ctx, f.s, f.tx, args
+		in.begin(f.ctx, f.s, f.tx, args)
 		defer in.clear()
 		return p.run(in)
 	})

@@ -29,12 +29,14 @@ type frame struct {
 	args  []value.Value
 	regs  []value.Value
 	subs  []subState
-	colls []*engine.Collection
+	colls []*engine.Collection // of collsOf
 	plan  *plan
 	mem   int64
 	ticks int
 	key   []byte        // scratch for keys
 	stack []value.Value // arguments of function calls
+
+	collsOf handles // what colls were got from
 
 	returned  *buffer // rows of RETURNING
 	fn        *fn.Context
@@ -190,14 +192,35 @@ func (f *frame) hold(n int64) error {
 
 func (f *frame) release(n int64) { f.mem -= n }
 
+// handles says for how long collections can be used: in the same transaction,
+// while none of them was dropped.
+type handles struct {
+	tx  *engine.Tx
+	gen uint64 // Session.collsGen
+}
+
+// begin readies the frame for a run. args are copied.
+func (f *frame) begin(ctx context.Context, s *Session, tx *engine.Tx, args []value.Value) {
+	f.ctx, f.s, f.tx = ctx, s, tx
+	f.args = append(f.args[:0], args...)
+	if of := (handles{tx, s.collsGen}); f.collsOf != of {
+		clear(f.colls)
+		f.collsOf = of
+	}
+}
+
 // clear drops every row that the frame holds, so that it can be used again.
 func (f *frame) clear() {
 	clear(f.regs)
 	clear(f.subs)
-	clear(f.colls)
+	clear(f.args)
 	clear(f.key[:cap(f.key)])
 	clear(f.stack[:cap(f.stack)])
-	*f = frame{plan: f.plan, regs: f.regs, subs: f.subs, colls: f.colls, key: f.key[:0], stack: f.stack[:0]}
+	kept := frame{
+		plan: f.plan, regs: f.regs, subs: f.subs, args: f.args[:0], colls: f.colls, collsOf: f.collsOf,
+		key: f.key[:0], stack: f.stack[:0],
+	}
+	*f = kept
 }
 
 const valueSize = 32 // bytes of a value.Value, rounded up

@@ -143,6 +143,7 @@ func (c *compiler) noTable(name string) error {
 }
 
 func (c *compiler) tableSource(t *schema.Table) (*source, error) {
+	c.byLiteral = c.byLiteral || indexesLiterals(t)
 	src := &source{name: t.Name, table: t, rowID: -1, used: make([]bool, len(t.Columns)), label: t.Name}
 	src.slots = c.regs(len(t.Columns))
 	if t.PrimaryKey == nil {

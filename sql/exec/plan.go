@@ -1,14 +1,16 @@
 package exec
 
 import (
+	"sync/atomic"
+
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/parse"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// plan is one compiled statement. It is immutable, holds no rows and is shared
-// by all sessions of a database.
+// plan is one compiled statement. It is immutable but for idle, holds no rows
+// and is shared by all sessions of a database.
 type plan struct {
 	text    string
 	version uint64 // of the schema that it was compiled against
@@ -25,6 +27,11 @@ type plan struct {
 	ddl     bool // changes the schema
 	rows    bool // inserts, updates or deletes: changes() is about it
 	pragma  bool
+	refused bool // literals may not be taken out of the text; nothing else is known of it
+
+	byLiteral bool // literals of the text may choose how it runs
+
+	idle atomic.Pointer[frame] // of a run that is over, for statements that run once; it holds no rows
 
 	nRegs, nSubs int
 	collNames    []string
@@ -51,6 +58,7 @@ type compiler struct {
 
 	foreignKeys bool                    // they are enforced
 	noTriggers  bool                    // the change is that of DROP TABLE
+	byLiteral   bool                    // some table has an index whose expressions hold literals
 	programs    map[programKey]*program // compiled so far, of the whole statement
 	inProgram   bool
 	stored      bool               // the text is that of a view or trigger, whose names are those of this database
@@ -118,7 +126,7 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	if err := c.statement(p, st.Stmt); err != nil {
 		return nil, err
 	}
-	p.nRegs, p.nSubs, p.collNames = c.nRegs, c.nSubs, c.collNames
+	p.nRegs, p.nSubs, p.collNames, p.byLiteral = c.nRegs, c.nSubs, c.collNames, c.byLiteral
 	if p.query != nil && p.run == nil {
 		p.point = pointOf(p.query.node)
 	}

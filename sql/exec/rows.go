@@ -8,11 +8,16 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
+// idleScratchMax is how many bytes of scratch, for keys and for arguments, a
+// frame may keep that waits with its plan: there are many plans.
+const idleScratchMax = 4 << 10
+
 // Rows is the result of a statement.
 type Rows struct {
 	s       *Session
 	f       *frame
 	plan    *plan
+	cols    []ColumnInfo // of the plan
 	st      *Stmt
 	it      iter
 	tx      *engine.Tx // the statement's own snapshot, nil inside a transaction
@@ -26,19 +31,32 @@ type Rows struct {
 }
 
 // Columns describes the result. It is not to be changed.
-func (r *Rows) Columns() []ColumnInfo { return r.plan.columns() }
+func (r *Rows) Columns() []ColumnInfo { return r.cols }
 
 // Next puts the next row into dst, which has one value per column; io.EOF
 // after the last. The values are copies.
 func (r *Rows) Next(dst []value.Value) error {
+	if n := len(r.cols); len(dst) != n && n > 0 {
+		return sqlerr.New(sqlerr.Misuse, "a row of %d columns was asked for, the result has %d", len(dst), n)
+	}
+	err := r.Visit(func(i int, v value.Value) { dst[i] = v })
+	if err != nil {
+		clear(dst)
+	}
+	return err
+}
+
+// Visit calls fn with each value of the next row; io.EOF after the last. What
+// fn was given is copies, and counts only if Visit returns nil.
+func (r *Rows) Visit(fn func(i int, v value.Value)) error {
 	r.s.mu.Lock()
-	err := r.next(dst)
+	err := r.visit(fn)
 	r.s.mu.Unlock()
 	return err
 }
 
-// next is Next with r.s.mu held.
-func (r *Rows) next(dst []value.Value) error {
+// visit is Visit with r.s.mu held.
+func (r *Rows) visit(fn func(i int, v value.Value)) error {
 	if r.wiped && !r.closed {
 		if err := r.check(r.ended); err != nil {
 			return err
@@ -52,20 +70,12 @@ func (r *Rows) next(dst []value.Value) error {
 	if !ok {
 		return io.EOF
 	}
-	out := r.plan.query.out
-	if len(dst) != len(out) {
-		return sqlerr.New(sqlerr.Misuse, "a row of %d columns was asked for, the result has %d", len(dst), len(out))
-	}
-	for i := range dst {
-		dst[i] = r.f.regs[out[i]]
+	for i, reg := range r.plan.query.out {
+		fn(i, r.f.regs[reg])
 	}
 	// Rows were read from memory that a pause wipes: they count only if there was
 	// none until now.
-	if err := r.check(r.f.tx); err != nil {
-		clear(dst)
-		return err
-	}
-	return nil
+	return r.check(r.f.tx)
 }
 
 // check looks at the key: by the result's transaction, or without one, since
@@ -109,7 +119,7 @@ func (r *Rows) end() error {
 	tx := r.tx
 	r.finish()
 	if tx != nil {
-		return tx.Rollback()
+		return r.s.endOwn(tx)
 	}
 	return nil
 }
@@ -125,7 +135,13 @@ func (r *Rows) finish() {
 		r.f.returned.close(r.f)
 	}
 	r.f.clear()
-	if r.st != nil && r.st.plan == r.plan {
+	switch {
+	case r.st == nil:
+	case !r.st.kept:
+		if cap(r.f.key) <= idleScratchMax && cap(r.f.stack) <= idleScratchMax/valueSize {
+			r.plan.idle.Store(r.f)
+		}
+	case r.st.plan == r.plan:
 		r.st.idle = r.f
 	}
 }

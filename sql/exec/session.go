@@ -6,175 +6,18 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/parse"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// plansMax is how many plans a database keeps; beyond it all are dropped, the
-// ones in use come back.
-const plansMax = 1000
-
 // busyTimeout is how long a statement waits for the writer if its context does
 // not end before; PRAGMA busy_timeout changes it for a session.
 const busyTimeout = 5 * time.Second
-
-// Database compiles and runs statements on an engine. It is safe for
-// concurrent use; sessions are made of it.
-type Database struct {
-	db     *engine.DB
-	mu     sync.Mutex
-	plans  [2]map[string]*plan // without and with foreign keys
-	schema *schema.Schema
-
-	// seen is the version of the schema at a commit, which read-only transactions
-	// that begin there need not read.
-	seen atomic.Pointer[seenVersion]
-
-	sessionsMu sync.Mutex
-	sessions   map[*Session]struct{}
-}
-
-// NewDatabase returns a database on db, which stays the caller's to close. When
-// db wipes memory, the plans go too: they hold the literals of statements.
-func NewDatabase(db *engine.DB) *Database {
-	d := &Database{db: db, plans: noPlans(), sessions: map[*Session]struct{}{}}
-	db.OnWipe(d.forget)
-	return d
-}
-
-type seenVersion struct{ base, version uint64 }
-
-// version returns the version of the schema that tx sees.
-func (d *Database) version(tx *engine.Tx) (uint64, error) {
-	if tx.Writable() {
-		return schema.Version(tx)
-	}
-	base := tx.Base()
-	if s := d.seen.Load(); s != nil && s.base == base && base != 0 {
-		return s.version, nil
-	}
-	v, err := schema.Version(tx)
-	if err == nil {
-		d.seen.Store(&seenVersion{base, v})
-	}
-	return v, err
-}
-
-// schemaOf returns the schema that tx sees.
-func (d *Database) schemaOf(tx *engine.Tx) (*schema.Schema, error) {
-	v, err := schema.Version(tx)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	s := d.schema
-	d.mu.Unlock()
-	if s != nil && s.Version == v {
-		return s, nil
-	}
-	if s, err = schema.Load(tx); err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := tx.Check(); err != nil { // memory may have been wiped: nothing is kept any more
-		return nil, err
-	}
-	d.schema = s
-	return s, nil
-}
-
-func noPlans() [2]map[string]*plan { return [2]map[string]*plan{{}, {}} }
-
-// planKind is the index in Database.plans.
-func planKind(foreignKeys bool) int {
-	if foreignKeys {
-		return 1
-	}
-	return 0
-}
-
-// cached returns the plan of a text, nil when there is none. Foreign keys do
-// not matter to BEGIN and its kin.
-func (d *Database) cached(text string, foreignKeys bool) *plan {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if p := d.plans[planKind(foreignKeys)][text]; p != nil || !foreignKeys {
-		return p
-	}
-	if p := d.plans[planKind(false)][text]; p != nil && p.control {
-		return p
-	}
-	return nil
-}
-
-// planOf returns the plan of a statement for the schema that tx sees.
-func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt, foreignKeys bool) (*plan, error) {
-	version, err := schema.Version(tx)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	p := d.plans[planKind(foreignKeys)][text]
-	d.mu.Unlock()
-	if p != nil && p.version == version {
-		return p, nil
-	}
-	s, err := d.schemaOf(tx)
-	if err != nil {
-		return nil, err
-	}
-	if parsed == nil {
-		st, err := parse.One(text)
-		if err != nil {
-			return nil, err
-		}
-		parsed = &st
-	}
-	if p, err = compile(s, *parsed, foreignKeys); err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := tx.Check(); err != nil { // memory may have been wiped: nothing is kept any more
-		return nil, err
-	}
-	d.keep(text, p)
-	return p, nil
-}
-
-// controlPlan returns the plan of BEGIN and its kin, nil for other statements.
-func (d *Database) controlPlan(text string, st parse.Stmt) (*plan, error) {
-	switch st.Stmt.(type) {
-	case *ast.BeginStmt, *ast.CommitStmt, *ast.RollbackStmt, *ast.SavepointStmt, *ast.ReleaseStmt:
-	default:
-		return nil, nil //nolint:nilnil // other statements need a schema
-	}
-	p, err := compile(&schema.Schema{}, st, false)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.keep(text, p) // foreign keys do not matter to it
-	return p, nil
-}
-
-// keep puts a plan into the cache. d.mu is held.
-func (d *Database) keep(text string, p *plan) {
-	plans := d.plans[planKind(p.keys)]
-	if len(plans) >= plansMax {
-		clear(plans)
-	}
-	plans[text] = p
-}
 
 // Session is one connection's state: its transaction and counters. It is not
 // safe for concurrent use.
@@ -197,12 +40,18 @@ type Session struct {
 	versionKnown bool
 	rowIDs       map[uint64]int64 // next row id by table root, inside the transaction
 
+	spare    *engine.Tx // a snapshot that has ended, for the next statement
+	collsGen uint64     // changes when collections may have been dropped
+
 	changes, totalChanges, lastInsertRowID int64
 
 	foreignKeys       bool // PRAGMA foreign_keys
 	deferForeignKeys  bool // PRAGMA defer_foreign_keys, until the transaction ends
 	recursiveTriggers bool
 	violations        violations
+
+	literals parse.Literals // of the statement that PrepareOnce made last
+	lifts    uint64         // counts these statements; only the last one's literals are there
 
 	mu    sync.Mutex // held while a statement is compiled or runs; a wipe waits for it
 	open  []*Rows    // results that are not closed
@@ -246,7 +95,7 @@ func (s *Session) InTx() bool { return s.tx != nil }
 // begin takes the writer or a snapshot.
 func (s *Session) begin(ctx context.Context, writable bool) (*engine.Tx, error) {
 	if !writable {
-		return s.d.db.BeginContext(ctx, false)
+		return s.snapshot(ctx)
 	}
 	wait, cancel := context.WithTimeout(ctx, s.busy)
 	defer cancel()
@@ -260,6 +109,33 @@ func (s *Session) begin(ctx context.Context, writable bool) (*engine.Tx, error) 
 		return nil, sqlerr.New(sqlerr.Busy, "database is locked")
 	}
 	return nil, err
+}
+
+// snapshot begins a read-only transaction.
+func (s *Session) snapshot(ctx context.Context) (*engine.Tx, error) {
+	tx := s.spare
+	if tx == nil {
+		return s.d.db.BeginContext(ctx, false)
+	}
+	s.spare = nil
+	same, err := tx.Renew()
+	if err != nil {
+		return nil, err
+	}
+	if !same {
+		s.collsGen++
+	}
+	return tx, nil
+}
+
+// endOwn ends a statement's own transaction, once nothing that was got from it
+// is in use.
+func (s *Session) endOwn(tx *engine.Tx) error {
+	err := tx.Rollback()
+	if err == nil && !tx.Writable() {
+		s.spare = tx
+	}
+	return err
 }
 
 // Begin starts a transaction. Errors: SQLite's code 5 when another writer does
@@ -312,6 +188,7 @@ func (s *Session) end() {
 // forget drops what was known of the transaction's state.
 func (s *Session) forget() {
 	s.gen++
+	s.collsGen++
 	s.versionKnown = false
 	clear(s.rowIDs)
 }
@@ -437,6 +314,12 @@ func (s *Session) Query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 
 // query is Query with s.mu held.
 func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Rows, error) {
+	if st.lifted != 0 {
+		if st.lifted != s.lifts {
+			st.plan, st.lifted = nil, 0
+		}
+		defer s.dropLiterals()
+	}
 	if st.control {
 		f := &frame{ctx: ctx, s: s}
 		return &Rows{f: f, plan: st.plan, s: s}, st.plan.run(f)
@@ -456,7 +339,7 @@ func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 			if errors.As(err, &act) && act.action == ast.ConflictFail {
 				return nil, errors.Join(unwrapAction(err), tx.Commit())
 			}
-			_ = tx.Rollback() // it is over in any case
+			_ = s.endOwn(tx) // it is over in any case
 		}
 		return nil, unwrapAction(err)
 	}
@@ -494,6 +377,9 @@ func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []val
 	}
 	if p.write && !tx.Writable() {
 		return nil, sqlerr.New(sqlerr.ReadOnly, "attempt to write a readonly database")
+	}
+	if st.lifted != 0 {
+		args = s.literals.Values
 	}
 	r := st.rows(ctx, tx, args)
 	f := r.f
@@ -533,6 +419,13 @@ func (s *Session) planFor(st *Stmt, tx *engine.Tx) (*plan, error) {
 	if st.plan != nil && st.plan.version == version && st.plan.keys == s.foreignKeys {
 		return st.plan, nil
 	}
+	if st.lifted != 0 {
+		if p, err := s.d.shapeOf(tx, st.plan.text, s.foreignKeys); err == nil && !p.refused {
+			st.plan = p
+			return p, nil
+		}
+		st.lifted = 0 // the text as it is: it plans, or says why not
+	}
 	p, err := s.d.planOf(tx, st.text, st.parsed, s.foreignKeys)
 	if err == nil {
 		st.plan, st.idle = p, nil
@@ -569,6 +462,9 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	}
 	if p.ddl {
 		s.versionKnown = false
+	}
+	if !p.rows {
+		s.collsGen++
 	}
 	f.keepRowIDs()
 	if p.rows {

@@ -123,6 +123,16 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// Two parameters are two values, also where texts are compared.
+func TestParametersOfWindows(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(a INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3), (4), (5), (6)")
+	got := mustScript(t, s, "SELECT sum(a) OVER (PARTITION BY a % ?), sum(a) OVER (PARTITION BY a % ?) FROM t ORDER BY a LIMIT 2", value.NewInt(2), value.NewInt(3))
+	if got != "9|5\n12|7\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestColumns(t *testing.T) {
 	s := openSession(t)
 	mustScript(t, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, at DATETIME)")
@@ -130,12 +140,74 @@ func TestColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []ColumnInfo{{"id", "INTEGER", "t"}, {"moment", "DATETIME", "t"}, {"id+1", "", ""}}
+	want := []ColumnInfo{{"id", "INTEGER", "t", value.AsStored}, {"moment", "DATETIME", "t", value.AsInstant}, {"id+1", "", "", value.AsStored}}
 	if got := st.Columns(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if !st.ReadOnly() {
 		t.Error("a query is not read-only")
+	}
+}
+
+// A statement keeps the collections of its last run only while they are there.
+func TestCollectionsFollowSchema(t *testing.T) {
+	s := openSession(t)
+	ctx := context.Background()
+	other := s.d.NewSession()
+	defer func() { _ = other.Close() }()
+	mustScript(t, s, "CREATE TABLE x(a INTEGER PRIMARY KEY)")
+	in, _, err := s.Prepare(ctx, "INSERT INTO x VALUES (?)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Keep()
+	defer in.Close()
+	out, _, err := s.Prepare(ctx, "SELECT a FROM x WHERE a = ?")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Keep()
+	defer out.Close()
+	has := func(a int64) bool {
+		rows, err := s.Query(ctx, out, []value.Value{value.NewInt(a)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = rows.Next(make([]value.Value, 1))
+		if err := rows.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	insert := func(a int64) {
+		if _, err := s.Exec(ctx, in, []value.Value{value.NewInt(a)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert(1)
+	for i, change := range []func(){
+		func() {},
+		func() { mustScript(t, other, "DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, other, "CREATE TABLE y(a)") },
+		func() { mustScript(t, s, "BEGIN; SAVEPOINT p; DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, s, "ROLLBACK TO p; DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, s, "ROLLBACK") },
+		func() { mustScript(t, s, "BEGIN; DROP TABLE x; CREATE TABLE x(a INTEGER PRIMARY KEY)") },
+		func() { mustScript(t, s, "COMMIT") },
+	} {
+		old, fresh := int64(10*i), int64(10*i+2)
+		insert(old)
+		if !has(old) {
+			t.Errorf("%d: the row is not there", i)
+		}
+		change()
+		insert(fresh)
+		if got, want := has(old), mustScript(t, s, fmt.Sprintf("SELECT count(*) FROM x WHERE +a = %d", old)) == "1\n"; got != want {
+			t.Errorf("%d: the row before is there: %v, want %v", i, got, want)
+		}
+		if !has(fresh) || has(fresh+1) {
+			t.Errorf("%d: the new row is not there", i)
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ type Stmt struct {
 	// What the plan says, for the time when there is none.
 	params         []string
 	write, control bool
+
+	kept   bool   // by Keep
+	lifted uint64 // Session.lifts, if the plan's parameters are the literals of text; else 0
 }
 
 // Prepare compiles the first statement of text and returns what follows it. A
@@ -28,6 +31,11 @@ type Stmt struct {
 func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.prepare(ctx, text)
+}
+
+// prepare is Prepare with s.mu held.
+func (s *Session) prepare(ctx context.Context, text string) (*Stmt, string, error) {
 	first, tail := split(text)
 	cached := s.d.cached(first, s.foreignKeys)
 	st := &Stmt{s: s, text: first}
@@ -60,7 +68,7 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 		if tx, err = s.begin(ctx, false); err != nil {
 			return nil, "", err
 		}
-		defer tx.Rollback() //nolint:errcheck // a snapshot has nothing to lose
+		defer s.endOwn(tx) //nolint:errcheck // a snapshot has nothing to lose
 	}
 	p, err := s.d.planOf(tx, first, st.parsed, s.foreignKeys)
 	if err != nil {
@@ -88,12 +96,15 @@ func (st *Stmt) ReadOnly() bool { return !st.write && !st.control }
 // it is over.
 func (st *Stmt) rows(ctx context.Context, tx *engine.Tx, args []value.Value) *Rows {
 	f := st.idle
+	if f == nil && !st.kept {
+		f = st.plan.idle.Swap(nil)
+	}
 	if f == nil {
 		f = st.plan.newFrame()
 	}
 	st.idle = nil
-	f.ctx, f.s, f.tx, f.args = ctx, st.s, tx, args
-	return &Rows{s: st.s, f: f, plan: st.plan, st: st, gen: st.s.gen}
+	f.begin(ctx, st.s, tx, args)
+	return &Rows{s: st.s, f: f, plan: st.plan, cols: st.plan.infos, st: st, gen: st.s.gen}
 }
 
 // ColumnInfo describes a column of a result.
@@ -101,6 +112,8 @@ type ColumnInfo struct {
 	Name     string
 	DeclType string // of the table's column that it is, "" for an expression
 	Table    string // the table, "" for an expression
+
+	Shown value.Shown // how its values show in Go
 }
 
 // Columns describes the result, nil for a statement without one, and after a
@@ -121,7 +134,7 @@ func (p *plan) describe() {
 	}
 	p.infos = make([]ColumnInfo, len(p.query.cols))
 	for i, c := range p.query.cols {
-		p.infos[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table}
+		p.infos[i] = ColumnInfo{Name: c.name, DeclType: c.declType, Table: c.table, Shown: value.ShownAs(c.declType)}
 	}
 }
 
@@ -135,6 +148,7 @@ func (st *Stmt) Keep() {
 		st.s.stmts = map[*Stmt]struct{}{}
 	}
 	st.s.stmts[st] = struct{}{}
+	st.kept = true
 }
 
 // Close releases the statement; its plan stays in the database's cache.

@@ -1,5 +1,7 @@
 package exec
 
+import "github.com/byokdb/byokdb/sql/parse"
+
 // forget drops every plan, the schema, and the rows of results that are open,
 // when the engine wipes memory. Its transactions have ended by then. Plans and
 // schema are made anew when needed; open results end with the engine's error.
@@ -7,7 +9,7 @@ package exec
 // transaction.
 func (d *Database) forget() {
 	d.mu.Lock()
-	d.plans, d.schema = noPlans(), nil
+	d.plans, d.shapes, d.schema = noPlans(), noPlans(), nil
 	d.mu.Unlock()
 	d.sessionsMu.Lock()
 	defer d.sessionsMu.Unlock()
@@ -23,6 +25,8 @@ func (s *Session) wipe() {
 	for _, r := range s.open {
 		r.wipe()
 	}
+	s.literals = parse.Literals{}
+	s.lifts++
 	for st := range s.stmts {
 		st.idle = nil
 		if !st.control { // BEGIN and its kin hold no values, and need no schema

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/sqlerr"
@@ -103,6 +104,7 @@ func number(params []*ast.BindParam) ([]string, error) {
 		switch p.Kind {
 		case ast.ParamAnon:
 			p.Number = highest + 1
+			p.Raw = "?" + strconv.Itoa(p.Number) // where expressions are compared as text, it is not any other
 		case ast.ParamNumber: // its own
 		default:
 			if n, ok := named[p.Raw]; ok {

@@ -2,6 +2,7 @@ package value
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -50,4 +51,75 @@ func (v Value) Go() any {
 	default:
 		return nil
 	}
+}
+
+// Shown tells how the values of a column show in Go, beyond their storage
+// class.
+type Shown uint8
+
+// What declared types show as.
+const (
+	AsStored  Shown = iota
+	AsInstant       // DATE, DATETIME, TIMESTAMP: time.Time
+	AsBool          // BOOL, BOOLEAN: bool
+)
+
+// ShownAs returns how the values of a column of a declared type show.
+func ShownAs(declType string) Shown {
+	switch name, _, _ := strings.Cut(strings.ToUpper(declType), "("); strings.TrimSpace(name) {
+	case "DATE", "DATETIME", "TIMESTAMP":
+		return AsInstant
+	case "BOOL", "BOOLEAN":
+		return AsBool
+	default:
+		return AsStored
+	}
+}
+
+// GoAs returns v as Go does, or as a time.Time or a bool where s says so and v
+// is one.
+func (v Value) GoAs(s Shown) any {
+	switch {
+	case s == AsInstant:
+		return v.goTime()
+	case s == AsBool && v.kind == Int:
+		return v.Int() != 0
+	default:
+		return v.Go()
+	}
+}
+
+// timeLayouts are what a text in a column of instants may look like.
+var timeLayouts = [...]string{
+	TimeLayout,
+	"2006-01-02T15:04:05.999999999-07:00",
+	"2006-01-02 15:04:05.999999999",
+	"2006-01-02T15:04:05.999999999",
+	"2006-01-02 15:04",
+	"2006-01-02T15:04",
+	"2006-01-02",
+}
+
+// goTime returns a value of a column of instants as a time where it is one: a
+// text in one of timeLayouts, UTC if it names no zone, or seconds since 1970
+// (milliseconds, when there are too many of them for seconds). Anything else
+// stays what it is.
+func (v Value) goTime() any {
+	switch v.kind {
+	case Int:
+		const secondsMax = 1e12 // the year 33658
+		if n := v.Int(); n > secondsMax || n < -secondsMax {
+			return time.UnixMilli(n).UTC()
+		}
+		return time.Unix(v.Int(), 0).UTC()
+	case Text:
+		s := strings.TrimSuffix(v.Str(), "Z")
+		for _, layout := range timeLayouts {
+			if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+				return t
+			}
+		}
+	default:
+	}
+	return v.Go()
 }
