@@ -37,6 +37,7 @@ type Tx struct {
 	nBytes   int64
 	cursors  map[*Cursor]struct{}
 	readers  map[*ValueReader]struct{} // of values in runs
+	spills   map[*Spill]struct{}
 	kept     keeper
 	keyBuf   []byte
 	valueBuf []byte
@@ -236,6 +237,7 @@ func (tx *Tx) end(why error) {
 	for r := range tx.readers {
 		_ = r.release() // address space, nothing else
 	}
+	tx.endSpills()
 	tx.s.unref(tx.view)
 	tx.kept.wipe()
 	clear(tx.keyBuf[:cap(tx.keyBuf)])
