@@ -103,9 +103,8 @@ func (it *loopIter) nextInner() (bool, error) {
 		if it.at >= it.kept.n {
 			return false, nil
 		}
-		it.kept.load(it.f, it.at)
 		it.at++
-		return true, nil
+		return true, it.kept.load(it.f, it.at-1)
 	}
 	ok, err := it.inner.next()
 	if !ok {
@@ -303,6 +302,9 @@ func (n *fullNode) open(f *frame) (iter, error) {
 			return nil, err
 		}
 	}
+	if err := f.hold(int64(it.rows.n)); err != nil {
+		return nil, err
+	}
 	it.hit = make([]bool, it.rows.n)
 	it.outer, err = n.outer.open(f)
 	return it, err
@@ -322,7 +324,9 @@ func (it *fullIter) next() (bool, error) {
 			it.inRow, it.matched, it.at = true, false, 0
 		}
 		for it.at < it.rows.n {
-			it.rows.load(it.f, it.at)
+			if err := it.rows.load(it.f, it.at); err != nil {
+				return false, err
+			}
 			it.at++
 			if err := it.f.tick(); err != nil {
 				return false, err
@@ -347,9 +351,8 @@ func (it *fullIter) next() (bool, error) {
 		if it.hit[it.at-1] {
 			continue
 		}
-		it.rows.load(it.f, it.at-1)
 		setNull(it.f, it.n.outerSlots)
-		return true, nil
+		return true, it.rows.load(it.f, it.at-1)
 	}
 	return false, nil
 }
@@ -358,5 +361,6 @@ func (it *fullIter) close() {
 	if it.outer != nil {
 		it.outer.close()
 	}
+	it.f.release(int64(len(it.hit)))
 	it.rows.close(it.f)
 }

@@ -124,6 +124,7 @@ func (r *Rows) finish() {
 	if r.f.returned != nil {
 		r.f.returned.close(r.f)
 	}
+	r.f.closeSpills()
 	r.f.clear()
 	if r.st != nil && r.st.plan == r.plan {
 		r.st.idle = r.f

@@ -37,6 +37,9 @@ type Database struct {
 	// that begin there need not read.
 	seen atomic.Pointer[seenVersion]
 
+	held        atomic.Int64 // bytes of memory that statements have taken; see memory.go
+	memoryTotal int64
+
 	sessionsMu sync.Mutex
 	sessions   map[*Session]struct{}
 }
@@ -44,7 +47,7 @@ type Database struct {
 // NewDatabase returns a database on db, which stays the caller's to close. When
 // db wipes memory, the plans go too: they hold the literals of statements.
 func NewDatabase(db *engine.DB) *Database {
-	d := &Database{db: db, plans: noPlans(), sessions: map[*Session]struct{}{}}
+	d := &Database{db: db, plans: noPlans(), sessions: map[*Session]struct{}{}, memoryTotal: memoryTotal}
 	db.OnWipe(d.forget)
 	return d
 }
@@ -193,6 +196,8 @@ type Session struct {
 
 	busyDefault time.Duration // that Reset goes back to
 
+	memory, spillAfter int64 // see Settings
+
 	version      uint64 // of the schema, inside the transaction
 	versionKnown bool
 	rowIDs       map[uint64]int64 // next row id by table root, inside the transaction
@@ -220,6 +225,17 @@ type save struct {
 type Settings struct {
 	BusyTimeout time.Duration // how long to wait for another writer; 5 s when 0, negative: not at all
 	ForeignKeys bool          // they are enforced
+
+	// StatementMemory is how many bytes a statement may hold to sort, group, join
+	// and keep rows: 256 MiB when 0, at least 1 MiB. Before that, sorts, groups,
+	// DISTINCT, compound queries, hash joins and rows that are kept go to sealed
+	// temporary files; what cannot is an error of code 7.
+	StatementMemory int64
+
+	// SpillAfter has each sort, group or join of a statement go to a file when it
+	// holds so many bytes. When 0 it is half of StatementMemory, less where others
+	// hold much.
+	SpillAfter int64
 }
 
 // Configure gives a new session its settings.
@@ -228,12 +244,16 @@ func (s *Session) Configure(set Settings) {
 		s.busyDefault = max(set.BusyTimeout, 0)
 		s.busy = s.busyDefault
 	}
+	if set.StatementMemory != 0 {
+		s.memory = max(set.StatementMemory, memoryMin)
+	}
+	s.spillAfter = set.SpillAfter
 	s.SetForeignKeys(set.ForeignKeys)
 }
 
 // NewSession returns a session. Close must be called.
 func (d *Database) NewSession() *Session {
-	s := &Session{d: d, busy: busyTimeout, busyDefault: busyTimeout}
+	s := &Session{d: d, busy: busyTimeout, busyDefault: busyTimeout, memory: memoryMax}
 	d.sessionsMu.Lock()
 	defer d.sessionsMu.Unlock()
 	d.sessions[s] = struct{}{}
