@@ -21,6 +21,7 @@ const spillBlock = 32 << 10
 // spillFile is a temporary file that is made when the first block is written.
 type spillFile struct {
 	f     *frame
+	size  int // of a block, in bytes; spillBlock when 0
 	spill *engine.Spill
 	block []byte // that is being filled
 	row   []byte // scratch
@@ -36,8 +37,7 @@ type spillRun struct {
 	largest int     // block, in bytes
 }
 
-// add puts a row at the end of a run. What it returns is true if a block was
-// written, which does not hold the row.
+// add puts a row at the end of a run.
 func (r *spillRun) add(row []value.Value) error {
 	w := r.file
 	if len(w.block) == 0 {
@@ -47,7 +47,11 @@ func (r *spillRun) add(row []value.Value) error {
 	w.block = binary.AppendUvarint(w.block, uint64(len(w.row)))
 	w.block = append(w.block, w.row...)
 	r.n++
-	if len(w.block) >= spillBlock {
+	size := w.size
+	if size == 0 {
+		size = spillBlock
+	}
+	if len(w.block) >= size {
 		return r.flush()
 	}
 	return nil

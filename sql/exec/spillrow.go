@@ -90,6 +90,18 @@ func readSpilled(row []value.Value, b []byte) ([]byte, error) {
 	return b, nil
 }
 
+// firstSpilled returns the bytes of the first value of a row, a text or blob.
+func firstSpilled(b []byte) ([]byte, error) {
+	if len(b) == 0 || b[0] < spillText {
+		return nil, errSpilled
+	}
+	size, n := binary.Uvarint(b[1:])
+	if n <= 0 || size > uint64(len(b)-1-n) {
+		return nil, errSpilled
+	}
+	return b[1+n : 1+n+int(size)], nil
+}
+
 // errSpilled cannot be but for a fault of ours or of memory: blocks that
 // authenticate are those that were written.
 var errSpilled = fmt.Errorf("%w: a temporary file holds something else than was written", engine.ErrCorrupt)
