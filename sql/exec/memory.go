@@ -11,8 +11,8 @@ const memoryMax = 256 << 20
 // before they go to files earlier than each alone would.
 const memoryTotal = 4 * memoryMax
 
-// memoryMin is the least that Settings.StatementMemory can be.
-const memoryMin = 1 << 20
+// StatementMemoryMin is the least that Settings.StatementMemory can be, in bytes.
+const StatementMemoryMin = 1 << 20
 
 // memoryGrain is by how much a statement takes of the database's memory at once.
 const memoryGrain = 1 << 20

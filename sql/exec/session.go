@@ -245,7 +245,7 @@ func (s *Session) Configure(set Settings) {
 		s.busy = s.busyDefault
 	}
 	if set.StatementMemory != 0 {
-		s.memory = max(set.StatementMemory, memoryMin)
+		s.memory = max(set.StatementMemory, StatementMemoryMin)
 	}
 	s.spillAfter = set.SpillAfter
 	s.SetForeignKeys(set.ForeignKeys)
