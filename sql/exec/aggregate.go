@@ -149,7 +149,7 @@ func (it *aggregateIter) newGroup(keys []value.Value) (*group, error) {
 		}
 		g.accs[i] = acc
 	}
-	return g, it.hold(128 + int(rowSize(keys)) + 64*len(it.n.calls))
+	return g, it.hold(160 + int(rowSize(keys)) + 128*len(it.n.calls) + valueSize*len(it.n.bare))
 }
 
 func (it *aggregateIter) step(g *group) (decided bool, err error) {

@@ -293,7 +293,7 @@ func (it *setIter) add(key []byte) error {
 		return it.f.tick()
 	}
 	it.set[string(key)] = struct{}{}
-	n := int64(len(key) + 48)
+	n := int64(len(key) + 64)
 	it.mem += n
 	if it.f.keep(n, it.mem) {
 		return it.spill()

@@ -180,5 +180,5 @@ func (it *aggregateIter) groupOf() (*group, error) {
 	}
 	it.index[string(it.f.key)] = g
 	it.groups = append(it.groups, g)
-	return g, it.hold(len(it.f.key) + 64)
+	return g, it.hold(len(it.f.key) + 96)
 }

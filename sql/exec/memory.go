@@ -60,7 +60,7 @@ func (f *frame) keep(n, own int64) (full bool) {
 	switch {
 	case own < s.memory/32: // whatever the others hold: a file for every row helps nobody
 		return false
-	case own >= s.memory/2, f.mem >= s.memory/4*3: // what cannot go to a file needs room, too
+	case own >= s.memory/2, f.mem >= s.memory/4*3: // what cannot go to a file needs room, and so do buffers
 		return true
 	}
 	return s.d.held.Load() > s.d.memoryTotal

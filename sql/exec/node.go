@@ -280,7 +280,7 @@ func (it *distinctIter) next() (bool, error) {
 			continue
 		}
 		it.seen[string(it.f.key)] = struct{}{}
-		n := int64(len(it.f.key) + 48)
+		n := int64(len(it.f.key) + 64)
 		it.mem += n
 		it.full = it.f.keep(n, it.mem)
 		return true, nil

@@ -39,6 +39,7 @@ type Database struct {
 
 	held        atomic.Int64 // bytes of memory that statements have taken; see memory.go
 	memoryTotal int64
+	nSpills     atomic.Int64 // temporary files that were made
 
 	sessionsMu sync.Mutex
 	sessions   map[*Session]struct{}

@@ -185,8 +185,9 @@ func (h *sortHeap) Swap(i, j int)      { h.rows[i], h.rows[j] = h.rows[j], h.row
 func (h *sortHeap) Push(any)           {}
 func (h *sortHeap) Pop() any           { return nil }
 
+// rowSize estimates the bytes that a row takes in a list of rows.
 func rowSize(row []value.Value) int64 {
-	n := int64(len(row)*valueSize + 24)
+	n := int64(len(row)*valueSize + 48)
 	for _, v := range row {
 		n += int64(len(v.Str()))
 	}

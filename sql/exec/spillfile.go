@@ -121,6 +121,7 @@ func (f *frame) newSpill() (*engine.Spill, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.s.d.nSpills.Add(1)
 	top := f.top()
 	if top.spills == nil {
 		top.spills = map[*engine.Spill]struct{}{}

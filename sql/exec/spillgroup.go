@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"strings"
+
 	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -60,7 +62,11 @@ func (it *aggregateIter) putAside(keys []value.Value) error {
 		}
 	}
 	for i := range row {
-		row[i] = record.Own(row[i])
+		if !row[i].IsJSON() {
+			row[i] = record.Own(row[i])
+		} else { // a function made it: it aliases nothing, and stays JSON
+			row[i] = value.NewJSON(strings.Clone(row[i].Str()))
+		}
 	}
 	if it.aside.rows == nil {
 		it.aside.rows = newRowSorter(f, func(a, b []value.Value) int { return it.n.orderKeys(a, b) })

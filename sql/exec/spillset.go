@@ -83,7 +83,7 @@ func firstOfEach(from, to *rowSorter) error {
 func (it *setIter) spill() error {
 	it.right = newRowSorter(it.f, func(a, b []value.Value) int { return compareKeys(a[keyedKey], b[keyedKey]) })
 	for key := range it.set {
-		n := int64(len(key) + 48)
+		n := int64(len(key) + 64)
 		it.f.release(n)
 		it.mem -= n
 		delete(it.set, key)
