@@ -57,6 +57,7 @@ func spillsIn(tb testing.TB, f *memfs.FS) []string {
 	return names
 }
 
+// TestSpill: FORMAT.md T1.
 func TestSpill(t *testing.T) {
 	f := memFS(t)
 	db := openTest(t, memDir, newFakeKey("k"), smallOptions(f))
@@ -114,7 +115,8 @@ func TestSpill(t *testing.T) {
 	}
 }
 
-// TestSpillTamper changes every byte, exchanges blocks and cuts the file.
+// TestSpillTamper changes every byte, exchanges blocks and cuts the file:
+// FORMAT.md T3.
 func TestSpillTamper(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	db := openTest(t, dir, newFakeKey("k"), nil)
@@ -228,7 +230,7 @@ func TestSpillDiskFull(t *testing.T) {
 }
 
 // TestSpillAfterCrash: the next opening removes what a crash has left, and
-// verifying a directory names it.
+// verifying a directory names it: FORMAT.md T2.
 func TestSpillAfterCrash(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	key := newFakeKey("k")

@@ -90,8 +90,8 @@ func (m *merger) fanIn(runs []*spillRun) int {
 // merge begins to give all rows.
 func (m *merger) merge() error {
 	var runs []*spillRun
-	for i := len(m.levels) - 1; i >= 0; i-- { // the oldest rows are in the highest level
-		runs = append(runs, m.levels[i].runs...)
+	for _, l := range slices.Backward(m.levels) { // the oldest rows are in the highest level
+		runs = append(runs, l.runs...)
 	}
 	return m.open(runs)
 }

@@ -27,8 +27,11 @@ func TestCorpusSpilled(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no corpus: %v", err)
 	}
-	for _, file := range files {
+	for i, file := range files {
 		for _, size := range spillSizes {
+			if size != spillSizes[0] && i%3 != 0 {
+				continue // a part of them is enough
+			}
 			t.Run(fmt.Sprintf("%s/%d", filepath.Base(file), size), func(t *testing.T) {
 				s := openSession(t)
 				s.Configure(Settings{SpillAfter: size})
@@ -117,28 +120,28 @@ const spillTables = `CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b, c TEXT, d 
 
 // TestSpilledEqual: files change no row and no order.
 func TestSpilledEqual(t *testing.T) {
-	for name, query := range spillQueries {
-		t.Run(name, func(t *testing.T) {
-			want := ""
-			for _, size := range []int64{0, 1, 2000, 20000} {
-				s := openSession(t)
-				mustScript(t, s, spillTables)
-				before := s.d.nSpills.Load()
-				s.Configure(Settings{SpillAfter: size})
-				got := mustScript(t, s, query)
-				n := s.d.nSpills.Load() - before
-				if size == 0 {
-					want = got
-				}
-				if got != want {
-					diffLines(t, got, want)
-				}
+	want := map[string]string{}
+	for _, size := range []int64{0, 1, 2000, 20000} {
+		s := openSession(t)
+		mustScript(t, s, spillTables)
+		s.Configure(Settings{SpillAfter: size})
+		for name, query := range spillQueries {
+			before := s.d.nSpills.Load()
+			mustScript(t, s, "BEGIN")
+			got := mustScript(t, s, query)
+			mustScript(t, s, "ROLLBACK")
+			n := s.d.nSpills.Load() - before
+			if size == 0 {
+				want[name] = got
+			}
+			t.Run(fmt.Sprintf("%s/%d", name, size), func(t *testing.T) {
+				diffLines(t, got, want[name])
 				if (size == 0) != (n == 0) && size <= 1 && name != "sort, none" {
-					t.Errorf("with %d: %d files", size, n)
+					t.Errorf("%d files", n)
 				}
 				noSpills(t, s)
-			}
-		})
+			})
+		}
 	}
 }
 
