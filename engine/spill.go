@@ -204,8 +204,12 @@ func (s *Spill) release() {
 	s.file, s.sealed = nil, nil
 }
 
-// endSpills ends the temporary files of a transaction. tx.mu is held.
+// endSpills ends the temporary files of a transaction: the keys of all of them
+// first, since removing takes time. tx.mu is held.
 func (tx *Tx) endSpills() {
+	for s := range tx.spills {
+		s.key.Wipe()
+	}
 	for s := range tx.spills {
 		s.release()
 	}
