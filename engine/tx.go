@@ -231,13 +231,13 @@ func (tx *Tx) Rollback() error {
 func (tx *Tx) end(why error) {
 	tx.err = why
 	tx.over.Store(true)
+	tx.endSpills()
 	for c := range tx.cursors {
 		_ = c.release() // its error was the reader's to see
 	}
 	for r := range tx.readers {
 		_ = r.release() // address space, nothing else
 	}
-	tx.endSpills()
 	tx.s.unref(tx.view)
 	tx.kept.wipe()
 	clear(tx.keyBuf[:cap(tx.keyBuf)])
