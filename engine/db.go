@@ -53,6 +53,7 @@ type DB struct {
 	life    context.Context
 	endLife context.CancelFunc // by Close: ends calls at the KMS
 	nViews  atomic.Int64
+	nSpills atomic.Uint64 // temporary files that were named
 
 	txMu     sync.Mutex
 	session  *session // nil while paused, erased or closed
@@ -289,6 +290,7 @@ func (db *DB) open(ctx context.Context) (err error) {
 			return fmt.Errorf("destroy old data keys: %w", err)
 		}
 	}
+	db.removeSpills()
 	db.session = s
 	db.guard, err = guard.Start(db.guardConfig(), record, sent)
 	if err != nil {

@@ -29,8 +29,10 @@ func (db *DB) erase(record guard.Record) error {
 	return db.destroy()
 }
 
-// destroy overwrites and removes runs, log and old pages of the catalog.
+// destroy overwrites and removes runs, log and old pages of the catalog, and
+// removes temporary files, whose keys are gone with the transactions.
 func (db *DB) destroy() error {
+	db.removeSpills()
 	for _, sub := range []string{walDir, runDir} {
 		dir := filepath.Join(db.dir, sub)
 		names, err := db.opts.fs.List(dir)

@@ -249,6 +249,8 @@ func (in *inspector) file(path, name string, frames bool) (f FileInfo, err error
 		return f, in.segment(path, &f, frames)
 	case strings.HasSuffix(base, ".wal.tmp"), strings.HasSuffix(base, ".wal.free"):
 		f.Note = "a segment in the making, or to be used again"
+	case strings.HasPrefix(name, spillDir+"/") && strings.HasSuffix(base, spillEnd):
+		f.Note = "a temporary file of a transaction under way, or of a process that has ended; nobody else can read it"
 	default:
 		in.run(path, &f)
 	}

@@ -41,6 +41,7 @@ type Tx struct {
 	nBytes   int64
 	cursors  map[*Cursor]struct{}
 	readers  map[*ValueReader]struct{} // of values in runs
+	spills   map[*Spill]struct{}
 	kept     keeper
 	keyBuf   []byte
 	valueBuf []byte
@@ -278,6 +279,9 @@ func (tx *Tx) Rollback() error {
 func (tx *Tx) end(why error) {
 	tx.err = why
 	tx.over.Store(true)
+	if tx.spills != nil {
+		tx.endSpills()
+	}
 	if tx.cursors != nil { // walking a nil map takes longer than this
 		for c := range tx.cursors {
 			_ = c.release() // its error was the reader's to see

@@ -317,7 +317,7 @@ func (d *dirVerification) strangers() error {
 		known = append(known, runDir+"/"+runName(m.ID))
 	}
 	floor := max(d.m.Floor.Segment, 1)
-	for _, sub := range []string{"", runDir, walDir} {
+	for _, sub := range []string{"", runDir, walDir, spillDir} {
 		names, err := d.list(sub)
 		if err != nil {
 			continue // a fault of another part
@@ -326,12 +326,14 @@ func (d *dirVerification) strangers() error {
 			path := strings.TrimPrefix(sub+"/"+name, "/")
 			n, ok := segmentNumber(name)
 			switch {
-			case sub == "" && slices.Contains([]string{catalog.FileName, runDir, walDir}, name),
+			case sub == "" && slices.Contains([]string{catalog.FileName, runDir, walDir, spillDir}, name),
 				sub == walDir && ok && n >= floor, slices.Contains(known, path):
 			case sub == walDir && ok:
 				d.note("%s is below the log's floor: the next opening's first flush removes it", path)
 			case sub == runDir && filepath.Ext(name) == ".run", sub == walDir && (strings.HasSuffix(name, ".wal.tmp") || strings.HasSuffix(name, ".wal.free")):
 				d.note("%s is named by nothing: a crash leaves such a file, and the next opening removes it", path)
+			case sub == spillDir && filepath.Ext(name) == spillEnd:
+				d.note("%s is a temporary file that nobody can read: a crash leaves such a file, and the next opening removes it", path)
 			case path == catalog.TempName:
 				d.note("%s is a catalog that was never finished, and means nothing", path)
 			default:

@@ -212,8 +212,9 @@ func (v *version) bytes() (n int64) {
 
 // Names below the database directory.
 const (
-	walDir = "wal"
-	runDir = "runs"
+	walDir   = "wal"
+	runDir   = "runs"
+	spillDir = "tmp"
 )
 
 func runPath(dir string, id uint64) string {

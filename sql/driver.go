@@ -104,6 +104,10 @@ type Connector struct {
 	ForeignKeys bool          // they are enforced, as PRAGMA foreign_keys = ON does
 	BusyTimeout time.Duration // how long to wait for another writer; 5 s when 0, negative: not at all
 
+	// StatementMemory is how many bytes a statement may hold to sort, group and
+	// join before rows go to sealed temporary files; 256 MiB when 0, at least 1 MiB.
+	StatementMemory int64
+
 	db  *exec.Database
 	eng *engine.DB
 }
@@ -116,7 +120,8 @@ func NewConnector(db *engine.DB) *Connector {
 
 // Connect returns a new connection.
 func (c *Connector) Connect(context.Context) (driver.Conn, error) {
-	return newConn(c.db, c.eng, exec.Settings{ForeignKeys: c.ForeignKeys, BusyTimeout: c.BusyTimeout}), nil
+	set := exec.Settings{ForeignKeys: c.ForeignKeys, BusyTimeout: c.BusyTimeout, StatementMemory: c.StatementMemory}
+	return newConn(c.db, c.eng, set), nil
 }
 
 // Driver returns a driver that can open other databases.

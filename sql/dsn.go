@@ -51,6 +51,12 @@ var dsnParameters = map[string]func(o *dsnOptions, value string) error{
 		o.session.ForeignKeys, err = parseSwitch(value)
 		return err
 	},
+	"statement_memory": func(o *dsnOptions, value string) (err error) {
+		if o.session.StatementMemory, err = strconv.ParseInt(value, 10, 64); err != nil || o.session.StatementMemory < exec.StatementMemoryMin {
+			return fmt.Errorf("takes a number of bytes, at least %d", exec.StatementMemoryMin)
+		}
+		return nil
+	},
 	"must_exist": func(o *dsnOptions, value string) (err error) {
 		o.engine.mustExist, err = parseSwitch(value)
 		return err

@@ -41,6 +41,8 @@ func numbered(err error) error {
 		{engine.ErrCorrupt, sqlerr.Corrupt, "database is malformed"},
 		{record.ErrCorrupt, sqlerr.Corrupt, "database is malformed"},
 		{record.ErrTooNew, sqlerr.CantOpen, "unable to read the table"},
+		{engine.ErrSpillFull, sqlerr.Full, "database or disk is full"},
+		{engine.ErrSpill, sqlerr.IOErr, "disk I/O error"},
 		{engine.ErrFailed, sqlerr.IOErr, "disk I/O error"},
 		{engine.ErrReadOnly, sqlerr.ReadOnly, "attempt to write a readonly database"},
 		{engine.ErrKeyTooLarge, sqlerr.TooBig, "string or blob too big"},

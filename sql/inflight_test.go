@@ -53,6 +53,7 @@ type sqlRig struct {
 	eng   *engine.DB
 	db    *stdsql.DB
 	event string // what happens, of TestSQLInFlight
+	tmp   string // the directory of temporary files
 }
 
 const sqlRows = 1000
@@ -68,7 +69,9 @@ func newSQLRig(t *testing.T, p engine.Policy) *sqlRig {
 	if x.eng, err = engine.Open(t.Context(), filepath.Join(dir, "d.byok"), x.key, &engine.Options{Policy: p}); err != nil {
 		t.Fatal(err)
 	}
-	x.db = stdsql.OpenDB(bsql.NewConnector(x.eng))
+	c := bsql.NewConnector(x.eng)
+	c.StatementMemory = 1 << 20 // what is large is in temporary files
+	x.db, x.tmp = stdsql.OpenDB(c), filepath.Join(dir, "d.byok", "tmp")
 	t.Cleanup(func() {
 		if err := x.db.Close(); err != nil {
 			t.Error(err)
@@ -125,6 +128,40 @@ type sqlFlight struct {
 	over func() (promised int)
 }
 
+// spilled begins a query of 30,000 rows that does not fit into memory.
+func spilled(query string) func(x *sqlRig) sqlFlight {
+	return func(x *sqlRig) sqlFlight {
+		rows, err := x.db.QueryContext(x.t.Context(), `with v as materialized (select a, b from t limit 30) `+query)
+		x.must(err)
+		if !rows.Next() {
+			x.t.Fatal(rows.Err())
+		}
+		if len(x.spillFiles()) == 0 {
+			x.t.Errorf("%s: nothing is in a file", query)
+		}
+		return sqlFlight{step: func() error {
+			for range 700 { // more than a block has
+				if !rows.Next() {
+					return rows.Err()
+				}
+			}
+			return nil
+		}, over: func() int {
+			err := rows.Close()
+			if names := x.spillFiles(); len(names) > 0 {
+				x.t.Errorf("%s: files are left: %v", x.event, names)
+			}
+			return nothingPromised(err)
+		}}
+	}
+}
+
+func (x *sqlRig) spillFiles() []string {
+	names, err := filepath.Glob(filepath.Join(x.tmp, "*"))
+	x.must(err)
+	return names
+}
+
 func nothingPromised(err ...error) int {
 	_ = err
 	return 0
@@ -171,6 +208,9 @@ var sqlFlights = []struct {
 			return rows.Err()
 		}, over: func() int { return nothingPromised(rows.Close()) }}
 	}},
+	{name: "spilled rows", begin: spilled(`select t.b, v.b from t, v order by t.b || v.b`)},
+	{name: "spilled groups", begin: spilled(`select t.b || v.b, count(*) from t, v group by 1`)},
+	{name: "spilled distinct rows", begin: spilled(`select distinct t.b || v.b as c from t, v limit 20000, 8000`)},
 	{name: "windowed rows", begin: func(x *sqlRig) sqlFlight {
 		rows, err := x.db.QueryContext(x.t.Context(), `select b, lag(b) over w, group_concat(b) over w from t window w as (order by a)`)
 		x.must(err)
@@ -412,6 +452,12 @@ func TestKeyEndsEndlessStatements(t *testing.T) {
 		endless + `select i from n where i < 0`,
 		endless + `select i from n where i % 100000 = 0 order by i desc`,
 		endless + `select i % 3, sum(i) from n group by 1`,
+		endless + `select i, 'spilled ' || i from n order by -i`,
+		endless + `select i, count(*) from n group by 1`,
+		endless + `select distinct i from n limit -1 offset 1000000000`,
+		endless + `select 7 except select i from n`,
+		endless + `select row_number() over (order by i) from n`,
+		endless + `select t.a from t, (select i from n limit -1) m where m.i = t.a`,
 		`select count(*) from t a, t b, t c, t d where a.b < b.b or c.b > d.b`,
 		endless + `insert into t (b) select 'never' from n where i % 1000 = 0`,
 		endless + `update t set b = 'never' where a = (select count(*) from n)`,
@@ -438,6 +484,9 @@ func TestKeyEndsEndlessStatements(t *testing.T) {
 				x.key.away()
 				if err := <-done; !isKeyError(err) {
 					t.Errorf("%s: it ends with %v", query, err)
+				}
+				if names := x.spillFiles(); len(names) > 0 {
+					t.Errorf("%s: files are left: %v", query, names)
 				}
 				x.key.there()
 				x.await(engine.Active)

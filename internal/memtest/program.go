@@ -6,6 +6,7 @@ import (
 	stdsql "database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -49,7 +50,9 @@ func Open(ctx context.Context, dir, uri string, m *Marks, o engine.Options) (*Pr
 	if err != nil {
 		return nil, errors.Join(err, key.Close())
 	}
-	return &Program{Marks: m, Engine: eng, SQL: stdsql.OpenDB(bsql.NewConnector(eng)), key: key}, nil
+	c := bsql.NewConnector(eng)
+	c.StatementMemory = 4 << 20 // the larger statements go through temporary files
+	return &Program{Marks: m, Engine: eng, SQL: stdsql.OpenDB(c), key: key}, nil
 }
 
 // Hold opens transactions, cursors and statements, and starts goroutines that
@@ -77,6 +80,9 @@ func (p *Program) Hold(ctx context.Context) error {
 		if !h.rows.Next() {
 			return errors.New("the rows end early")
 		}
+	}
+	if names, err := filepath.Glob(filepath.Join(p.Engine.Status().Dir, "tmp", "*")); err != nil || len(names) == 0 {
+		return fmt.Errorf("the sort is in memory alone: %w", err)
 	}
 	for range 4 {
 		st, err := p.SQL.PrepareContext(ctx, "SELECT txt FROM t WHERE id < 50 AND txt <> '"+p.Marks.Text(HeldStatement, 1)+"'") //nolint:gosec,sqlclosecheck // a literal, and held, on purpose

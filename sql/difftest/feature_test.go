@@ -210,6 +210,9 @@ func TestGeneratedSchemas(t *testing.T) {
 	nStatements := 0
 	for i := range *schemas {
 		b := openBoth(t)
+		if i%3 == 1 {
+			b.spill()
+		}
 		g := &schemaGen{gen: &gen{r: rand.New(rand.NewPCG(s, uint64(i)))}}
 		ddl := []string{"CREATE TABLE log(what, a, b)", "CREATE TABLE acc(k PRIMARY KEY, n INT)"}
 		for _, name := range []string{"p", "q", "r"}[:1+g.r.IntN(3)] {
@@ -290,6 +293,9 @@ func TestGeneratedWindows(t *testing.T) {
 	g := &gen{r: rand.New(rand.NewPCG(*seed, 3)), flat: true}
 	for n := 0; n < *statements/2; {
 		b := openBoth(t)
+		if n/150%2 == 1 {
+			b.spill()
+		}
 		for _, q := range append(slices.Clone(tables), indexes...) {
 			b.change(q)
 		}

@@ -173,6 +173,7 @@ var plannerSuites = []struct {
 	inTx    bool
 	analyze bool
 	compact bool // rows are flushed and compacted half way
+	spill   bool
 }{
 	{name: "plain"},
 	{name: "indexes", indexes: true},
@@ -180,6 +181,7 @@ var plannerSuites = []struct {
 	{name: "tiny pages, compacted", indexes: true, tiny: true, compact: true},
 	{name: "in a transaction", indexes: true, inTx: true},
 	{name: "plain, tiny pages, analyzed", tiny: true, analyze: true, compact: true},
+	{name: "spilled", spill: true},
 }
 
 func TestPlans(t *testing.T) {
@@ -197,6 +199,9 @@ func TestPlans(t *testing.T) {
 					o = &engine.Options{PageSize: 4 << 10, CacheSize: 1 << 20, MemtableSize: 1 << 20}
 				}
 				b, db := openBothWith(t, o)
+				if suite.spill {
+					b.spill()
+				}
 				ddl := plannerTables
 				if suite.indexes {
 					ddl = slices.Concat(ddl, plannerIndexes)
@@ -242,6 +247,9 @@ func TestPlans(t *testing.T) {
 		})
 	}
 }
+
+// spill has every sort, group and join of byokdb go to a temporary file.
+func (b *both) spill() { b.s.Configure(exec.Settings{SpillAfter: 1}) }
 
 func openBothWith(t *testing.T, o *engine.Options) (*both, *engine.DB) {
 	t.Helper()

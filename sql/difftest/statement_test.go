@@ -432,6 +432,9 @@ func TestGeneratedStatements(t *testing.T) {
 			nFailed := 0
 			for n := 0; n < *statements/3; {
 				b := openBoth(t)
+				if n/120%2 == 1 {
+					b.spill()
+				}
 				for _, q := range ddl {
 					b.change(q)
 				}

@@ -149,7 +149,7 @@ func (it *aggregateIter) newGroup(keys []value.Value) (*group, error) {
 		}
 		g.accs[i] = acc
 	}
-	return g, it.hold(128 + int(rowSize(keys)) + 64*len(it.n.calls))
+	return g, it.hold(160 + int(rowSize(keys)) + 128*len(it.n.calls) + valueSize*len(it.n.bare))
 }
 
 func (it *aggregateIter) step(g *group) (decided bool, err error) {
@@ -208,30 +208,11 @@ func (it *aggregateIter) step(g *group) (decided bool, err error) {
 
 func (it *aggregateIter) feed(g *group, i int, args []value.Value) (bool, error) {
 	call := it.n.calls[i]
-	if call.distinct && !args[0].IsNull() {
-		if g.seen == nil {
-			g.seen = make([]map[string]struct{}, len(it.n.calls))
-		}
-		if g.seen[i] == nil {
-			g.seen[i] = map[string]struct{}{}
-		}
-		it.f.key = appendKey(it.f.key[:0], args[0], call.coll)
-		if _, ok := g.seen[i][string(it.f.key)]; ok {
-			return false, nil
-		}
-		g.seen[i][string(it.f.key)] = struct{}{}
-		if err := it.hold(len(it.f.key) + 48); err != nil {
-			return false, err
-		}
+	if again, err := it.again(g, i, args); again || err != nil {
+		return false, err
 	}
 	if len(call.order) == 0 {
 		return g.accs[i].step(args)
-	}
-	if g.rows == nil {
-		g.rows = make([]*ordered, len(it.n.calls))
-	}
-	if g.rows[i] == nil {
-		g.rows[i] = &ordered{}
 	}
 	args = slices.Clone(args)
 	for k := range call.order {
@@ -241,9 +222,40 @@ func (it *aggregateIter) feed(g *group, i int, args []value.Value) (bool, error)
 		}
 		args = append(args, v)
 	}
-	args = ownRow(args)
+	return false, it.keepOrdered(g, i, ownRow(args))
+}
+
+// again reports whether a call with DISTINCT had its argument before.
+func (it *aggregateIter) again(g *group, i int, args []value.Value) (bool, error) {
+	call := it.n.calls[i]
+	if !call.distinct || args[0].IsNull() {
+		return false, nil
+	}
+	if g.seen == nil {
+		g.seen = make([]map[string]struct{}, len(it.n.calls))
+	}
+	if g.seen[i] == nil {
+		g.seen[i] = map[string]struct{}{}
+	}
+	it.f.key = appendKey(it.f.key[:0], args[0], call.coll)
+	if _, ok := g.seen[i][string(it.f.key)]; ok {
+		return true, nil
+	}
+	g.seen[i][string(it.f.key)] = struct{}{}
+	return false, it.hold(len(it.f.key) + 48)
+}
+
+// keepOrdered keeps the arguments of a call with ORDER BY, and what they are
+// ordered by.
+func (it *aggregateIter) keepOrdered(g *group, i int, args []value.Value) error {
+	if g.rows == nil {
+		g.rows = make([]*ordered, len(it.n.calls))
+	}
+	if g.rows[i] == nil {
+		g.rows[i] = &ordered{}
+	}
 	g.rows[i].rows = append(g.rows[i].rows, args)
-	return false, it.hold(int(rowSize(args)))
+	return it.hold(int(rowSize(args)))
 }
 
 func (it *aggregateIter) saveBare(g *group) error {
@@ -270,13 +282,18 @@ func ownRow(vals []value.Value) []value.Value {
 // sortGroups puts the groups in the order of their keys, as SQLite's sorter does.
 func (it *aggregateIter) sortGroups() {
 	slices.SortStableFunc(it.groups, func(a, b *group) int {
-		for i := range it.n.keys {
-			if o := it.n.keys[i].order(a.keys[i], b.keys[i]); o != 0 {
-				return o
-			}
-		}
-		return 0
+		return it.n.orderKeys(a.keys, b.keys)
 	})
+}
+
+// orderKeys orders the keys of groups.
+func (n *aggregateNode) orderKeys(a, b []value.Value) int {
+	for i := range n.keys {
+		if o := n.keys[i].order(a[i], b[i]); o != 0 {
+			return o
+		}
+	}
+	return 0
 }
 
 func (it *aggregateIter) next() (bool, error) {
@@ -289,6 +306,9 @@ func (it *aggregateIter) next() (bool, error) {
 		it.f.release(mem) // the group before
 		it.mem -= mem
 		return true, it.result(g)
+	}
+	if it.aside.rows != nil {
+		return it.nextAside()
 	}
 	if it.at >= len(it.groups) {
 		return false, nil
@@ -343,7 +363,8 @@ func (it *aggregateIter) close() {
 	if it.in != nil {
 		it.in.close()
 	}
-	it.current = nil
+	it.aside.rows.close()
+	it.current, it.aside = nil, asideRows{}
 	clear(it.key[:cap(it.key)])
 	clear(it.groups)
 	it.groups = nil

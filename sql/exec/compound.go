@@ -93,11 +93,11 @@ func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
 		cat.ins, cat.from = append(cat.ins, right.node), append(cat.from, right.out)
 		out.node = cat
 		if !op.All {
-			out.node = &distinctNode{in: cat, slots: out.out, colls: colls}
+			out.node = &distinctNode{in: cat, slots: out.out, save: out.out, colls: colls}
 		}
 	case "INTERSECT", "EXCEPT":
 		n := &setNode{left: out.node, right: right.node, slots: out.out, rightSlots: right.out, colls: colls, keep: name == "INTERSECT"}
-		out.node = &distinctNode{in: n, slots: out.out, colls: colls}
+		out.node = &distinctNode{in: n, slots: out.out, save: out.out, colls: colls}
 	default:
 		return unsupported("the compound operator " + name)
 	}
@@ -247,38 +247,64 @@ type setIter struct {
 	left iter
 	set  map[string]struct{}
 	mem  int64
+
+	right  *rowSorter // the keys, when they do not fit into set
+	sorted *rowSorter // the rows that are kept, when there is right
 }
 
 func (n *setNode) open(f *frame) (iter, error) {
 	it := &setIter{n: n, f: f, set: map[string]struct{}{}}
-	right, err := n.right.open(f)
-	if err != nil {
-		return nil, err
+	err := it.fill()
+	if err == nil {
+		it.left, err = n.left.open(f)
 	}
-	defer right.close()
-	for {
-		ok, err := right.next()
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			break
-		}
-		f.key = rowKey(f.key[:0], f.regs, n.rightSlots, n.colls)
-		it.set[string(f.key)] = struct{}{}
-		it.mem += int64(len(f.key) + 48)
-		if err := f.hold(int64(len(f.key) + 48)); err != nil {
-			return nil, err
-		}
-	}
-	it.left, err = n.left.open(f)
 	if err != nil {
+		it.close()
 		return nil, err
 	}
 	return it, nil
 }
 
+// fill reads the right side.
+func (it *setIter) fill() error {
+	right, err := it.n.right.open(it.f)
+	if err != nil {
+		return err
+	}
+	defer right.close()
+	for {
+		ok, err := right.next()
+		if err != nil || !ok {
+			return err
+		}
+		it.f.key = rowKey(it.f.key[:0], it.f.regs, it.n.rightSlots, it.n.colls)
+		if err := it.add(it.f.key); err != nil {
+			return err
+		}
+	}
+}
+
+// add takes a key of the right side.
+func (it *setIter) add(key []byte) error {
+	if it.right != nil {
+		return it.right.add([]value.Value{value.NewBlob(string(key))})
+	}
+	if _, ok := it.set[string(key)]; ok {
+		return it.f.tick()
+	}
+	it.set[string(key)] = struct{}{}
+	n := int64(len(key) + 64)
+	it.mem += n
+	if it.f.keep(n, it.mem) {
+		return it.spill()
+	}
+	return nil
+}
+
 func (it *setIter) next() (bool, error) {
+	if it.right != nil {
+		return it.nextSpilled()
+	}
 	for {
 		ok, err := it.left.next()
 		if err != nil || !ok {
@@ -292,7 +318,11 @@ func (it *setIter) next() (bool, error) {
 }
 
 func (it *setIter) close() {
-	it.left.close()
+	if it.left != nil {
+		it.left.close()
+	}
+	it.right.close()
+	it.sorted.close()
 	clear(it.set)
 	it.f.release(it.mem)
 	it.mem = 0

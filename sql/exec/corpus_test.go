@@ -42,11 +42,15 @@ func TestCorpus(t *testing.T) {
 
 func runCorpus(t *testing.T, file string, indexed bool) string {
 	t.Helper()
+	return runCorpusIn(t, openSession(t), file, indexed)
+}
+
+func runCorpusIn(t *testing.T, s *Session, file string, indexed bool) string {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := openSession(t)
 	var b strings.Builder
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)

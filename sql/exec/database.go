@@ -27,6 +27,10 @@ type Database struct {
 	// that begin there need not read.
 	seen atomic.Pointer[seenVersion]
 
+	held        atomic.Int64 // bytes of memory that statements have taken; see memory.go
+	memoryTotal int64
+	nSpills     atomic.Int64 // temporary files that were made
+
 	sessionsMu sync.Mutex
 	sessions   map[*Session]struct{}
 
@@ -36,7 +40,7 @@ type Database struct {
 // NewDatabase returns a database on db, which stays the caller's to close. When
 // db wipes memory, the plans go too: they hold the literals of statements.
 func NewDatabase(db *engine.DB) *Database {
-	d := &Database{db: db, plans: noPlans(), shapes: noPlans(), sessions: map[*Session]struct{}{}}
+	d := &Database{db: db, plans: noPlans(), shapes: noPlans(), sessions: map[*Session]struct{}{}, memoryTotal: memoryTotal}
 	db.OnWipe(d.forget)
 	return d
 }

@@ -199,13 +199,16 @@ func (c *compiler) createTableAs(p *plan, n *ast.CreateTableStmt) error {
 }
 
 func (tg *target) copyRows(f *frame, kept *buffer) error {
-	n := len(kept.slots)
 	for i := range kept.n {
 		if err := f.tick(); err != nil {
 			return err
 		}
+		row, err := kept.row(i)
+		if err != nil {
+			return err
+		}
 		for j, s := range tg.src.slots {
-			f.regs[s] = kept.rows[i*n+j]
+			f.regs[s] = row[j]
 		}
 		f.regs[tg.src.rowID] = value.NewInt(int64(i) + 1)
 		if err := tg.affinities(f); err != nil {

@@ -12,10 +12,6 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// memoryMax is how many bytes one statement may hold for sorting, grouping,
-// distinct rows, hash tables and materialized subqueries.
-const memoryMax = 256 << 20
-
 // pollInterval is how many steps of the innermost loops pass between two looks
 // at the context.
 const pollInterval = 256
@@ -31,7 +27,7 @@ type frame struct {
 	subs  []subState
 	colls []*engine.Collection // of collsOf
 	plan  *plan
-	mem   int64
+	mem   int64 // bytes that it holds; see memory.go
 	ticks int
 	key   []byte        // scratch for keys
 	stack []value.Value // arguments of function calls
@@ -45,6 +41,10 @@ type frame struct {
 	nextKnown bool
 	nextOf    uint64           // the root of the table that nextRowID is of
 	nextIDs   map[uint64]int64 // of other tables
+
+	granted  int64                      // bytes that it may hold before it looks at the limits again
+	borrowed int64                      // of the database's memory
+	spills   map[*engine.Spill]struct{} // temporary files of the statement; in its own frame alone
 
 	root *frame // of the statement, in the frame of a program; nil in its own
 
@@ -181,17 +181,6 @@ func (f *frame) ticked(n int) error {
 	return f.tick()
 }
 
-// hold accounts for n bytes more.
-func (f *frame) hold(n int64) error {
-	f.mem += n
-	if f.mem > memoryMax {
-		return sqlerr.New(sqlerr.NoMem, "statement needs more than %d MiB of memory to sort, group or join", memoryMax>>20)
-	}
-	return nil
-}
-
-func (f *frame) release(n int64) { f.mem -= n }
-
 // handles says for how long collections can be used: in the same transaction,
 // while none of them was dropped.
 type handles struct {
@@ -211,6 +200,7 @@ func (f *frame) begin(ctx context.Context, s *Session, tx *engine.Tx, args []val
 
 // clear drops every row that the frame holds, so that it can be used again.
 func (f *frame) clear() {
+	f.giveBack()
 	clear(f.regs)
 	clear(f.subs)
 	clear(f.args)
@@ -221,39 +211,4 @@ func (f *frame) clear() {
 		key: f.key[:0], stack: f.stack[:0],
 	}
 	*f = kept
-}
-
-const valueSize = 32 // bytes of a value.Value, rounded up
-
-// buffer holds rows of a fixed set of registers.
-type buffer struct {
-	slots []int
-	rows  []value.Value // len(slots) values per row
-	n     int
-	mem   int64
-}
-
-func (b *buffer) save(f *frame) error {
-	n := int64(len(b.slots)*valueSize + 8)
-	for _, s := range b.slots {
-		n += int64(len(f.regs[s].Str()))
-		b.rows = append(b.rows, f.regs[s])
-	}
-	b.n++
-	b.mem += n
-	return f.hold(n)
-}
-
-func (b *buffer) load(f *frame, i int) {
-	row := b.rows[i*len(b.slots) : (i+1)*len(b.slots)]
-	for j, s := range b.slots {
-		f.regs[s] = row[j]
-	}
-}
-
-func (b *buffer) close(f *frame) {
-	clear(b.rows)
-	b.rows, b.n = nil, 0
-	f.release(b.mem)
-	b.mem = 0
 }

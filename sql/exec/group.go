@@ -13,6 +13,7 @@ type aggregateIter struct {
 	groups []*group
 	at     int
 	mem    int64
+	aside  asideRows // of groups that do not fit into memory
 
 	// When the rows come sorted: groups are made one at a time.
 	in      iter
@@ -42,7 +43,11 @@ func (n *aggregateNode) open(f *frame) (iter, error) {
 
 func (it *aggregateIter) hold(n int) error {
 	it.mem += int64(n)
-	return it.f.hold(int64(n))
+	if it.n.sorted || len(it.n.by) == 0 || it.aside.full {
+		return it.f.hold(int64(n))
+	}
+	it.aside.full = it.f.keep(int64(n), it.mem)
+	return nil
 }
 
 func (it *aggregateIter) fill(in iter) error {
@@ -54,17 +59,28 @@ func (it *aggregateIter) fill(in iter) error {
 		}
 		it.groups = append(it.groups, g)
 	}
-	err := walk(it.f, in, !it.n.subs, func() (bool, error) {
-		g, err := it.groupOf()
+	for more := true; more; {
+		err := walk(it.f, in, !it.n.subs, func() (bool, error) {
+			g, err := it.groupOf()
+			if err != nil {
+				return false, err
+			}
+			if g == nil {
+				return !it.aside.spill, nil
+			}
+			decided, err := it.step(g)
+			return !decided || !it.n.first, err
+		})
 		if err != nil {
-			return false, err
+			return err
 		}
-		decided, err := it.step(g)
-		return !decided || !it.n.first, err
-	})
+		if more, err = it.spillAside(); err != nil {
+			return err
+		}
+	}
 	clear(it.index)
 	it.sortGroups()
-	return err
+	return it.sortAside()
 }
 
 // gather reads the rows of the next group, up to the first one of the group
@@ -142,7 +158,8 @@ func (it *aggregateIter) keysOf() ([]value.Value, error) {
 	return keys, nil
 }
 
-// groupOf finds the group of the row in the registers, or makes it.
+// groupOf finds the group of the row in the registers, or makes it; nil: the row
+// was put aside.
 func (it *aggregateIter) groupOf() (*group, error) {
 	if len(it.n.by) == 0 {
 		return it.groups[0], nil
@@ -154,11 +171,14 @@ func (it *aggregateIter) groupOf() (*group, error) {
 	if g := it.index[string(it.f.key)]; g != nil {
 		return g, nil
 	}
+	if it.aside.full {
+		return nil, it.putAside(keys)
+	}
 	g, err := it.newGroup(ownRow(keys))
 	if err != nil {
 		return nil, err
 	}
 	it.index[string(it.f.key)] = g
 	it.groups = append(it.groups, g)
-	return g, it.hold(len(it.f.key) + 64)
+	return g, it.hold(len(it.f.key) + 96)
 }

@@ -168,7 +168,9 @@ func (ins *inserter) run(f *frame) error {
 		return err
 	}
 	for i := range kept.n {
-		kept.load(f, i)
+		if err := kept.load(f, i); err != nil {
+			return err
+		}
 		if err := ins.row(f); err != nil {
 			return err
 		}

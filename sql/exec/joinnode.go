@@ -103,9 +103,8 @@ func (it *loopIter) nextInner() (bool, error) {
 		if it.at >= it.kept.n {
 			return false, nil
 		}
-		it.kept.load(it.f, it.at)
 		it.at++
-		return true, nil
+		return true, it.kept.load(it.f, it.at-1)
 	}
 	ok, err := it.inner.next()
 	if !ok {
@@ -126,139 +125,6 @@ func (it *loopIter) close() {
 	it.outer.close()
 	if it.kept != nil {
 		it.kept.close(it.f)
-	}
-}
-
-// hashNode joins by equality: it reads inner into a hash table once.
-type hashNode struct {
-	outer, inner node
-	pairs        []*hashPair
-	on           []*expr
-	left         bool
-	slots        []int // of inner
-}
-
-type hashIter struct {
-	n       *hashNode
-	f       *frame
-	outer   iter
-	rows    *buffer
-	table   map[string][]int32
-	found   []int32
-	inRow   bool
-	matched bool
-}
-
-func (n *hashNode) open(f *frame) (iter, error) {
-	outer, err := n.outer.open(f)
-	if err != nil {
-		return nil, err
-	}
-	return &hashIter{n: n, f: f, outer: outer}, nil
-}
-
-// key computes the hash key of one side; false: it holds a NULL, which equals nothing.
-func (it *hashIter) key(inner bool) (bool, error) {
-	it.f.key = it.f.key[:0]
-	for _, p := range it.n.pairs {
-		x := p.outer
-		if inner {
-			x = p.inner
-		}
-		v, err := x.eval(it.f)
-		if err != nil || v.IsNull() {
-			return false, err
-		}
-		it.f.key = appendKey(it.f.key, p.cmp.convert(v), p.cmp.coll)
-	}
-	return true, nil
-}
-
-func (it *hashIter) build() error {
-	it.rows = &buffer{slots: it.n.slots}
-	it.table = map[string][]int32{}
-	inner, err := it.n.inner.open(it.f)
-	if err != nil {
-		return err
-	}
-	defer inner.close()
-	for {
-		ok, err := inner.next()
-		if err != nil || !ok {
-			return err
-		}
-		if err := it.f.tick(); err != nil {
-			return err
-		}
-		ok, err = it.key(true)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		n := int32(it.rows.n)
-		if err := it.rows.save(it.f); err != nil {
-			return err
-		}
-		n64 := int64(len(it.f.key) + 64)
-		it.rows.mem += n64
-		if err := it.f.hold(n64); err != nil {
-			return err
-		}
-		it.table[string(it.f.key)] = append(it.table[string(it.f.key)], n)
-	}
-}
-
-func (it *hashIter) next() (bool, error) {
-	for {
-		if !it.inRow {
-			ok, err := it.outer.next()
-			if err != nil || !ok {
-				return false, err
-			}
-			if it.table == nil {
-				if err := it.build(); err != nil {
-					return false, err
-				}
-			}
-			it.inRow, it.matched, it.found = true, false, nil
-			ok, err = it.key(false)
-			if err != nil {
-				return false, err
-			}
-			if ok {
-				it.found = it.table[string(it.f.key)]
-			}
-		}
-		for len(it.found) > 0 {
-			it.rows.load(it.f, int(it.found[0]))
-			it.found = it.found[1:]
-			if err := it.f.tick(); err != nil {
-				return false, err
-			}
-			pass, err := passes(it.f, it.n.on)
-			if err != nil {
-				return false, err
-			}
-			if pass {
-				it.matched = true
-				return true, nil
-			}
-		}
-		it.inRow = false
-		if it.n.left && !it.matched {
-			setNull(it.f, it.n.slots)
-			return true, nil
-		}
-	}
-}
-
-func (it *hashIter) close() {
-	it.outer.close()
-	clear(it.table)
-	if it.rows != nil {
-		it.rows.close(it.f)
 	}
 }
 
@@ -303,6 +169,9 @@ func (n *fullNode) open(f *frame) (iter, error) {
 			return nil, err
 		}
 	}
+	if err := f.hold(int64(it.rows.n)); err != nil {
+		return nil, err
+	}
 	it.hit = make([]bool, it.rows.n)
 	it.outer, err = n.outer.open(f)
 	return it, err
@@ -322,7 +191,9 @@ func (it *fullIter) next() (bool, error) {
 			it.inRow, it.matched, it.at = true, false, 0
 		}
 		for it.at < it.rows.n {
-			it.rows.load(it.f, it.at)
+			if err := it.rows.load(it.f, it.at); err != nil {
+				return false, err
+			}
 			it.at++
 			if err := it.f.tick(); err != nil {
 				return false, err
@@ -347,9 +218,8 @@ func (it *fullIter) next() (bool, error) {
 		if it.hit[it.at-1] {
 			continue
 		}
-		it.rows.load(it.f, it.at-1)
 		setNull(it.f, it.n.outerSlots)
-		return true, nil
+		return true, it.rows.load(it.f, it.at-1)
 	}
 	return false, nil
 }
@@ -358,5 +228,6 @@ func (it *fullIter) close() {
 	if it.outer != nil {
 		it.outer.close()
 	}
+	it.f.release(int64(len(it.hit)))
 	it.rows.close(it.f)
 }

@@ -232,6 +232,7 @@ func (it *projectIter) close() { it.in.close() }
 type distinctNode struct {
 	in    node
 	slots []int
+	save  []int // slots, and what is read after the node beside them
 	colls []value.Collation
 	// sorted: rows that are alike come one after the other.
 	sorted bool
@@ -245,6 +246,9 @@ type distinctIter struct {
 	last []byte // key of the row before, when sorted
 	any  bool   // there was one
 	mem  int64
+
+	full bool       // seen takes no more
+	rest *rowSorter // the rows after those, or nil
 }
 
 func (n *distinctNode) open(f *frame) (iter, error) {
@@ -256,6 +260,9 @@ func (n *distinctNode) open(f *frame) (iter, error) {
 }
 
 func (it *distinctIter) next() (bool, error) {
+	if it.full {
+		return it.nextSpilled()
+	}
 	for {
 		ok, err := it.in.next()
 		if err != nil || !ok {
@@ -273,14 +280,16 @@ func (it *distinctIter) next() (bool, error) {
 			continue
 		}
 		it.seen[string(it.f.key)] = struct{}{}
-		n := int64(len(it.f.key) + 48)
+		n := int64(len(it.f.key) + 64)
 		it.mem += n
-		return true, it.f.hold(n)
+		it.full = it.f.keep(n, it.mem)
+		return true, nil
 	}
 }
 
 func (it *distinctIter) close() {
 	it.in.close()
+	it.rest.close()
 	clear(it.last[:cap(it.last)])
 	clear(it.seen)
 	it.f.release(it.mem)

@@ -128,7 +128,7 @@ func (p *program) fire(f *frame, old, new []value.Value) error {
 	}
 	in := top.programFrame(p)
 	defer top.putFrame(p, in)
-	in.ctx, in.s, in.tx, in.root, in.fn, in.mem = f.ctx, f.s, f.tx, top, top.functionContext(), f.mem
+	in.ctx, in.s, in.tx, in.root, in.fn, in.mem, in.granted = f.ctx, f.s, f.tx, top, top.functionContext(), f.mem, f.granted
 	fillRow(in, p.old, old)
 	fillRow(in, p.new, new)
 	if p.when != nil {

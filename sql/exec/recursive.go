@@ -115,6 +115,11 @@ type recursiveIter struct {
 	queue [][]value.Value
 	seen  map[string]struct{}
 	mem   int64
+
+	stays bool   // the queue stays in memory
+	full  bool   // queue takes no more: later does, until it is read
+	later buffer // the rows behind those of queue
+	taken int    // of later
 }
 
 func (n *recursiveNode) open(f *frame) (iter, error) {
@@ -129,18 +134,9 @@ func (it *recursiveIter) next() (bool, error) {
 	// The whole base goes first, then one step for each row of the queue.
 	for {
 		if it.in == nil {
-			if len(it.queue) == 0 {
-				return false, nil
+			if ok, err := it.dequeue(); err != nil || !ok {
+				return false, err
 			}
-			row := it.queue[0]
-			it.queue[0] = nil
-			it.queue = it.queue[1:]
-			for i, s := range it.n.rec.slots {
-				it.f.regs[s] = row[i]
-			}
-			n := rowSize(row)
-			it.mem -= n
-			it.f.release(n)
 			in, err := it.n.step.node.open(it.f)
 			if err != nil {
 				return false, err
@@ -166,6 +162,43 @@ func (it *recursiveIter) next() (bool, error) {
 	}
 }
 
+// dequeue puts the next row of the queue into the recursion's registers.
+func (it *recursiveIter) dequeue() (bool, error) {
+	if len(it.queue) == 0 {
+		return it.dequeueLater()
+	}
+	row := it.queue[0]
+	it.queue[0] = nil
+	it.queue = it.queue[1:]
+	for i, s := range it.n.rec.slots {
+		it.f.regs[s] = row[i]
+	}
+	n := rowSize(row)
+	it.mem -= n
+	it.f.release(n)
+	return true, nil
+}
+
+// dequeueLater is dequeue for the rows behind those in memory.
+func (it *recursiveIter) dequeueLater() (bool, error) {
+	if it.taken == it.later.n {
+		return false, nil
+	}
+	row, err := it.later.row(it.taken)
+	if err != nil {
+		return false, err
+	}
+	it.taken++
+	for i, s := range it.n.rec.slots {
+		it.f.regs[s] = row[i]
+	}
+	if it.taken == it.later.n { // all of it was read: its space returns
+		it.later.close(it.f)
+		it.taken, it.full = 0, false
+	}
+	return true, nil
+}
+
 // enqueue takes the row of the inner iterator; false: UNION saw it before.
 func (it *recursiveIter) enqueue() (bool, error) {
 	f := it.f
@@ -182,6 +215,10 @@ func (it *recursiveIter) enqueue() (bool, error) {
 		}
 	}
 	copyRegisters(f, it.n.out, it.from)
+	if it.full {
+		it.later.slots = it.n.out
+		return true, it.later.save(f)
+	}
 	row := make([]value.Value, len(it.n.out))
 	for i, s := range it.n.out {
 		row[i] = f.regs[s]
@@ -189,7 +226,11 @@ func (it *recursiveIter) enqueue() (bool, error) {
 	it.queue = append(it.queue, row)
 	n := rowSize(row)
 	it.mem += n
-	return true, f.hold(n)
+	if it.stays {
+		return true, f.hold(n)
+	}
+	it.full = f.keep(n, it.mem)
+	return true, nil
 }
 
 func (it *recursiveIter) close() {
@@ -197,6 +238,7 @@ func (it *recursiveIter) close() {
 		it.in.close()
 		it.in = nil
 	}
+	it.later.close(it.f)
 	clear(it.queue)
 	clear(it.seen)
 	it.queue = nil

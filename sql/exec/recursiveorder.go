@@ -37,7 +37,7 @@ func newOrderedNode(n *recursiveNode, keys []sortKey) *orderedNode {
 }
 
 func (n *orderedNode) open(f *frame) (iter, error) {
-	it := &orderedIter{n: n, recursiveIter: recursiveIter{n: n.recursiveNode, f: f, seen: map[string]struct{}{}}}
+	it := &orderedIter{n: n, recursiveIter: recursiveIter{n: n.recursiveNode, f: f, seen: map[string]struct{}{}, stays: true}}
 	it.waiting.n = n
 	return it, nil
 }

@@ -41,7 +41,7 @@ func (r *returning) add(f *frame) error {
 		return nil
 	}
 	if f.returned == nil {
-		f.returned = &buffer{slots: r.out}
+		f.returned = &buffer{slots: r.out, stays: true}
 	}
 	for i, x := range r.exprs {
 		v, err := x.eval(f)
@@ -67,9 +67,8 @@ func (it *returnedIter) next() (bool, error) {
 	if it.f.returned == nil || it.i >= it.f.returned.n {
 		return false, nil
 	}
-	it.f.returned.load(it.f, it.i)
 	it.i++
-	return true, nil
+	return true, it.f.returned.load(it.f, it.i-1)
 }
 
 func (*returnedIter) close() {}

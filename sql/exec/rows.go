@@ -134,6 +134,7 @@ func (r *Rows) finish() {
 	if r.f.returned != nil {
 		r.f.returned.close(r.f)
 	}
+	r.f.closeSpills()
 	r.f.clear()
 	switch {
 	case r.st == nil:

@@ -501,7 +501,7 @@ func (b *block) finish(n node) (*query, error) {
 		q.node = n
 	}
 	if b.s.Distinct == ast.DistinctDistinct {
-		q.node = &distinctNode{in: q.node, slots: q.out, colls: collations(q.cols), sorted: b.distinctDone}
+		q.node = &distinctNode{in: q.node, slots: q.out, save: saveList(q.out, b.keys), colls: collations(q.cols), sorted: b.distinctDone}
 	}
 	return q, b.c.orderAndLimit(b.sc, q, b.keys, b.s.Limit, b.orderDone)
 }

@@ -36,6 +36,8 @@ type Session struct {
 
 	busyDefault time.Duration // that Reset goes back to
 
+	memory, spillAfter int64 // see Settings
+
 	version      uint64 // of the schema, inside the transaction
 	versionKnown bool
 	rowIDs       map[uint64]int64 // next row id by table root, inside the transaction
@@ -64,25 +66,9 @@ type save struct {
 	violations violations
 }
 
-// Settings are what a session begins with; PRAGMAs change them. The zero value
-// has the defaults.
-type Settings struct {
-	BusyTimeout time.Duration // how long to wait for another writer; 5 s when 0, negative: not at all
-	ForeignKeys bool          // they are enforced
-}
-
-// Configure gives a new session its settings.
-func (s *Session) Configure(set Settings) {
-	if set.BusyTimeout != 0 {
-		s.busyDefault = max(set.BusyTimeout, 0)
-		s.busy = s.busyDefault
-	}
-	s.SetForeignKeys(set.ForeignKeys)
-}
-
 // NewSession returns a session. Close must be called.
 func (d *Database) NewSession() *Session {
-	s := &Session{d: d, busy: busyTimeout, busyDefault: busyTimeout}
+	s := &Session{d: d, busy: busyTimeout, busyDefault: busyTimeout, memory: memoryMax}
 	d.sessionsMu.Lock()
 	defer d.sessionsMu.Unlock()
 	d.sessions[s] = struct{}{}

@@ -297,11 +297,13 @@ func TestCloseDropsRows(t *testing.T) {
 	}
 }
 
+// TestMemoryLimit: what cannot go to a file is refused.
 func TestMemoryLimit(t *testing.T) {
 	s := openSession(t)
-	_, err := script(s, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 400) SELECT count(*) FROM (SELECT zeroblob(1000000+n) AS z FROM c ORDER BY z)")
+	s.Configure(Settings{StatementMemory: 4 << 20})
+	_, err := script(s, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 100) SELECT 'a' IN (SELECT zeroblob(100000+n) FROM c)")
 	var e *sqlerr.Error
-	if !errors.As(err, &e) || e.Code != sqlerr.NoMem || !strings.Contains(err.Error(), "256 MiB") {
+	if !errors.As(err, &e) || e.Code != sqlerr.NoMem || !strings.Contains(err.Error(), "4 MiB") {
 		t.Errorf("error %v", err)
 	}
 }

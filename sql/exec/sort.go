@@ -69,6 +69,8 @@ type sortIter struct {
 	seq  int
 	mem  int64
 	at   int
+
+	files *merger // of the rows that did not fit into memory, or nil
 }
 
 // sortRow is a row with its place among rows that sort alike.
@@ -104,28 +106,39 @@ func (it *sortIter) fill() error {
 	}
 	defer in.close()
 	it.keys = it.keyPositions()
-	err = walk(it.f, in, true, func() (bool, error) {
-		it.seq++
-		if keep >= 0 && int64(len(it.rows)) >= keep {
-			return keep > 0, it.replace()
+	for full := true; full; {
+		full = false
+		err = walk(it.f, in, true, func() (bool, error) {
+			it.seq++
+			if keep >= 0 && int64(len(it.rows)) >= keep {
+				full = it.replace()
+				return keep > 0 && !full, nil
+			}
+			full = it.add()
+			if int64(len(it.rows)) == keep {
+				heap.Init((*sortHeap)(it))
+			}
+			return !full, nil
+		})
+		if err == nil && full { // the walk has ended for that: in it, nothing can be written
+			err = it.spill()
 		}
-		if err := it.add(); err != nil {
-			return false, err
+		if err != nil {
+			return err
 		}
-		if int64(len(it.rows)) == keep {
-			heap.Init((*sortHeap)(it))
-		}
-		return true, nil
-	})
-	if err != nil {
+	}
+	if it.files == nil {
+		slices.SortFunc(it.rows, it.order)
+		return nil
+	}
+	if err := it.spill(); err != nil {
 		return err
 	}
-	slices.SortFunc(it.rows, it.order)
-	return nil
+	return it.files.merge()
 }
 
-// add keeps the row in the registers.
-func (it *sortIter) add() error {
+// add keeps the row in the registers. full: the rows are to be spilled.
+func (it *sortIter) add() (full bool) {
 	row := make([]value.Value, len(it.n.save))
 	for i, s := range it.n.save {
 		row[i] = record.Own(it.f.regs[s])
@@ -133,14 +146,14 @@ func (it *sortIter) add() error {
 	it.rows = append(it.rows, sortRow{row, it.seq})
 	n := rowSize(row)
 	it.mem += n
-	return it.f.hold(n)
+	return it.f.keep(n, it.mem)
 }
 
 // replace puts the row in the registers in the place of the last one of the
-// heap, if it sorts before it.
-func (it *sortIter) replace() error {
+// heap, if it sorts before it. full: the rows are to be spilled.
+func (it *sortIter) replace() (full bool) {
 	if len(it.rows) == 0 {
-		return nil
+		return false
 	}
 	last := it.rows[0].vals
 	o := 0
@@ -150,7 +163,7 @@ func (it *sortIter) replace() error {
 		}
 	}
 	if o >= 0 { // rows that sort alike stay in their order
-		return nil
+		return false
 	}
 	n := -rowSize(last)
 	for i, s := range it.n.save {
@@ -160,7 +173,7 @@ func (it *sortIter) replace() error {
 	n += rowSize(last)
 	heap.Fix((*sortHeap)(it), 0)
 	it.mem += n
-	return it.f.hold(n)
+	return it.f.keep(n, it.mem)
 }
 
 // sortHeap has the row that sorts last on top.
@@ -172,8 +185,9 @@ func (h *sortHeap) Swap(i, j int)      { h.rows[i], h.rows[j] = h.rows[j], h.row
 func (h *sortHeap) Push(any)           {}
 func (h *sortHeap) Pop() any           { return nil }
 
+// rowSize estimates the bytes that a row takes in a list of rows.
 func rowSize(row []value.Value) int64 {
-	n := int64(len(row)*valueSize + 24)
+	n := int64(len(row)*valueSize + 48)
 	for _, v := range row {
 		n += int64(len(v.Str()))
 	}
@@ -199,6 +213,9 @@ func (it *sortIter) order(a, b sortRow) int {
 }
 
 func (it *sortIter) next() (bool, error) {
+	if it.files != nil {
+		return it.nextMerged()
+	}
 	if it.at >= len(it.rows) {
 		return false, nil
 	}
@@ -210,6 +227,7 @@ func (it *sortIter) next() (bool, error) {
 }
 
 func (it *sortIter) close() {
+	it.files.close()
 	clear(it.rows)
 	it.rows = nil
 	it.f.release(it.mem)

@@ -419,7 +419,9 @@ func (u *updater) run(f *frame) error {
 		if err := f.tick(); err != nil {
 			return err
 		}
-		kept.load(f, i)
+		if err := kept.load(f, i); err != nil {
+			return err
+		}
 		if err := u.updateRow(f); err != nil && !errors.Is(err, errSkip) {
 			return err
 		}
@@ -491,7 +493,9 @@ func (d *deleter) run(f *frame) error {
 		if err := f.tick(); err != nil {
 			return err
 		}
-		kept.load(f, i)
+		if err := kept.load(f, i); err != nil {
+			return err
+		}
 		key := d.key(f)
 		ok, err := d.load(f, key)
 		if err != nil {

@@ -157,7 +157,9 @@ func (u *viewChange) run(f *frame) error {
 		if err := f.tick(); err != nil {
 			return err
 		}
-		kept.load(f, i)
+		if err := kept.load(f, i); err != nil {
+			return err
+		}
 		if err := u.row(f); err != nil && !errors.Is(err, errSkip) {
 			return err
 		}

@@ -53,12 +53,14 @@ func newWindowNode(in node, g *windowGroup, placed *projectNode, rows []int) *wi
 }
 
 type windowIter struct {
-	n    *windowNode
-	f    *frame
-	rows [][]value.Value
-	mem  int64
-	at   int
-	part *partition
+	n      *windowNode
+	f      *frame
+	sorted *rowSorter
+	ahead  []value.Value   // the first row after those of part, nil behind the last
+	rows   [][]value.Value // of part
+	mem    int64
+	at     int // in rows
+	part   *partition
 }
 
 func (n *windowNode) open(f *frame) (iter, error) {
@@ -81,6 +83,12 @@ func (it *windowIter) fill() error {
 		return err
 	}
 	defer in.close()
+	it.sorted = newRowSorter(it.f, func(a, b []value.Value) int {
+		if o := it.n.comparePartition(a, b); o != 0 {
+			return o
+		}
+		return it.n.compareOrder(a, b)
+	})
 	for {
 		ok, err := in.next()
 		if err != nil {
@@ -96,18 +104,15 @@ func (it *windowIter) fill() error {
 		for i, s := range it.n.save {
 			row[i] = it.f.regs[s]
 		}
-		it.rows = append(it.rows, row)
-		if err := it.hold(rowSize(row)); err != nil {
+		if err := it.sorted.add(row); err != nil {
 			return err
 		}
 	}
-	slices.SortStableFunc(it.rows, func(a, b []value.Value) int {
-		if o := it.n.comparePartition(a, b); o != 0 {
-			return o
-		}
-		return it.n.compareOrder(a, b)
-	})
-	return nil
+	if err := it.sorted.sort(); err != nil {
+		return err
+	}
+	it.ahead, err = it.sorted.next()
+	return err
 }
 
 func (n *windowNode) comparePartition(a, b []value.Value) int {
@@ -130,17 +135,15 @@ func (n *windowNode) compareOrder(a, b []value.Value) int {
 
 func (it *windowIter) next() (bool, error) {
 	if it.at >= len(it.rows) {
-		return false, nil
-	}
-	if it.part == nil || it.at >= it.part.end() {
+		if it.ahead == nil {
+			return false, nil
+		}
 		if err := it.nextPartition(); err != nil {
 			return false, err
 		}
 	}
-	p := it.part
-	i := it.at - p.first
-	for j := range p.runs {
-		v, err := p.runs[j].value(i)
+	for j := range it.part.runs {
+		v, err := it.part.runs[j].value(it.at)
 		if err != nil {
 			return false, err
 		}
@@ -153,39 +156,56 @@ func (it *windowIter) next() (bool, error) {
 	return true, it.f.tick()
 }
 
+// nextPartition takes the rows of the next partition, which are in memory
+// together.
 func (it *windowIter) nextPartition() error {
-	if it.part != nil {
-		n := it.part.size()
-		it.mem -= n
-		it.f.release(n)
+	it.dropPartition()
+	filed := it.sorted.files != nil
+	for first := true; it.ahead != nil; first = false {
+		if !first && it.n.comparePartition(it.rows[0], it.ahead) != 0 {
+			break
+		}
+		row := it.ahead
+		if filed {
+			row = slices.Clone(row)
+			if err := it.hold(rowSize(row)); err != nil {
+				return err
+			}
+		}
+		it.rows = append(it.rows, row)
+		var err error
+		if it.ahead, err = it.sorted.next(); err != nil {
+			return err
+		}
 	}
-	end := it.at + 1
-	for end < len(it.rows) && it.n.comparePartition(it.rows[it.at], it.rows[end]) == 0 {
-		end++
-	}
-	it.part = newPartition(it, it.at, it.rows[it.at:end])
+	it.part = newPartition(it, it.rows)
 	return it.hold(it.part.size())
 }
 
-func (it *windowIter) close() {
+func (it *windowIter) dropPartition() {
 	clear(it.rows)
-	it.rows, it.part = nil, nil
+	it.rows, it.part, it.at = it.rows[:0], nil, 0
 	it.f.release(it.mem)
 	it.mem = 0
+}
+
+func (it *windowIter) close() {
+	it.dropPartition()
+	it.rows, it.ahead = nil, nil
+	it.sorted.close()
 }
 
 // partition is the rows of one partition in their order.
 type partition struct {
 	it    *windowIter
-	first int // index of its first row among all
 	rows  [][]value.Value
 	peers []int // for each row the index of its group of peers
 	heads []int // the first row of each group; one more for the end
 	runs  []windowRun
 }
 
-func newPartition(it *windowIter, first int, rows [][]value.Value) *partition {
-	p := &partition{it: it, first: first, rows: rows, peers: make([]int, len(rows))}
+func newPartition(it *windowIter, rows [][]value.Value) *partition {
+	p := &partition{it: it, rows: rows, peers: make([]int, len(rows))}
 	for i := range rows {
 		if i == 0 || it.n.compareOrder(rows[i-1], rows[i]) != 0 {
 			p.heads = append(p.heads, i)
@@ -198,8 +218,6 @@ func newPartition(it *windowIter, first int, rows [][]value.Value) *partition {
 	}
 	return p
 }
-
-func (p *partition) end() int { return p.first + len(p.rows) }
 
 func (p *partition) size() int64 { return int64(16*len(p.rows) + 64) }
 
