@@ -7,6 +7,7 @@ import (
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/fn"
+	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
@@ -35,6 +36,7 @@ type frame struct {
 	ticks int
 	key   []byte        // scratch for keys
 	stack []value.Value // arguments of function calls
+	cells []record.Cell // scratch for rows that are read
 
 	returned  *buffer // rows of RETURNING
 	fn        *fn.Context
@@ -197,7 +199,7 @@ func (f *frame) clear() {
 	clear(f.colls)
 	clear(f.key[:cap(f.key)])
 	clear(f.stack[:cap(f.stack)])
-	*f = frame{plan: f.plan, regs: f.regs, subs: f.subs, colls: f.colls, key: f.key[:0], stack: f.stack[:0]}
+	*f = frame{plan: f.plan, regs: f.regs, subs: f.subs, colls: f.colls, key: f.key[:0], stack: f.stack[:0], cells: f.cells}
 }
 
 const valueSize = 32 // bytes of a value.Value, rounded up
