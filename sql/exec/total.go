@@ -328,9 +328,16 @@ func (n *totalNode) open(f *frame) (iter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if it, ok := in.(*scanIter); ok && n.scan != nil {
+	switch it, ok := in.(*scanIter); {
+	case ok && it.n.bare() && ts.onlyRows():
+		it.visit = it.count
 		err = it.total(ts)
-	} else {
+	case ok && n.scan != nil:
+		if it.row == nil {
+			it.row = newRowReader(f, it.n.layout, nil)
+		}
+		err = it.total(ts)
+	default:
 		err = walk(f, in, true, func() (bool, error) { return true, ts.addRegisters() })
 	}
 	if err != nil {
@@ -342,18 +349,17 @@ func (n *totalNode) open(f *frame) (iter, error) {
 // total adds all rows of the scan.
 func (it *scanIter) total(ts *totals) error {
 	it.all = ts
-	switch {
-	case it.row == nil && len(it.n.layout.cols) == 0 && it.n.layout.rowID < 0 && ts.onlyRows():
-		it.visit = it.count
-	case it.row == nil:
-		it.row = newRowReader(it.f, it.n.layout, nil)
-	}
 	for {
 		ok, err := it.advance()
 		if err != nil || !ok {
 			return err
 		}
 	}
+}
+
+// bare reports whether nothing of the rows is read, and all of them pass.
+func (n *scanNode) bare() bool {
+	return len(n.layout.cols) == 0 && n.layout.rowID < 0 && n.layout.computed == nil && len(n.conds) == 0 && (n.index < 0 || n.cover != nil)
 }
 
 // onlyRows reports whether all that is wanted is the number of rows.
