@@ -130,7 +130,8 @@ func (l *rowLayout) rowTestsOf(conds []*expr) *rowTests {
 // boundTest is a rowTest with its operand, for one run of a scan.
 type boundTest struct {
 	*rowTest
-	v value.Value
+	v      value.Value
+	direct value.Kind // of columns that compare with v as they are; Null: of none
 }
 
 // bind evaluates the operand.
@@ -146,6 +147,10 @@ func (t *rowTest) bind(f *frame, l *rowLayout) boundTest {
 		return b
 	}
 	b.v = t.cmp.convert(v)
+	switch k := b.v.Kind(); {
+	case k == value.Text && t.cmp.aff != value.AffinityNumeric, k == value.Int, k == value.Float:
+		b.direct = k
+	}
 	return b
 }
 
@@ -247,17 +252,15 @@ func (r *rowReader) pass(t *boundTest, row []byte) (bool, error) {
 		}
 		return isTrue(r.f, t.x)
 	}
-	c := r.cells[t.cell]
-	if t.kind == testCompare && !c.Missing() {
-		switch {
-		case c.Kind() == value.Null:
-			return false, nil
-		case c.Kind() == value.Int && t.v.Kind() == value.Int:
+	c := &r.cells[t.cell]
+	if t.direct != value.Null && !c.Missing() && c.Kind() == t.direct {
+		switch t.direct {
+		case value.Int:
 			return t.accepts(stdcmp.Compare(c.Int(row), t.v.Int())), nil
-		case c.Kind() == value.Float && t.v.Kind() == value.Float:
+		case value.Float:
 			x, err := c.Float(row)
 			return t.accepts(stdcmp.Compare(x, t.v.Float())), err
-		case c.Kind() == value.Text && t.v.Kind() == value.Text && t.cmp.aff != value.AffinityNumeric:
+		default:
 			return t.accepts(value.CompareText(c.UnsafeStr(row), t.v.Str(), t.cmp.coll)), nil
 		}
 	}

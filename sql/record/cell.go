@@ -21,9 +21,17 @@ type Cell struct {
 // further than the last of them, and allocates nothing. cells has at least as many
 // elements as cols. The errors are those of Parse.
 func Locate(b []byte, cols []int, cells []Cell) (int, error) {
-	types, off, err := header(b)
-	if err != nil {
-		return 0, err
+	var types []byte
+	off := 0
+	if len(b) >= 2 && b[0] == version && int(b[1])+2 <= len(b) && b[1]-1 < 0x7f && b[b[1]+1] < 0x80 { // the usual case
+		off = int(b[1]) + 2
+		types = b[2:off]
+	} else {
+		r, err := Parse(b)
+		if err != nil {
+			return 0, err
+		}
+		types, off = r.types, len(b)-len(r.bodies)
 	}
 	cells = cells[:len(cols)]
 	at := 0
@@ -56,18 +64,6 @@ func Locate(b []byte, cols []int, cells []Cell) (int, error) {
 		return len(cols), leftOver(b, off)
 	}
 	return len(cols), nil
-}
-
-// header returns the serial types of a record and where its bodies begin.
-func header(b []byte) (types []byte, bodies int, err error) {
-	if len(b) >= 2 && b[0] == version && b[1] < 0x80 {
-		bodies = 2 + int(b[1])
-		if bodies <= len(b) && (bodies == 2 || b[bodies-1] < 0x80) {
-			return b[2:bodies], bodies, nil
-		}
-	}
-	r, err := Parse(b)
-	return r.types, len(b) - len(r.bodies), err
 }
 
 // leftOver reports bodies of columns that do not end where the record does.
