@@ -30,6 +30,9 @@ type totalCall struct {
 	filter *rowTest
 }
 
+// allRows reports whether the result is the number of rows.
+func (c *totalCall) allRows() bool { return c.what == totalRows && c.filter == nil }
+
 type totalKind uint8
 
 const (
@@ -133,7 +136,7 @@ type totals struct {
 	n    *totalNode
 	f    *frame
 	rows int64 // that there were
-	list []total
+	list []total // but for the calls that want no more than that
 }
 
 type total struct {
@@ -144,11 +147,14 @@ type total struct {
 	best   value.Value
 }
 
-func (n *totalNode) newTotals(f *frame) (*totals, error) {
-	ts := &totals{n: n, f: f, list: make([]total, len(n.calls))}
+func (n *totalNode) newTotals(f *frame) *totals {
+	ts := &totals{n: n, f: f, list: make([]total, 0, len(n.calls))}
 	for i := range n.calls {
-		t := &ts.list[i]
-		t.totalCall = &n.calls[i]
+		if n.calls[i].allRows() {
+			continue
+		}
+		ts.list = append(ts.list, total{totalCall: &n.calls[i]})
+		t := &ts.list[len(ts.list)-1]
 		if t.what == totalSum {
 			def, _ := fn.LookupAggregate(t.call.name, 1)
 			t.sum, _ = def.New().(*fn.Sum) // New makes nothing else
@@ -161,7 +167,7 @@ func (n *totalNode) newTotals(f *frame) (*totals, error) {
 			t.filter = boundTest{rowTest: c.filter}
 		}
 	}
-	return ts, nil
+	return ts
 }
 
 // addRow adds an encoded row.
@@ -292,15 +298,17 @@ func (t *total) addValue(v *value.Value) {
 }
 
 func (ts *totals) results() error {
+	for i := range ts.n.calls {
+		if c := &ts.n.calls[i]; c.allRows() {
+			ts.f.regs[c.call.slot] = value.NewInt(ts.rows)
+		}
+	}
 	for i := range ts.list {
 		t := &ts.list[i]
 		v := t.best
 		switch t.what {
 		case totalRows, totalValues:
 			v = value.NewInt(t.n)
-			if t.from == argNone && t.filter.rowTest == nil {
-				v = value.NewInt(ts.rows)
-			}
 		case totalSum:
 			var err error
 			if v, err = t.sum.Final(); err != nil {
@@ -324,12 +332,9 @@ func (n *totalNode) open(f *frame) (iter, error) {
 		return nil, err
 	}
 	defer in.close()
-	ts, err := n.newTotals(f)
-	if err != nil {
-		return nil, err
-	}
+	ts := n.newTotals(f)
 	switch it, ok := in.(*scanIter); {
-	case ok && it.n.bare() && ts.onlyRows():
+	case ok && it.n.bare() && len(ts.list) == 0:
 		it.visit = it.count
 		err = it.total(ts)
 	case ok && n.scan != nil:
@@ -362,10 +367,6 @@ func (n *scanNode) bare() bool {
 	return len(n.layout.cols) == 0 && n.layout.rowID < 0 && n.layout.computed == nil && len(n.conds) == 0 && (n.index < 0 || n.cover != nil)
 }
 
-// onlyRows reports whether all that is wanted is the number of rows.
-func (ts *totals) onlyRows() bool {
-	return !slices.ContainsFunc(ts.n.calls, func(c totalCall) bool { return c.what != totalRows || c.filter != nil })
-}
 
 // count takes a row of which nothing is read.
 func (it *scanIter) count(_, _ []byte) bool {
