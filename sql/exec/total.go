@@ -260,9 +260,7 @@ func (t *total) addCell(c record.Cell, row []byte) error {
 		}
 		return err
 	case k == value.Int && t.best.Kind() == value.Int:
-		if i := c.Int(row); t.sign > 0 && i > t.best.Int() || t.sign < 0 && i < t.best.Int() {
-			t.best = value.NewInt(i)
-		}
+		t.addExtreme(c.Int(row))
 		return nil
 	}
 	var v value.Value
@@ -271,6 +269,13 @@ func (t *total) addCell(c record.Cell, row []byte) error {
 	}
 	t.addValue(&v)
 	return nil
+}
+
+// addExtreme adds an integer to one.
+func (t *total) addExtreme(i int64) {
+	if best := t.best.Int(); t.sign > 0 && i > best || t.sign < 0 && i < best {
+		t.best = value.NewInt(i)
+	}
 }
 
 func (t *total) addValue(v *value.Value) {
@@ -291,6 +296,10 @@ func (t *total) addValue(v *value.Value) {
 			_ = t.sum.Step([]value.Value{*v}) // has no errors
 		}
 	case totalExtreme:
+		if k == value.Int && t.best.Kind() == value.Int {
+			t.addExtreme(v.Int())
+			return
+		}
 		if t.best.IsNull() || compare(*v, t.best, t.call.coll)*t.sign > 0 {
 			t.best = record.Own(*v)
 		}
