@@ -135,7 +135,7 @@ func (n *totalNode) argument(x *expr) (totalArg, int) {
 type totals struct {
 	n    *totalNode
 	f    *frame
-	rows int64 // that there were
+	rows int64   // that there were
 	list []total // but for the calls that want no more than that
 }
 
@@ -375,7 +375,6 @@ func (it *scanIter) total(ts *totals) error {
 func (n *scanNode) bare() bool {
 	return len(n.layout.cols) == 0 && n.layout.rowID < 0 && n.layout.computed == nil && len(n.conds) == 0 && (n.index < 0 || n.cover != nil)
 }
-
 
 // count takes a row of which nothing is read.
 func (it *scanIter) count(_, _ []byte) bool {

@@ -114,7 +114,7 @@ func TestTotalLooksAtContext(t *testing.T) {
 				_ = rows.Close()
 			}
 			var typed *sqlerr.Error
-			if looks == 10 && (!errors.As(err, &typed) || typed.Code != sqlerr.Interrupt) || looks == 1000 && err != nil && err != io.EOF {
+			if looks == 10 && (!errors.As(err, &typed) || typed.Code != sqlerr.Interrupt) || looks == 1000 && err != nil && !errors.Is(err, io.EOF) {
 				t.Errorf("%s, cancelled at look %d: %v", query, looks, err)
 			}
 		}

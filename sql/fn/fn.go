@@ -117,8 +117,8 @@ func text(s string) (value.Value, error) {
 // beforeNUL returns s up to its first zero byte, where many functions of
 // SQLite take a text to end.
 func beforeNUL(s string) string {
-	if i := strings.IndexByte(s, 0); i >= 0 {
-		return s[:i]
+	if before, _, ok := strings.Cut(s, "\x00"); ok {
+		return before
 	}
 	return s
 }

@@ -191,7 +191,8 @@ func BenchmarkUnsafeColumn(b *testing.B) {
 
 func BenchmarkLocate(b *testing.B) {
 	row := []value.Value{
-		{}, value.NewInt(12345), value.NewInt(98765), value.NewFloat(1 / 3.0), value.NewText("delivered"), value.NewText("0123456789012345678901234567890123456789"),
+		{},
+		value.NewInt(12345), value.NewInt(98765), value.NewFloat(1 / 3.0), value.NewText("delivered"), value.NewText("0123456789012345678901234567890123456789"),
 		value.NewText("some text that is longer than fifty-five bytes, which is what one byte can say"),
 	}
 	rec := record.Encode(nil, row)
