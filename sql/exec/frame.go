@@ -199,6 +199,7 @@ func (f *frame) clear() {
 	clear(f.colls)
 	clear(f.key[:cap(f.key)])
 	clear(f.stack[:cap(f.stack)])
+	clear(f.cells) // the type of a cell can tell 0 from 1
 	*f = frame{plan: f.plan, regs: f.regs, subs: f.subs, colls: f.colls, key: f.key[:0], stack: f.stack[:0], cells: f.cells}
 }
 
