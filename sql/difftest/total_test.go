@@ -127,7 +127,7 @@ func (g *gen) totalQuery() string {
 	case 1:
 		group = " HAVING count(*) > 3"
 	case 2:
-		from = "z AS a JOIN (SELECT 1 AS one UNION ALL SELECT 2) ON one < 3"
+		from = "z AS a LEFT JOIN (SELECT 1 AS one UNION ALL SELECT 2) ON one < 3"
 	case 3:
 		return "SELECT id, x, s FROM z" + where + " ORDER BY id"
 	case 4:
@@ -135,6 +135,8 @@ func (g *gen) totalQuery() string {
 	}
 	return "SELECT " + strings.Join(calls, ", ") + " FROM " + from + where + group
 }
+
+var inAnyOrder = strings.NewReplacer("sum(", "count(", "total(", "max(", "avg(", "min(")
 
 // TestTotals compares aggregates of one table: where a sum overflows, both say
 // so.
@@ -164,12 +166,15 @@ func TestTotals(t *testing.T) {
 				}
 				for range 200 {
 					q := g.totalQuery()
+					if suite.name == "indexes" { // in which order rows come is nobody's promise, and sums depend on it
+						q = inAnyOrder.Replace(q)
+					}
 					_, ours := b.ours(q)
 					_, theirs := b.theirs(q)
 					switch {
 					case strings.Contains(fmt.Sprint(ours, theirs), "integer overflow"):
 						nOverflows++
-						if (ours == nil) != (theirs == nil) && !strings.Contains(q, " JOIN ") && suite.name != "indexes" { // which read rows in another order
+						if (ours == nil) != (theirs == nil) {
 							b.fail(q, fmt.Sprintf("byokdb: %v; SQLite: %v", ours, theirs))
 						}
 					default:
@@ -184,7 +189,7 @@ func TestTotals(t *testing.T) {
 					t.Fatalf("%d statements compared: that is little", b.compared)
 				}
 			}
-			if nOverflows == 0 {
+			if nOverflows == 0 && suite.name != "indexes" {
 				t.Error("no sum overflowed")
 			}
 		})
