@@ -124,6 +124,7 @@ func show(v any, blob bool) string {
 var (
 	mergesEqual = regexp.MustCompile(`UNION|INTERSECT|EXCEPT|DISTINCT |GROUP BY|min\(|max\(`)
 	wholeReal   = regexp.MustCompile(`(^|\|)r(-?[0-9]+)(\||$)`)
+	spacesAtEnd = regexp.MustCompile(` +"`)
 )
 
 // compare runs a statement on both; sorted says that the order of rows counts.
@@ -144,10 +145,10 @@ func (b *both) compare(text string, sorted bool) {
 	b.compared++
 	b.rows += len(want)
 	if mergesEqual.MatchString(text) {
-		// Which one of 1 and 1.0, of 'a' and 'A' stands for both is nobody's promise.
+		// Which one of 1 and 1.0, of 'a' and 'A' or 'a ' stands for both is nobody's promise.
 		for _, rows := range [][]string{got, want} {
 			for i := range rows {
-				rows[i] = strings.ToLower(wholeReal.ReplaceAllString(rows[i], "${1}i$2$3"))
+				rows[i] = strings.ToLower(spacesAtEnd.ReplaceAllString(wholeReal.ReplaceAllString(rows[i], "${1}i$2$3"), `"`))
 			}
 		}
 	}

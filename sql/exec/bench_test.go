@@ -70,3 +70,19 @@ func BenchmarkScanCount(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkTotals(b *testing.B) {
+	s := filled(b)
+	for _, query := range []string{
+		"SELECT count(*) FROM t",
+		"SELECT count(*), sum(id), max(length(a)) FROM t",
+		"SELECT count(*), min(a) FROM t WHERE a > 'row 5'",
+	} {
+		b.Run(query, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				mustScript(b, s, query)
+			}
+		})
+	}
+}

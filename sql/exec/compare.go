@@ -117,13 +117,13 @@ func (c *compiler) compare(sc *scope, op ast.Operator, ex, ey ast.Expr) (*expr, 
 }
 
 func compareExprs(op ast.Operator, x, y *expr) *expr {
-	cmp, xe, ye := comparisonOf(x, y), x.eval, y.eval
+	cmp, xo, yo := comparisonOf(x, y), operandOf(x), operandOf(y)
 	e := computed(func(f *frame) (value.Value, error) {
-		a, err := xe(f)
+		a, err := xo.value(f)
 		if err != nil {
 			return a, err
 		}
-		b, err := ye(f)
+		b, err := yo.value(f)
 		if err != nil {
 			return b, err
 		}
@@ -132,31 +132,30 @@ func compareExprs(op ast.Operator, x, y *expr) *expr {
 		}
 		return value.NewBool(holds(op, cmp.order(a, b))), nil
 	}, x, y)
-	e.test = quickTest(op, cmp, x, y)
+	e.test = quickTest(op, cmp, xo, yo)
 	e.op, e.left, e.right, e.refs = op, x, y, x.refs|y.refs
 	e.reads, e.subs = slices.Concat(x.reads, y.reads), x.subs || y.subs
 	return e
 }
 
-// quickTest compares a column with what does not change from row to row.
-func quickTest(op ast.Operator, cmp comparison, x, y *expr) testFn {
-	if x.slot < 0 || !y.konst {
-		return nil
-	}
-	slot, ye := x.slot, y.eval
+// quickTest compares as a condition.
+func quickTest(op ast.Operator, cmp comparison, x, y operand) testFn {
 	return func(f *frame) (bool, error) {
-		b, err := ye(f)
+		a, err := x.value(f)
 		if err != nil {
 			return false, err
 		}
-		a := &f.regs[slot]
+		b, err := y.value(f)
+		if err != nil {
+			return false, err
+		}
 		if a.Kind() == value.Int && b.Kind() == value.Int && cmp.aff != value.AffinityText {
 			return holds(op, stdcmp.Compare(a.Int(), b.Int())), nil
 		}
 		if a.IsNull() || b.IsNull() {
 			return false, nil
 		}
-		return holds(op, cmp.order(*a, b)), nil
+		return holds(op, cmp.order(a, b)), nil
 	}
 }
 

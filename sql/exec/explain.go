@@ -120,6 +120,8 @@ func (e *explainer) node(n node, parent int64) {
 		if len(n.by) > 0 && !n.sorted {
 			e.add(parent, "USE TEMP B-TREE FOR GROUP BY")
 		}
+	case *totalNode:
+		e.node(n.in, parent)
 	case *windowNode:
 		e.node(n.in, parent)
 		e.add(parent, "USE TEMP B-TREE FOR WINDOW")

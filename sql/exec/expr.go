@@ -33,17 +33,18 @@ type expr struct {
 
 	outIndex int // 1 + the result column that it repeats, 0 for none
 
-	op     ast.Operator // a comparison of left and right, else OpNone
-	left   *expr
-	right  *expr
-	list   []*expr    // left IN (list)
-	set    *inSet     // left IN (SELECT …)
-	like   *likeMatch // left LIKE pattern
-	isNull bool       // left IS NULL
-	test   testFn     // eval as a condition, for those that have a quick way; or nil
-	ors    []*expr    // the terms of an OR
-	ands   []*expr    // the terms of an AND
-	canon  string     // see canonical
+	op      ast.Operator // a comparison of left and right, else OpNone
+	left    *expr
+	right   *expr
+	list    []*expr    // left IN (list)
+	set     *inSet     // left IN (SELECT …)
+	like    *likeMatch // left LIKE pattern
+	isNull  bool       // left IS NULL
+	notNull bool       // left IS NOT NULL
+	test    testFn     // eval as a condition, for those that have a quick way; or nil
+	ors     []*expr    // the terms of an OR
+	ands    []*expr    // the terms of an AND
+	canon   string     // see canonical
 }
 
 // collSource ranks where a collation comes from: an explicit COLLATE wins over
@@ -307,6 +308,21 @@ func firstNonNull(slots []int) evalFn {
 	}
 }
 
+// operand is what an operator is applied to.
+type operand struct {
+	slot int // register of a column, or -1
+	eval evalFn
+}
+
+func operandOf(x *expr) operand { return operand{x.slot, x.eval} }
+
+func (o *operand) value(f *frame) (value.Value, error) {
+	if o.slot >= 0 {
+		return f.regs[o.slot], nil
+	}
+	return o.eval(f)
+}
+
 func (c *compiler) unary(sc *scope, n *ast.UnaryExpr) (*expr, error) {
 	if lit, ok := n.X.(*ast.Literal); ok && n.Op == ast.OpMinus && lit.Kind == ast.LitInteger &&
 		strings.TrimLeft(lit.Value, "0") == "9223372036854775808" {
@@ -385,16 +401,16 @@ func (c *compiler) binary(sc *scope, n *ast.BinaryExpr) (*expr, error) {
 		return logic(x, y, true), nil
 	default:
 	}
-	op, xe, ye := arithmetic(n.Op), x.eval, y.eval
+	op, xo, yo := arithmetic(n.Op), operandOf(x), operandOf(y)
 	if op == nil {
 		return nil, unsupported("the operator " + n.Op.String())
 	}
 	return computed(func(f *frame) (value.Value, error) {
-		a, err := xe(f)
+		a, err := xo.value(f)
 		if err != nil {
 			return a, err
 		}
-		b, err := ye(f)
+		b, err := yo.value(f)
 		if err != nil {
 			return b, err
 		}
@@ -427,6 +443,13 @@ func logic(x, y *expr, dominant bool) *expr {
 		}
 		return value.NewBool(!dominant), nil
 	}, x, y)
+	e.test = func(f *frame) (bool, error) {
+		ok, err := isTrue(f, x)
+		if err != nil || ok == dominant {
+			return ok, err
+		}
+		return isTrue(f, y)
+	}
 	if dominant {
 		e.ors = append(terms(x, x.ors), terms(y, y.ors)...)
 	} else {
@@ -453,7 +476,11 @@ func (c *compiler) nullCheck(sc *scope, e ast.Expr, want bool) (*expr, error) {
 		v, err := ev(f)
 		return value.NewBool(v.IsNull() == want), err
 	}, x)
-	out.isNull, out.left = want, x
+	out.test = func(f *frame) (bool, error) {
+		v, err := ev(f)
+		return v.IsNull() == want, err
+	}
+	out.isNull, out.notNull, out.left = want, !want, x
 	return out, nil
 }
 

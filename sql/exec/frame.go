@@ -7,6 +7,7 @@ import (
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/fn"
+	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
@@ -31,6 +32,7 @@ type frame struct {
 	ticks int
 	key   []byte        // scratch for keys
 	stack []value.Value // arguments of function calls
+	cells []record.Cell // scratch for rows that are read
 
 	collsOf handles // what colls were got from
 
@@ -206,9 +208,10 @@ func (f *frame) clear() {
 	clear(f.args)
 	clear(f.key[:cap(f.key)])
 	clear(f.stack[:cap(f.stack)])
+	clear(f.cells) // the type of a cell can tell 0 from 1
 	kept := frame{
 		plan: f.plan, regs: f.regs, subs: f.subs, args: f.args[:0], colls: f.colls, collsOf: f.collsOf,
-		key: f.key[:0], stack: f.stack[:0],
+		key: f.key[:0], stack: f.stack[:0], cells: f.cells,
 	}
 	*f = kept
 }

@@ -38,10 +38,14 @@ func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 	coll, where := collationOfAll(args), c.deterministic
 	e := computed(func(f *frame) (value.Value, error) {
 		base := len(f.stack)
-		defer func() { f.stack = f.stack[:base] }()
 		for _, a := range args {
+			if a.slot >= 0 {
+				f.stack = append(f.stack, f.regs[a.slot])
+				continue
+			}
 			v, err := a.eval(f)
 			if err != nil {
+				f.stack = f.stack[:base]
 				return v, err
 			}
 			f.stack = append(f.stack, v)
@@ -49,6 +53,7 @@ func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 		c := f.functionContext()
 		c.Collation, c.UsedClock = coll, false
 		v, err := s.Call(c, f.stack[base:])
+		f.stack = f.stack[:base]
 		if err != nil {
 			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
 		}

@@ -1,8 +1,6 @@
 package exec
 
 import (
-	"slices"
-
 	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -35,25 +33,6 @@ func (c *compiler) layout(s *source) *rowLayout {
 	return l
 }
 
-// parted returns the part of the layout in slots, with the row id, and the rest.
-// One with computed columns, which read others, is not parted.
-func (l *rowLayout) parted(slots []int) (early, late *rowLayout) {
-	if l.computed != nil {
-		return l, &rowLayout{rowID: -1, rowIDCol: -1}
-	}
-	early, late = &rowLayout{rowID: l.rowID, rowIDCol: l.rowIDCol}, &rowLayout{rowID: -1, rowIDCol: -1}
-	for i, s := range l.slots {
-		part := late
-		if slices.Contains(slots, s) {
-			part = early
-		}
-		part.cols = append(part.cols, l.cols[i])
-		part.slots = append(part.slots, s)
-		part.defaults = append(part.defaults, l.defaults[i])
-	}
-	return early, late
-}
-
 // load reads a row into the registers, text and blobs copied.
 func (l *rowLayout) load(f *frame, key, row []byte) error {
 	if err := l.borrow(f, key, row); err != nil {
@@ -73,9 +52,17 @@ func (l *rowLayout) borrow(f *frame, key, row []byte) error {
 		f.regs[l.rowID] = value.NewInt(id)
 	}
 	if len(l.cols) > 0 {
-		n, err := record.ReadUnsafe(row, l.cols, l.slots, f.regs)
+		if len(f.cells) < len(l.cols) {
+			f.cells = make([]record.Cell, len(l.cols))
+		}
+		n, err := record.Locate(row, l.cols, f.cells)
 		if err != nil {
 			return err
+		}
+		for i, c := range f.cells[:n] {
+			if err := c.LoadUnsafe(row, &f.regs[l.slots[i]]); err != nil {
+				return err
+			}
 		}
 		for ; n < len(l.cols); n++ {
 			f.regs[l.slots[n]] = l.defaults[n]

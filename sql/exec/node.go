@@ -27,21 +27,23 @@ func setNull(f *frame, slots []int) {
 // passes reports whether every condition is true.
 func passes(f *frame, conds []*expr) (bool, error) {
 	for _, x := range conds {
-		if x.test != nil {
-			if ok, err := x.test(f); err != nil || !ok {
-				return false, err
-			}
-			continue
-		}
-		v, err := x.eval(f)
-		if err != nil {
+		if ok, err := isTrue(f, x); err != nil || !ok {
 			return false, err
-		}
-		if t, known := truth(v); !known || !t {
-			return false, nil
 		}
 	}
 	return true, nil
+}
+
+func isTrue(f *frame, x *expr) (bool, error) {
+	if x.test != nil {
+		return x.test(f)
+	}
+	v, err := x.eval(f)
+	if err != nil {
+		return false, err
+	}
+	t, known := truth(v)
+	return known && t, nil
 }
 
 // singleNode is a SELECT without FROM: one row of nothing.

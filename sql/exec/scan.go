@@ -17,10 +17,8 @@ type scanNode struct {
 	layout *rowLayout
 	cover  *cover // reads the index alone; nil: rows are fetched
 
-	// Conditions that read no other table than those before it and no subquery,
-	// and the layout in two parts: what they read and the rest.
-	conds       []*expr
-	early, late *rowLayout
+	conds []*expr   // that read no other table than those before it and no subquery
+	tests *rowTests // conds, as they are tested on encoded rows; nil: in the registers
 }
 
 // scan reads the rows of s by the access a that pass conds, and returns the
@@ -45,16 +43,8 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 			n.conds = append(n.conds, x)
 		}
 	}
-	n.early, n.late = n.layout, &rowLayout{rowID: -1}
-	if len(n.conds) > 0 {
-		var reads []int
-		for _, x := range n.conds {
-			reads = append(reads, x.reads...)
-			if len(x.reads) == 0 { // it does not say, or reads other sources alone
-				reads = append(reads, n.layout.slots...)
-			}
-		}
-		n.early, n.late = n.layout.parted(reads)
+	if n.index < 0 && n.layout.computed == nil && len(n.conds) > 0 {
+		n.tests = n.layout.rowTestsOf(n.conds)
 	}
 	if a != nil && a.index == nil && a.unique {
 		return &pointNode{n}, rest

@@ -17,7 +17,9 @@ type scanIter struct {
 	n    *scanNode
 	f    *frame
 	cur  *engine.Cursor
-	more []bounds // ranges still to come: IN
+	more []bounds   // ranges still to come: IN
+	row  *rowReader // of encoded rows; nil: they are read into the registers
+	all  *totals    // what the rows are added to, or nil
 
 	visit  func(key, value []byte) bool
 	each   func() (bool, error) // of walk, nil in next
@@ -32,6 +34,9 @@ type scanIter struct {
 func (n *scanNode) open(f *frame) (iter, error) {
 	it := &scanIter{n: n, f: f}
 	it.visit = it.record
+	if n.tests != nil {
+		it.row = newRowReader(f, n.layout, n.tests)
+	}
 	list, err := n.ranges(f)
 	if err != nil {
 		return nil, err
@@ -104,7 +109,7 @@ func (it *scanIter) advance() (bool, error) {
 		it.more = it.more[1:]
 	}
 	it.nSteps, it.nBytes = 0, 0
-	values := it.n.index < 0 && (len(it.n.early.cols) > 0 || len(it.n.late.cols) > 0) || it.n.index >= 0 && it.n.t.PrimaryKey != nil
+	values := it.n.index < 0 && len(it.n.layout.cols) > 0 || it.n.index >= 0 && it.n.t.PrimaryKey != nil
 	more := it.cur.Walk(walkMax, it.n.a != nil && it.n.a.reverse, values, it.visit)
 	if it.err != nil {
 		return false, it.err
@@ -142,41 +147,77 @@ func (it *scanIter) record(key, val []byte) bool {
 
 // take is record without the limit.
 func (it *scanIter) take(key, val []byte) bool {
-	n, f := it.n, it.f
-	if n.index >= 0 {
-		rowKey := rowKeyOfEntry(n.t, key, val)
-		exact := false
-		if n.cover != nil {
-			if exact, it.err = n.cover.borrow(f, key, rowKey); it.err != nil {
-				return false
-			}
-		}
-		if !exact {
-			f.key = append(f.key[:0], rowKey...)
-			it.fetch = true
-			return false
-		}
-	} else if it.err = n.early.borrow(f, key, val); it.err != nil {
+	switch {
+	case it.row != nil:
+		return it.takeRow(key, val)
+	case it.n.index >= 0:
+		return it.takeEntry(key, val)
+	}
+	if it.err = it.n.layout.borrow(it.f, key, val); it.err != nil {
 		return false
 	}
-	if len(n.conds) > 0 {
-		ok, err := passes(f, n.conds)
+	return it.takeRegisters()
+}
+
+// takeRow takes an encoded row.
+func (it *scanIter) takeRow(key, val []byte) bool {
+	r := it.row
+	if it.err = r.locate(key, val); it.err != nil {
+		return false
+	}
+	ok, err := r.passes(val)
+	if err != nil || !ok {
+		it.err = err
+		return err == nil
+	}
+	if it.all != nil {
+		it.err = it.all.addRow(r, val)
+		return it.err == nil
+	}
+	if it.err = r.load(val, r.rest); it.err != nil {
+		return false
+	}
+	return it.give()
+}
+
+// takeEntry takes an entry of an index.
+func (it *scanIter) takeEntry(key, val []byte) bool {
+	n, f := it.n, it.f
+	rowKey := rowKeyOfEntry(n.t, key, val)
+	exact := false
+	if n.cover != nil {
+		if exact, it.err = n.cover.borrow(f, key, rowKey); it.err != nil {
+			return false
+		}
+	}
+	if !exact {
+		f.key = append(f.key[:0], rowKey...)
+		it.fetch = true
+		return false
+	}
+	return it.takeRegisters()
+}
+
+// takeRegisters takes the row in the registers if it passes.
+func (it *scanIter) takeRegisters() bool {
+	if len(it.n.conds) > 0 {
+		ok, err := passes(it.f, it.n.conds)
 		if err != nil || !ok {
 			it.err = err
 			return err == nil
 		}
 	}
-	if n.index < 0 {
-		if it.err = n.late.borrow(f, key, val); it.err != nil {
-			return false
-		}
-	}
+	return it.give()
+}
+
+// give hands on the row in the registers.
+func (it *scanIter) give() bool {
 	if it.each != nil {
 		more, err := it.each()
 		it.err, it.ended = err, !more
 		return more && err == nil
 	}
-	n.layout.own(f)
+	it.n.layout.own(it.f)
 	it.found = true
 	return false
 }

@@ -249,7 +249,7 @@ func (b *block) compile() (*query, error) {
 		} else {
 			an.sorted = met
 		}
-		n = an
+		n = an.total()
 		if b.having != nil {
 			n = &filterNode{in: n, conds: []*expr{b.having}}
 		}

@@ -59,9 +59,9 @@ func Aggregates(yield func(*AggregateDef) bool) {
 // aggregates holds the aggregate functions by name. It does not change.
 var aggregates = map[string]*AggregateDef{
 	"count":             {Name: "count", MinArgs: 0, MaxArgs: 1, New: func() Aggregate { return new(count) }},
-	"sum":               {Name: "sum", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &sum{final: (*sum).sum} }},
-	"total":             {Name: "total", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &sum{final: (*sum).total} }},
-	"avg":               {Name: "avg", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &sum{final: (*sum).avg} }},
+	"sum":               {Name: "sum", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).sum} }},
+	"total":             {Name: "total", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).total} }},
+	"avg":               {Name: "avg", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).avg} }},
 	"min":               extremeDef("min", -1),
 	"max":               extremeDef("max", +1),
 	"group_concat":      {Name: "group_concat", MinArgs: 1, MaxArgs: 2, New: func() Aggregate { return new(groupConcat) }},
@@ -89,11 +89,11 @@ func (c *count) Inverse(args []value.Value) bool {
 
 func (c *count) Final() (value.Value, error) { return value.NewInt(c.n), nil }
 
-// sum is sum(), total() and avg(). It adds integers as such, and turns to reals,
+// Sum is sum(), total() and avg(). It adds integers as such, and turns to reals,
 // with the error carried along (Kahan, Babuška and Neumaier), at the first real
 // or overflow.
-type sum struct {
-	final    func(*sum) (value.Value, error)
+type Sum struct {
+	final    func(*Sum) (value.Value, error)
 	n        int64 // values that were not NULL
 	whole    int64 // the sum while it is one of integers
 	real     float64
@@ -102,37 +102,48 @@ type sum struct {
 	overflow bool    // integers alone, and they overflowed
 }
 
-func (s *sum) Step(args []value.Value) error {
+// Step adds a value of any kind.
+func (s *Sum) Step(args []value.Value) error {
 	v := args[0].NumericArg()
-	if v.IsNull() {
-		return nil
+	switch v.Kind() {
+	case value.Null:
+	case value.Int:
+		s.AddInt(v.Int())
+	default:
+		s.AddReal(v.AsFloat())
 	}
+	return nil
+}
+
+// AddInt is Step for an integer.
+func (s *Sum) AddInt(i int64) {
 	s.n++
-	isInt := v.Kind() == value.Int
-	if !s.approx && isInt {
-		t := s.whole + v.Int()
-		if (t > s.whole) == (v.Int() > 0) {
+	if !s.approx {
+		t := s.whole + i
+		if (t > s.whole) == (i > 0) {
 			s.whole = t
-			return nil
+			return
 		}
-		s.overflow = true
+		s.overflow, s.approx = true, true
+		s.start(s.whole)
 	}
+	s.addInt(i)
+}
+
+// AddReal is Step for a real.
+func (s *Sum) AddReal(r float64) {
+	s.n++
 	if !s.approx {
 		s.approx = true
 		s.start(s.whole)
 	}
-	if isInt {
-		s.addInt(v.Int())
-		return nil
-	}
 	s.overflow = false
-	s.add(v.AsFloat())
-	return nil
+	s.add(r)
 }
 
 // Inverse takes a row out again; false: it cannot, and nothing is changed.
 // Reals lose digits when they are added, which taking away does not bring back.
-func (s *sum) Inverse(args []value.Value) bool {
+func (s *Sum) Inverse(args []value.Value) bool {
 	v := args[0].NumericArg()
 	if v.IsNull() {
 		return true
@@ -153,7 +164,7 @@ func (s *sum) Inverse(args []value.Value) bool {
 const exactInt = 1 << 52
 
 // start sets the sum to i.
-func (s *sum) start(i int64) {
+func (s *Sum) start(i int64) {
 	if i > -exactInt && i < exactInt {
 		s.real, s.err = float64(i), 0
 		return
@@ -162,7 +173,7 @@ func (s *sum) start(i int64) {
 	s.real, s.err = float64(i-small), float64(small)
 }
 
-func (s *sum) addInt(i int64) {
+func (s *Sum) addInt(i int64) {
 	if i > -exactInt && i < exactInt {
 		s.add(float64(i))
 		return
@@ -172,7 +183,7 @@ func (s *sum) addInt(i int64) {
 	s.add(float64(small))
 }
 
-func (s *sum) add(r float64) {
+func (s *Sum) add(r float64) {
 	t := s.real + r
 	if math.Abs(s.real) > math.Abs(r) {
 		s.err += s.real - t + r
@@ -182,10 +193,11 @@ func (s *sum) add(r float64) {
 	s.real = t
 }
 
-func (s *sum) Final() (value.Value, error) { return s.final(s) }
+// Final returns the result so far.
+func (s *Sum) Final() (value.Value, error) { return s.final(s) }
 
 // float returns the sum as a real.
-func (s *sum) float() float64 {
+func (s *Sum) float() float64 {
 	if !s.approx {
 		return float64(s.whole)
 	}
@@ -195,7 +207,7 @@ func (s *sum) float() float64 {
 	return s.real + s.err
 }
 
-func (s *sum) sum() (value.Value, error) {
+func (s *Sum) sum() (value.Value, error) {
 	switch {
 	case s.n == 0:
 		return value.Value{}, nil
@@ -207,9 +219,9 @@ func (s *sum) sum() (value.Value, error) {
 	return value.NewFloat(s.float()), nil
 }
 
-func (s *sum) total() (value.Value, error) { return value.NewFloat(s.float()), nil }
+func (s *Sum) total() (value.Value, error) { return value.NewFloat(s.float()), nil }
 
-func (s *sum) avg() (value.Value, error) {
+func (s *Sum) avg() (value.Value, error) {
 	if s.n == 0 {
 		return value.Value{}, nil
 	}

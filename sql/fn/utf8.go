@@ -63,10 +63,24 @@ func skipChar(s string) int {
 func countRunes(s string) int {
 	n := 0
 	for len(s) > 0 {
+		if len(s) >= 8 && startsASCII(s) {
+			s = s[8:]
+			n += 8
+			continue
+		}
 		s = s[skipRune(s):]
 		n++
 	}
 	return n
+}
+
+// startsASCII reports whether the first 8 bytes of s, which has as many, are
+// ASCII. They are read as two words.
+func startsASCII(s string) bool {
+	_ = s[7]
+	a := uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+	b := uint32(s[4]) | uint32(s[5])<<8 | uint32(s[6])<<16 | uint32(s[7])<<24
+	return (a|b)&0x80808080 == 0
 }
 
 // appendRune appends c as UTF-8 whatever it is, surrogates too.

@@ -35,6 +35,7 @@ const (
 	typeOne    = 9  // the integer 1, no body
 	typeReal8  = 10 // 10 to 14: a real that is an integer of 1, 2, 3, 4, 6 bytes
 	typeReal48 = 14
+	typeNone   = 15 // not in use
 	typeBlob   = 16
 	typeText   = 17
 )
@@ -314,6 +315,14 @@ func (it *iterator) next() (value.Value, error) {
 		return value.NewFloat(float64(readInt(body))), nil
 	}
 	return value.Value{}, fmt.Errorf("%w: serial type %d", ErrCorrupt, typ)
+}
+
+// done reports bytes that are left over after the last column.
+func (it *iterator) done() error {
+	if len(it.bodies) > 0 {
+		return fmt.Errorf("%w: %d bytes after the last column", ErrCorrupt, len(it.bodies))
+	}
+	return nil
 }
 
 // readInt returns the big-endian two's complement integer of 1 to 8 bytes.

@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -185,5 +186,30 @@ func BenchmarkUnsafeColumn(b *testing.B) {
 		if v, err := r.UnsafeColumn(4); err != nil || v.Int() != 7 {
 			b.Fatal(v, err)
 		}
+	}
+}
+
+func BenchmarkLocate(b *testing.B) {
+	row := []value.Value{
+		{},
+		value.NewInt(12345), value.NewInt(98765), value.NewFloat(1 / 3.0), value.NewText("delivered"), value.NewText("0123456789012345678901234567890123456789"),
+		value.NewText("some text that is longer than fifty-five bytes, which is what one byte can say"),
+	}
+	rec := record.Encode(nil, row)
+	regs, cells := make([]value.Value, len(row)), make([]record.Cell, len(row))
+	for _, cols := range [][]int{{2}, {1, 2, 3}, {2, 5}, {1, 2, 3, 4, 5, 6}} {
+		b.Run(fmt.Sprint(cols), func(b *testing.B) {
+			for b.Loop() {
+				n, err := record.Locate(rec, cols, cells)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i, c := range cells[:n] {
+					if err := c.LoadUnsafe(rec, &regs[cols[i]]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
 	}
 }

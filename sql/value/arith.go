@@ -107,6 +107,9 @@ func Neg(v Value) Value { return Sub(NewInt(0), v) }
 // operands returns both as numbers, and Int if both are integers, Float if
 // neither is NULL, else Null.
 func operands(a, b Value) (x, y Value, kind Kind) {
+	if a.kind == b.kind && a.kind <= Float { // the usual case first
+		return a, b, a.kind
+	}
 	if a.kind == Null || b.kind == Null {
 		return a, b, Null
 	}

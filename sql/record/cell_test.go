@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -9,7 +10,32 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-func TestReadUnsafe(t *testing.T) {
+// read locates columns and loads them into the registers in slots.
+func read(b []byte, cols, slots []int, regs []value.Value) (int, error) {
+	cells := make([]record.Cell, len(cols))
+	n, err := record.Locate(b, cols, cells)
+	if err != nil {
+		return 0, err
+	}
+	for i, c := range cells {
+		if c.Missing() != (i >= n) {
+			return 0, fmt.Errorf("%d of %d columns, but column %d is missing: %v", n, len(cols), i, c.Missing())
+		}
+		if c.Missing() {
+			continue
+		}
+		v := &regs[slots[i]]
+		if err := c.LoadUnsafe(b, v); err != nil {
+			return 0, err
+		}
+		if c.Kind() != v.Kind() {
+			return 0, fmt.Errorf("a cell of kind %v has the value %v", c.Kind(), v.Go())
+		}
+	}
+	return n, nil
+}
+
+func TestLocate(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
@@ -23,7 +49,7 @@ func TestReadUnsafe(t *testing.T) {
 			}
 		}
 		regs := make([]value.Value, 20)
-		n, err := record.ReadUnsafe(b, cols, slots, regs)
+		n, err := read(b, cols, slots, regs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,9 +68,9 @@ func TestReadUnsafe(t *testing.T) {
 	}
 }
 
-// TestReadUnsafeOfDamage: whatever the bytes, ReadUnsafe accepts no column that
+// TestLocateInDamage: whatever the bytes, Locate and LoadUnsafe accept no column that
 // UnsafeColumn refuses.
-func TestReadUnsafeOfDamage(t *testing.T) {
+func TestLocateInDamage(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 1))
 	cols, slots := []int{0, 2, 3}, []int{0, 1, 2}
 	nBad := 0
@@ -56,7 +82,7 @@ func TestReadUnsafeOfDamage(t *testing.T) {
 			b[rnd.IntN(len(b))] ^= byte(1 << rnd.IntN(8))
 		}
 		regs := make([]value.Value, 3)
-		n, err := record.ReadUnsafe(b, cols, slots, regs)
+		n, err := read(b, cols, slots, regs)
 		r, perr := record.Parse(b)
 		if perr != nil {
 			if err == nil {
