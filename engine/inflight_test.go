@@ -128,6 +128,7 @@ type inflightRig struct {
 	opts  *Options
 	db    *DB
 
+	noting   sync.Mutex      // of promised
 	promised map[string]bool // keys of collection "op" whose commit returned nil
 }
 
@@ -267,8 +268,10 @@ func (x *inflightRig) write(keys ...string) error {
 	return err
 }
 
-// note keeps what an outcome promises.
+// note keeps what an outcome promises. Committers of one group call it at once.
 func (x *inflightRig) note(err error, keys ...string) {
+	x.noting.Lock()
+	defer x.noting.Unlock()
 	if err == nil {
 		for _, k := range keys {
 			x.promised[k] = true
