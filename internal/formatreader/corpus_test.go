@@ -298,6 +298,13 @@ func textTargets(t *testing.T) []target {
 	arn := "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 	return []target{
 		{"sql/parse", "FuzzStatements", statements},
+		{"sql/parse", "FuzzLiterals", one(
+			"SELECT a, 'x' FROM t WHERE b = 1 AND c = 'it''s' ORDER BY 1 LIMIT 2", "SELECT 1_0, 0x1F, 1.e5, .5, 9223372036854775808, 1a FROM t WHERE -1 = - 1",
+			"WITH c(n) AS (VALUES (1)) SELECT n FROM c WHERE n IN (SELECT 1 UNION SELECT n FROM c)", "DELETE FROM t WHERE a = X'0g' OR b = 'no end",
+			"UPDATE t SET \"a\"\"b\" = [c]1, `d` = 1 WHERE a -- 2\n= 3;;")},
+		{"sql/exec", "FuzzLift", one(
+			"SELECT id, 'x' FROM t WHERE a = 3 AND b LIKE 'text%' ORDER BY 2 LIMIT 4", "INSERT INTO t(id, a) VALUES (77, 1), (78, -2) ON CONFLICT (id) DO UPDATE SET a = 9",
+			"SELECT sum(a) OVER (PARTITION BY a % 3), a + 1 FROM t WHERE a IN (1, 2.0, '3') GROUP BY 1 + 1", "UPDATE t SET a = CAST('4' AS REAL) WHERE id BETWEEN 2 AND 3 RETURNING a, 5")},
 		{"cmd/byokdb", "FuzzSplit", statements},
 		{"cmd/byokdb", "FuzzPrintable", one("plain", "\x1b]0;title\a", "größer\u202e\u200b", "\xff\xfe\x00", strings.Repeat("\u0301", 9))},
 		{"sql/ingest", "FuzzSources", one(
