@@ -144,7 +144,7 @@ func (c *Collection) open(key []byte) (mem []byte, run *pager.ValueReader, err e
 	k := c.internalKey(key)
 	mems := tx.view().mems
 	if tx.writes != nil && tx.nWrites > 0 {
-		mems = append([]*memtable.View{tx.writes.Snapshot()}, mems...)
+		mems = append([]*memtable.View{tx.writes.Still()}, mems...)
 	}
 	for _, m := range mems {
 		if value, kind, ok := m.Get(k); ok {

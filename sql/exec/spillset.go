@@ -26,24 +26,15 @@ func (it *distinctIter) nextSpilled() (bool, error) {
 func (it *distinctIter) sortRest() error {
 	all := newRowSorter(it.f, byKey)
 	defer all.close()
-	for number := int64(0); ; number++ {
-		ok, err := it.in.next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		if err := it.f.tick(); err != nil {
-			return err
-		}
+	err := numbered(it.f, it.in, func(number int64) error {
 		it.f.key = rowKey(it.f.key[:0], it.f.regs, it.n.slots, it.n.colls)
 		if _, ok := it.seen[string(it.f.key)]; ok {
-			continue
+			return nil
 		}
-		if err := all.add(keyed(it.f, it.f.key, number, it.n.save)); err != nil {
-			return err
-		}
+		return all.add(keyed(it.f, it.f.key, number, it.n.save))
+	})
+	if err != nil {
+		return err
 	}
 	clear(it.seen)
 	it.seen = nil
@@ -51,6 +42,23 @@ func (it *distinctIter) sortRest() error {
 	it.mem = 0
 	it.rest = newRowSorter(it.f, byNumber)
 	return firstOfEach(all, it.rest)
+}
+
+// numbered calls fn for each row that is left of in, with the number with which it
+// comes.
+func numbered(f *frame, in iter, fn func(number int64) error) error {
+	for number := int64(0); ; number++ {
+		ok, err := in.next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := f.tick(); err != nil {
+			return err
+		}
+		if err := fn(number); err != nil {
+			return err
+		}
+	}
 }
 
 // firstOfEach moves the first row of each key from one sorter to another, and
@@ -114,21 +122,12 @@ func (it *setIter) nextSpilled() (bool, error) {
 func (it *setIter) sortKept() error {
 	left := newRowSorter(it.f, byKey)
 	defer left.close()
-	for number := int64(0); ; number++ {
-		ok, err := it.left.next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		if err := it.f.tick(); err != nil {
-			return err
-		}
+	err := numbered(it.f, it.left, func(number int64) error {
 		it.f.key = rowKey(it.f.key[:0], it.f.regs, it.n.slots, it.n.colls)
-		if err := left.add(keyed(it.f, it.f.key, number, it.n.slots)); err != nil {
-			return err
-		}
+		return left.add(keyed(it.f, it.f.key, number, it.n.slots))
+	})
+	if err != nil {
+		return err
 	}
 	if err := left.sort(); err != nil {
 		return err
