@@ -2,8 +2,11 @@ package difftest
 
 import (
 	"flag"
+	"iter"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,6 +25,18 @@ func newRand(t *testing.T) *rand.Rand {
 	}
 	t.Logf("-value.seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 7))
+}
+
+// inOrder yields a map's entries in the order of their keys, so that each draws
+// the same random values in every run.
+func inOrder[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
+	}
 }
 
 // numbers are integers and reals at every border.

@@ -427,7 +427,7 @@ func TestGeneratedStatements(t *testing.T) {
 		s = rand.Uint64()
 	}
 	t.Logf("seed %d", s)
-	for name, ddl := range map[string][]string{"plain": tables, "indexes": append(slices.Clone(tables), indexes...), "unique": uniqueTables} {
+	for name, ddl := range inOrder(map[string][]string{"plain": tables, "indexes": append(slices.Clone(tables), indexes...), "unique": uniqueTables}) {
 		t.Run(name, func(t *testing.T) {
 			g := &gen{r: rand.New(rand.NewPCG(s, 1))}
 			nFailed := 0

@@ -57,15 +57,15 @@ func singles(rnd *rand.Rand, n int, e Expr) iter.Seq[Expr] {
 
 func TestArithmetic(t *testing.T) {
 	judge, rnd := OpenSQLite(t), newRand(t)
-	for sql, f := range map[string]func(a, b value.Value) value.Value{
+	for sql, f := range inOrder(map[string]func(a, b value.Value) value.Value{
 		"?1 + ?2": value.Add, "?1 - ?2": value.Sub, "?1 * ?2": value.Mul, "?1 / ?2": value.Div, "?1 % ?2": value.Rem,
 		"?1 & ?2": value.BitAnd, "?1 | ?2": value.BitOr, "?1 << ?2": value.ShiftLeft, "?1 >> ?2": value.ShiftRight, "?1 || ?2": value.Concat,
-	} {
+	}) {
 		t.Run(sql, func(t *testing.T) {
 			Exprs(t, judge, Direct{}, pairs(rnd, 3000, Expr{SQL: sql, Eval: ok2(f)}))
 		})
 	}
-	for sql, f := range map[string]func(value.Value) value.Value{"-?1": value.Neg, "~?1": value.BitNot} {
+	for sql, f := range inOrder(map[string]func(value.Value) value.Value{"-?1": value.Neg, "~?1": value.BitNot}) {
 		t.Run(sql, func(t *testing.T) {
 			Exprs(t, judge, Direct{}, singles(rnd, 2000, Expr{SQL: sql, Eval: ok1(f)}))
 		})
@@ -294,7 +294,7 @@ func TestLiterals(t *testing.T) {
 			t.Errorf("x'%s' is taken for a literal", bad)
 		}
 	}
-	for s, neg := range map[string]bool{"0x10000000000000000": false, "0x8000000000000000": true} {
+	for s, neg := range inOrder(map[string]bool{"0x10000000000000000": false, "0x8000000000000000": true}) {
 		if v, ok := value.NumberLiteral(s, neg); ok {
 			t.Errorf("%s (negative: %v) is taken for %s", s, neg, Show(v))
 		}

@@ -123,5 +123,8 @@ func root(x, power float64) scaled {
 	return r
 }
 
+// asin is precise near 1 too, where 1 - x*x would lose what is left.
+func asin(x float64) float64 { return math.Atan2(x, math.Sqrt((1-x)*(1+x))) }
+
 // acos is precise near 1 too.
 func acos(x float64) float64 { return 2 * math.Atan2(math.Sqrt(1-x), math.Sqrt(1+x)) }

@@ -27,7 +27,7 @@ func mathFunctions() []Scalar {
 		pure("power", 2, 2, binary2(pow)),
 	}
 	for name, f := range map[string]func(float64) float64{
-		"acos": acos, "acosh": math.Acosh, "asin": math.Asin, "asinh": math.Asinh,
+		"acos": acos, "acosh": math.Acosh, "asin": asin, "asinh": math.Asinh,
 		"atan": math.Atan, "atanh": math.Atanh, "cos": math.Cos, "cosh": cosh,
 		"exp": exp, "sin": math.Sin, "sinh": sinh, "sqrt": math.Sqrt,
 		"tan": math.Tan, "tanh": math.Tanh,
