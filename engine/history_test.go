@@ -263,7 +263,7 @@ func (h *history) bulk(ctx context.Context, db *DB, rng *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	number := tx.base + 1 // also behind a commit that failed and is undecided
+	number := tx.base + 1
 	if err := tx.Rollback(); err != nil {
 		return err
 	}

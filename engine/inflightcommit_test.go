@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,6 +279,26 @@ func TestTornGroup(t *testing.T) {
 		again := x.begin(false)
 		x.sees(again, "a", "b", "c")
 		x.must(again.Rollback())
+	})
+}
+
+// TestFailedCommitIsNotSeen: what a commit wrote whose sync failed is seen by no
+// transaction that begins afterwards, a writable one included.
+func TestFailedCommitIsNotSeen(t *testing.T) {
+	inflight(t, Policy{Deadline: time.Hour}, nil, func(x *inflightRig) {
+		x.must(x.write("a"))
+		x.fs.SetFault(&memfs.Fault{Err: syscall.EIO, Only: func(op memfs.Op, _ string) bool { return op == memfs.OpSyncData }})
+		if err := x.write("b"); !errors.Is(err, ErrFailed) {
+			x.t.Errorf("the commit: %v", err)
+		}
+		x.fs.SetFault(nil)
+		if _, err := x.db.Begin(true); !errors.Is(err, ErrFailed) {
+			x.t.Errorf("a writer afterwards: %v", err)
+		}
+		reader := x.begin(false)
+		x.sees(reader, "a")
+		x.must(reader.Rollback())
+		_ = x.db.Close()
 	})
 }
 

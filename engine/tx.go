@@ -52,8 +52,9 @@ type Tx struct {
 }
 
 // Begin starts a transaction. A writable one waits until no other is open.
-// Errors: ErrClosed, *KeyError; ErrFailed where memory ran out in the middle of
-// taking over what had been committed.
+// Errors: ErrClosed, *KeyError; ErrFailed for a writable one after a write
+// failed, and for any where memory ran out in the middle of taking over what had
+// been committed.
 func (db *DB) Begin(writable bool) (*Tx, error) {
 	return db.BeginContext(context.Background(), writable)
 }
@@ -114,6 +115,9 @@ func (tx *Tx) begin() error {
 		return db.unavailable()
 	}
 	if tx.writable {
+		if err := tx.s.failure(); err != nil { // the tip has what failed
+			return err
+		}
 		tx.token = true
 		tx.dir, tx.base = tx.s.atTip()
 		tx.writes = db.takeTable()
@@ -234,10 +238,11 @@ func (tx *Tx) DB() *DB { return tx.db }
 
 // Commit makes the transaction's writes durable, as Options.Sync says, and
 // visible, and ends it. After an error nothing of it is visible in this
-// process; if the error is ErrFailed, all of it may be there after reopening,
-// or nothing; if it is a *KeyError, nothing. A commit whose writing began before
-// the key went ends as it would have. Errors: ErrTxClosed, ErrReadOnly,
-// ErrTxTooLarge, *KeyError, ErrFailed.
+// process, but to a writable transaction that began while the commit was being
+// written, and that cannot commit either. If the error is ErrFailed, all of it
+// may be there after reopening, or nothing; if it is a *KeyError, nothing. A
+// commit whose writing began before the key went ends as it would have. Errors:
+// ErrTxClosed, ErrReadOnly, ErrTxTooLarge, *KeyError, ErrFailed.
 func (tx *Tx) Commit() error {
 	if err := tx.enterWrite(); err != nil {
 		if errors.Is(err, ErrKeyUnavailable) || errors.Is(err, ErrTxTooLarge) {
