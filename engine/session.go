@@ -514,8 +514,8 @@ func (s *session) syncLog() error {
 }
 
 // finishFlushMin is the size in bytes of a memtable that Close flushes: smaller
-// ones are replayed in less than 10 ms.
-const finishFlushMin = 1 << 20
+// ones are replayed in a millisecond.
+const finishFlushMin = 128 << 10
 
 // failure returns why writes are refused, nil while they are not.
 func (s *session) failure() error {
