@@ -278,8 +278,7 @@ func (b *Bulk) install(added []*run) error {
 		m.Collections, m.NextCollection = dir.metas(), dir.next
 	}, func() {
 		s.applied, s.visible, s.durable, s.dir, s.shown = commit, commit, commit, dir, dir
-		s.unref(s.published)
-		s.published = nil
+		s.dropStaleViews()
 	})
 	b.report.Commit = commit
 	return err

@@ -15,8 +15,8 @@ const frozenMax = 2
 
 // commit makes one batch durable and visible, in three steps: it is applied to
 // the tip, where only later writers see it; it is written to the log, together
-// with the batches of other committers, and synced once for all of them; then the
-// group moves to the memtable, where readers see it. The caller holds the writer's
+// with the batches of other committers, and synced once for all of them; then
+// readers see the group, and it moves to the memtable. The caller holds the writer's
 // token, which release gives back as soon as the next writer may begin. writes
 // holds the batch's records, and is not written to any more.
 //
@@ -177,13 +177,13 @@ func (s *session) lead(sync bool) error {
 	s.mu.Lock()
 	s.logBytes = size
 	s.spare = group
-	s.leading = false
 	if err == nil && sync {
 		s.durable = last
 	}
 	if err == nil {
 		err = s.publish(last, dir)
 	}
+	s.leading = false
 	if err != nil {
 		err = s.failLocked(err)
 	}
@@ -192,41 +192,6 @@ func (s *session) lead(sync bool) error {
 	}
 	s.changed.Broadcast()
 	return err
-}
-
-// publish moves the group that was written to the memtable, where readers see it:
-// up to commit last, with the collections of dir. s.mu is held.
-func (s *session) publish(last uint64, dir *directory) error {
-	if s.flight != nil {
-		if err := s.mem.take(s.flight); err != nil {
-			s.torn = fmt.Errorf("%w: no memory for what was committed: %w", ErrFailed, err)
-			return s.torn
-		}
-		s.flight.unref()
-		s.flight = nil
-	}
-	s.unref(s.published)
-	s.published = nil
-	s.visible, s.shown = last, dir
-	return nil
-}
-
-// take sets every entry of a table to which nobody writes any more. After an
-// error, which is one of memory, some are set.
-func (t *table) take(from *table) error {
-	t.Lock()
-	defer t.Unlock()
-	it := from.Still().NewIter()
-	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.Value()
-		if err == nil {
-			err = t.Set(it.Key(), it.Kind(), value)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return it.Err()
 }
 
 // undo takes back every batch that was applied and not written, because the key
@@ -280,6 +245,9 @@ func (s *session) freeze() error {
 // freezeMem is freeze that returns the table.
 func (s *session) freezeMem() (*table, error) {
 	if err := s.writeGroup(); err != nil { // a run never holds what the log does not
+		return nil, err
+	}
+	if err := s.settled(); err != nil {
 		return nil, err
 	}
 	floor, err := s.log.Rotate()

@@ -111,7 +111,7 @@ func (db *DB) flushAll(ctx context.Context) (*session, error) {
 	} else {
 		s.mu.Lock()
 		upto = s.applied
-		empty := s.mem.Len() == 0
+		empty := s.landed == nil && s.mem.Len() == 0
 		s.mu.Unlock()
 		if !empty {
 			err = s.freeze()

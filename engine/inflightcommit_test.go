@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/byokdb/byokdb/crypt"
+	"github.com/byokdb/byokdb/engine/internal/memtable"
+	"github.com/byokdb/byokdb/internal/offheap"
 	"github.com/byokdb/byokdb/internal/timebubble"
 	"github.com/byokdb/byokdb/internal/vfs/memfs"
 )
@@ -250,36 +253,58 @@ func TestStagesOfCommits(t *testing.T) {
 	})
 }
 
-// TestTornGroup: when a group that is durable cannot move to the memtable, nobody
-// begins to read what may be half of it, snapshots from before go on, and opening
-// the database anew shows all of it.
-func TestTornGroup(t *testing.T) {
-	inflight(t, Policy{Deadline: time.Hour}, nil, func(x *inflightRig) {
-		x.must(x.write("a"))
-		reader := x.begin(false)
-		_, release := x.block(logSync)
-		f := x.blocked(release, func() error { return x.write("b", "c") })
-		x.db.session.flight.Wipe() // its iterators end with an error
-		release()
-		if err := f.step(); !errors.Is(err, ErrFailed) {
-			x.t.Errorf("the commit: %v", err)
-		}
-		x.sees(reader, "a")
-		x.must(reader.Rollback())
-		if _, err := x.db.Begin(false); !errors.Is(err, ErrFailed) {
-			x.t.Errorf("a reader afterwards: %v", err)
-		}
-		if err := x.write("d"); !errors.Is(err, ErrFailed) {
-			x.t.Errorf("a writer afterwards: %v", err)
-		}
-		_ = x.db.Close()
-		db, err := Open(x.t.Context(), memDir, x.key, x.opts)
-		x.must(err)
-		x.db = db
-		again := x.begin(false)
-		x.sees(again, "a", "b", "c")
-		x.must(again.Rollback())
-	})
+// TestNoMemoryToSettle: when there is no memory for a group that is durable to
+// move to the memtable, part of it has moved. It is visible as a whole, to cursors
+// too, snapshots from before go on, writes are refused, and opening the database
+// anew shows all of it.
+func TestNoMemoryToSettle(t *testing.T) {
+	for _, n := range []int{2 * settleSoonMax, settleSoonMax, 4} { // in the background, by the committer
+		inflight(t, Policy{Deadline: time.Hour}, nil, func(x *inflightRig) {
+			var short atomic.Bool
+			x.db.session.mem.Table = memtable.NewIn(func(n int) ([]byte, error) {
+				if short.Load() {
+					return nil, syscall.ENOMEM
+				}
+				return offheap.Alloc(n)
+			})
+			x.must(x.write("a", "gone 0", "gone 1", "z"))
+			reader := x.begin(false)
+			short.Store(true)
+			want := []string{"a", "z"}
+			x.must(x.db.Update(func(tx *Tx) error {
+				c := x.collection(tx, "op")
+				err := errors.Join(c.Delete([]byte("gone 0")), c.Delete([]byte("gone 1")), c.Put([]byte("a"), []byte("new")))
+				for i := range n - 3 {
+					want = append(want, fmt.Sprintf("b%02d", i))
+					err = errors.Join(err, c.Put([]byte(want[i+2]), make([]byte, 2<<14))) // larger than a table's first memory
+				}
+				return err
+			}))
+			synctest.Wait()
+			if x.db.session.landed == nil {
+				x.t.Fatal("the group has moved without memory")
+			}
+			slices.Sort(want)
+			x.sees(reader, "a", "gone 0", "gone 1", "z")
+			x.must(reader.Rollback())
+			later := x.begin(false)
+			x.sees(later, want...)
+			if v, err := x.collection(later, "op").Get([]byte("a")); err != nil || string(v) != "new" {
+				x.t.Errorf("what has moved reads as %q, %v", v, err)
+			}
+			x.must(later.Rollback())
+			if err := x.write("d"); !errors.Is(err, ErrFailed) || !errors.Is(err, syscall.ENOMEM) {
+				x.t.Errorf("a writer afterwards: %v", err)
+			}
+			_ = x.db.Close()
+			db, err := Open(x.t.Context(), memDir, x.key, x.opts)
+			x.must(err)
+			x.db = db
+			again := x.begin(false)
+			x.sees(again, want...)
+			x.must(again.Rollback())
+		})
+	}
 }
 
 // TestFailedCommitIsNotSeen: what a commit wrote whose sync failed is seen by no

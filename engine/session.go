@@ -36,15 +36,16 @@ type session struct {
 	mem       *table     // receives groups of commits once they are written
 	tip       *table     // commits that wait to be written; nil when there are none
 	flight    *table     // commits of the group that is being written
+	landed    *table     // the last group that was written, until mem has all of it
+	settling  bool       // it moves there
 	frozen    []*table   // waiting to be flushed, oldest first
 	version   *version   // current runs
 	dir       *directory // as of the last applied commit
 	shown     *directory // as of the last visible commit
-	applied   uint64     // number of the last commit applied: to tip, flight or mem
-	visible   uint64     // number of the last commit in mem, which readers see
+	applied   uint64     // number of the last commit applied: to tip, flight, landed or mem
+	visible   uint64     // number of the last commit in landed or mem, which readers see
 	durable   uint64     // number of the last durable commit; visible, unless Options.Sync says otherwise
 	published *view      // at visible; nil before the first reader
-	torn      error      // why mem holds half a group, and nobody may begin to read
 	pending   group      // batches applied but not yet handed to the log
 	spare     group      // the other memory for pending
 	fate      *fate      // of pending; nil when there is none
@@ -72,13 +73,14 @@ type session struct {
 	manifestMu sync.Mutex
 	manifest   *catalog.Manifest
 
-	ctx     context.Context // ends when the session does
-	cancel  context.CancelFunc
-	flushes chan struct{} // capacity 1: there is something to flush
-	merges  chan struct{} // capacity 1: there may be something to compact
-	whole   chan *wholeCompaction
-	reseals chan struct{} // capacity 1: the resealer may be able to go on
-	workers sync.WaitGroup
+	ctx      context.Context // ends when the session does
+	cancel   context.CancelFunc
+	landings chan struct{} // capacity 1: there is a group to move to the memtable
+	flushes  chan struct{} // capacity 1: there is something to flush
+	merges   chan struct{} // capacity 1: there may be something to compact
+	whole    chan *wholeCompaction
+	reseals  chan struct{} // capacity 1: the resealer may be able to go on
+	workers  sync.WaitGroup
 }
 
 // A table is a memtable with what its flush needs. Views count as references.
@@ -125,6 +127,9 @@ type view struct {
 // newView makes a snapshot of what is visible. s.mu is held.
 func (s *session) newView() *view {
 	v := s.beginView(s.shown, s.visible)
+	if s.landed != nil {
+		v.add(s.landed, s.landed.Still())
+	}
 	v.add(s.mem, s.mem.Snapshot())
 	return s.endView(v)
 }
@@ -136,7 +141,7 @@ func (s *session) writeView() *view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.beginView(s.dir, s.applied)
-	for _, t := range []*table{s.tip, s.flight} {
+	for _, t := range []*table{s.tip, s.flight, s.landed} {
 		if t != nil {
 			v.add(t, t.Still())
 		}
@@ -179,9 +184,6 @@ func (s *session) unref(v *view) {
 func (s *session) readView() (*view, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.torn != nil {
-		return nil, s.torn
-	}
 	if s.published == nil {
 		s.published = s.newView()
 	}
@@ -238,7 +240,7 @@ func (v *view) sources(lo, hi []byte) []source {
 func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	s = &session{
 		db: db, fs: db.opts.fs, ring: ring, owner: db.cache.NewOwner(),
-		flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
+		landings: make(chan struct{}, 1), flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
 		whole: make(chan *wholeCompaction), reseals: make(chan struct{}, 1), bulks: make(map[*Bulk]struct{}),
 	}
 	s.changed.L = &s.mu
@@ -424,6 +426,7 @@ func (a *target) drop(id uint32) error {
 
 // start runs the session's background work.
 func (s *session) start() {
+	s.workers.Go(s.settler)
 	s.workers.Go(s.flusher)
 	for range compactors() {
 		s.workers.Go(s.compactor)
@@ -487,6 +490,9 @@ func (s *session) finish() error {
 			return nil // what was acknowledged is durable, and every commit since has reported the failure
 		}
 		return err
+	}
+	if err := s.settled(); err != nil {
+		return errors.Join(err, s.log.Close())
 	}
 	if s.mem.Bytes() >= finishFlushMin {
 		if err := s.freeze(); err != nil {
@@ -552,20 +558,19 @@ func (s *session) wipe() wiped {
 	defer s.manifestMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unref(s.published)
-	s.published = nil
+	s.dropStaleViews()
 	s.dropPins()
 	if s.log != nil {
 		s.log.Wipe()
 	}
-	for _, t := range append(s.frozen, s.mem, s.flight, s.tip) {
+	for _, t := range append(s.frozen, s.mem, s.landed, s.flight, s.tip) {
 		if t != nil {
 			w.MemtableBytes += t.Bytes()
 			t.Wipe()
 			t.unref()
 		}
 	}
-	s.frozen, s.mem, s.flight, s.tip = nil, nil, nil, nil
+	s.frozen, s.mem, s.landed, s.flight, s.tip = nil, nil, nil, nil, nil
 	s.pending.reset() // spare was when it became that
 	s.pending, s.spare = nil, nil
 	if s.version != nil {

@@ -53,8 +53,7 @@ type Tx struct {
 
 // Begin starts a transaction. A writable one waits until no other is open.
 // Errors: ErrClosed, *KeyError; ErrFailed for a writable one after a write
-// failed, and for any where memory ran out in the middle of taking over what had
-// been committed.
+// failed.
 func (db *DB) Begin(writable bool) (*Tx, error) {
 	return db.BeginContext(context.Background(), writable)
 }

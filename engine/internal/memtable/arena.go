@@ -62,6 +62,7 @@ const (
 
 // An arena hands out memory from chunks outside the Go heap. One writer.
 type arena struct {
+	take   func(n int) ([]byte, error) // as offheap.Alloc
 	chunks [][]byte
 	large  [][]byte // one entry each
 	zero   [][]byte // of both kinds, wiped, and read by those who are late
@@ -91,7 +92,7 @@ func (a *arena) alloc(key []byte, valueSize int) ([]byte, error) {
 		panic("memtable: an entry of more than 4 GiB")
 	}
 	if n >= largeMin {
-		b, err := offheap.Alloc(n)
+		b, err := a.take(n)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +130,7 @@ func (a *arena) grow(n int) error {
 	if len(a.chunks) > 0 {
 		size = min(2*len(a.chunks[len(a.chunks)-1]), chunkMax)
 	}
-	chunk, err := offheap.Alloc(max(size, n))
+	chunk, err := a.take(max(size, n))
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/btree"
+
+	"github.com/byokdb/byokdb/internal/offheap"
 )
 
 // Kind tells what an entry says about its key. The numbers are those of run
@@ -50,10 +53,17 @@ type Table struct {
 	mu    sync.RWMutex // of tree, for live views
 	tree  *btree.BTreeG[item]
 	arena arena
+	size  atomic.Int64 // see Bytes
 }
 
 // New returns an empty table. It holds no memory until the first write.
-func New() *Table { return &Table{tree: newTree()} }
+func New() *Table { return NewIn(offheap.Alloc) }
+
+// NewIn is New for a table whose memory comes from alloc, which returns what
+// offheap.Alloc does, or an error.
+func NewIn(alloc func(n int) ([]byte, error)) *Table {
+	return &Table{tree: newTree(), arena: arena{take: alloc}}
+}
 
 // spareNodes is how many empty nodes a table that was reset keeps.
 const spareNodes = 4
@@ -96,9 +106,16 @@ func (t *Table) Set(key []byte, kind Kind, value []byte) error {
 	if err != nil {
 		return err
 	}
-	t.tree.ReplaceOrInsert(newItem(key, e))
+	t.insert(key, e)
 	return nil
 }
+
+func (t *Table) insert(key []byte, e entry) {
+	t.tree.ReplaceOrInsert(newItem(key, e))
+	t.resize()
+}
+
+func (t *Table) resize() { t.size.Store(t.arena.used + int64(t.tree.Len())*itemSize) }
 
 // Reserved is memory for a put whose value is yet to come. Only who reserved it
 // knows it, until Insert.
@@ -124,11 +141,14 @@ func (t *Table) Reserve(key []byte, size int) (Reserved, error) {
 // Insert stores what was reserved, as Set does.
 func (t *Table) Insert(r Reserved) {
 	e := entryOf(r.b)
-	t.tree.ReplaceOrInsert(newItem(e.key(), e))
+	t.insert(e.key(), e)
 }
 
 // Drop wipes what was reserved and is not wanted after all.
-func (t *Table) Drop(r Reserved) { t.arena.drop(r.b) }
+func (t *Table) Drop(r Reserved) {
+	t.arena.drop(r.b)
+	t.resize()
+}
 
 // Get returns the newest entry of key; the value is valid until Wipe or Reset.
 func (t *Table) Get(key []byte) (value []byte, kind Kind, found bool) {
@@ -139,7 +159,8 @@ func (t *Table) Get(key []byte) (value []byte, kind Kind, found bool) {
 func (t *Table) Len() int { return t.tree.Len() }
 
 // Bytes returns an estimate of the memory in use, overwritten entries included.
-func (t *Table) Bytes() int64 { return t.arena.used + int64(t.tree.Len())*itemSize }
+// It may be called beside a writer.
+func (t *Table) Bytes() int64 { return t.size.Load() }
 
 // Snapshot returns the table as it is now, in O(1). The next writes copy the
 // nodes of the tree that they change, once each.
@@ -172,6 +193,7 @@ func (t *Table) Restore(v *View) { t.tree = v.tree.Clone() }
 func (t *Table) Reset() {
 	t.tree.Clear(true) // what it keeps of the nodes is empty
 	t.arena.reset()
+	t.size.Store(0)
 }
 
 // Wipe zeroes every key and value in place and drops the tree. Memory stays
@@ -187,6 +209,7 @@ func (t *Table) Wipe() {
 func (t *Table) Free() {
 	t.tree = newTree()
 	t.arena.close()
+	t.size.Store(0)
 }
 
 // View is a table as it was, or is. Safe for concurrent use.
