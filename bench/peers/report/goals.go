@@ -121,4 +121,5 @@ var goals = []goal{
 	{"open an existing database", "5 ms (local key)", limit(work.Open, "", 0, 5e6)},
 	{"memory while reading and writing", "64 MiB cache + 192 MiB memtables + 16 MiB", limit(work.MemoryPeak, "", 64<<20+memtables, 16<<20)},
 	{"memory of an idle open database", "1 MiB", limit(work.MemoryIdle, "", 0, 1<<20)},
+	{"", "(each further one in the process)", limit(work.MemoryMore, "", 0, 1<<20)},
 }

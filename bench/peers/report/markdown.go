@@ -144,6 +144,7 @@ var kvWorks = []column{
 	{work.SizeJSON, "size, JSON records"},
 	{work.LessJSON, "… after full compaction"},
 	{work.MemoryIdle, "memory, idle"},
+	{work.MemoryMore, "memory, another idle database"},
 	{work.MemoryPeak, "memory, peak with a cache of 64 MiB"},
 }
 

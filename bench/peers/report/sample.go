@@ -143,7 +143,7 @@ func unitOf(name string) unit {
 	switch name {
 	case work.SizeRandom, work.SizeLess, work.SizeJSON, work.LessJSON, work.GrowthSize:
 		return bytesPerRow
-	case work.MemoryIdle, work.MemoryPeak, work.GrowthHeap:
+	case work.MemoryIdle, work.MemoryMore, work.MemoryPeak, work.GrowthHeap:
 		return sizeBytes
 	}
 	return nanoseconds

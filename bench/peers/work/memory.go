@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -35,8 +36,9 @@ func resident() (int64, error) {
 	return sum, nil
 }
 
-// memory opens a loaded database, leaves it idle, reads, walks and writes.
-func (t *turn) memory() error {
+// memory opens a loaded database, leaves it idle, opens another one beside it,
+// reads, walks and writes.
+func (t *turn) memory(e Engine) error {
 	debug.FreeOSMemory()
 	before, err := resident()
 	if err != nil {
@@ -49,6 +51,9 @@ func (t *turn) memory() error {
 			return err
 		}
 		t.add(MemoryIdle, float64(max(idle-before, 0)))
+		if err := t.another(e); err != nil {
+			return err
+		}
 		peak := watch()
 		works := *t // its figures are not those of the warm database
 		works.figures = nil
@@ -57,6 +62,34 @@ func (t *turn) memory() error {
 		t.add(MemoryPeak, float64(max(most-before, 0)))
 		return errors.Join(err, perr)
 	})
+}
+
+// another adds what one more database of 1000 rows takes while it is idle. It
+// was made and closed before.
+func (t *turn) another(e Engine) error {
+	dir := filepath.Join(t.Dir, "another")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	small := *t
+	small.Rows, small.figures = min(t.Rows, 1000), nil
+	small.open = func(o Options) (Store, error) { return e.Open(dir, o) }
+	o := Options{Cache: smallCache}
+	if err := small.with(o, func(s Store) error { return small.load(s, "", Random, t.Limit) }); err != nil {
+		return fmt.Errorf("another database: %w", err)
+	}
+	debug.FreeOSMemory()
+	before, err := resident()
+	if err != nil {
+		return err
+	}
+	err = small.with(o, func(Store) error {
+		debug.FreeOSMemory()
+		idle, err := resident()
+		t.add(MemoryMore, float64(max(idle-before, 0)))
+		return err
+	})
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // watch looks at the memory until the function that it returns is called, which

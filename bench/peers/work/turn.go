@@ -55,6 +55,7 @@ const (
 	ColdPread   = "cold-pread"    // 16 KiB at a random place, nothing cached
 	Open        = "open"          // an existing database
 	MemoryIdle  = "memory-idle"   // what opening adds
+	MemoryMore  = "memory-more"   // what opening another one adds
 	MemoryPeak  = "memory-peak"   // the most that reading and writing add, cache of 64 MiB
 	GrowthLoad  = "growth-load"   // as Load, by number of rows
 	GrowthGet   = "growth-get"    // as Get, with a cache of 64 MiB
@@ -103,7 +104,7 @@ func RunStore(s Spec, e Engine) ([]Figure, error) {
 	case "kv":
 		err = t.kv(e)
 	case "memory":
-		err = t.memory()
+		err = t.memory(e)
 	case "growth":
 		err = t.growth()
 	default:
