@@ -190,17 +190,21 @@ func (b *bench) stores(p peer, round int) error {
 	return b.turns(p, round, b.rows, do...)
 }
 
-// grow measures growth, and keeps what else was measured before.
+// grow measures growth, and keeps what else was measured before. An engine whose
+// loading took longer than the limit is not tried with more rows.
 func (b *bench) grow() error {
+	engines := []string{"byokdb", "bbolt", "Pebble"}
 	for _, n := range b.growth {
 		for _, p := range b.peers {
-			switch p.name {
-			case "byokdb", "bbolt", "Pebble":
-				if b.wanted(p.name, "growth") {
-					if err := b.turns(p, 1, n, "growth"); err != nil {
-						return err
-					}
-				}
+			if !slices.Contains(engines, p.name) || !b.wanted(p.name, "growth") {
+				continue
+			}
+			before := len(b.results.Figures)
+			if err := b.turns(p, 1, n, "growth"); err != nil {
+				return err
+			}
+			if len(b.results.Figures) == before {
+				engines = slices.DeleteFunc(engines, func(name string) bool { return name == p.name })
 			}
 		}
 	}
