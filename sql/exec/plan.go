@@ -65,6 +65,7 @@ type compiler struct {
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known
 	singleRow   bool               // the statement inserts one row and changes no other
+	noSolution  bool               // some FROM clause cannot be read as INDEXED BY or arguments ask
 
 	// deterministic is where an expression is compiled that must give the same
 	// result each time, as messages call it; "" elsewhere.
@@ -125,6 +126,9 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	p := &plan{text: st.Text, version: s.Version, params: st.Params, keys: foreignKeys}
 	if err := c.statement(p, st.Stmt); err != nil {
 		return nil, err
+	}
+	if c.noSolution {
+		return nil, errorf("no query solution")
 	}
 	p.nRegs, p.nSubs, p.collNames, p.byLiteral = c.nRegs, c.nSubs, c.collNames, c.byLiteral
 	if p.query != nil && p.run == nil {

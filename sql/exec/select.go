@@ -151,7 +151,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 				continue
 			}
 			for i := range src.cols {
-				if star.Table == nil && src.cols[i].hidden {
+				if star.Table == nil && src.cols[i].hidden || src.cols[i].input {
 					continue
 				}
 				m := &match{sc: sc, src: src, col: i}
