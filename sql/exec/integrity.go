@@ -3,8 +3,8 @@ package exec
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
@@ -17,7 +17,7 @@ import (
 const integrityFaults = 100
 
 // integrityCheck is one run of PRAGMA integrity_check, or of quick_check, which
-// does not look at indexes. Its texts are SQLite's.
+// does no more about indexes than to count. Its texts are SQLite's.
 type integrityCheck struct {
 	quick bool
 	left  int // how many faults may still be reported
@@ -56,17 +56,9 @@ func checkIntegrity(f *frame, s *schema.Schema, table string, quick bool, faults
 			return nil, err
 		}
 	}
-	for _, t := range tables {
-		if t.IsView() {
-			continue
-		}
-		err := f.inner(func(c *compiler) (func(*frame) error, error) { return ck.table(c, t) })
-		if errors.Is(err, errFaults) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
+	tables = slices.DeleteFunc(slices.Clone(tables), (*schema.Table).IsView)
+	if err := ck.tables(f, tables); err != nil && !errors.Is(err, errFaults) {
+		return nil, err
 	}
 	if len(ck.rows) == 0 {
 		ck.rows = [][]value.Value{{text("ok")}}
@@ -85,6 +77,53 @@ func tablesNamed(s *schema.Schema, name string) ([]*schema.Table, error) {
 		return nil, errorf("no such table: %s", name)
 	}
 	return []*schema.Table{t}, nil
+}
+
+// tables counts the entries of all indexes, then checks all rows.
+func (ck *integrityCheck) tables(f *frame, tables []*schema.Table) error {
+	for _, t := range tables {
+		if err := ck.counts(f, t); err != nil {
+			return err
+		}
+	}
+	for _, t := range tables {
+		err := f.inner(func(c *compiler) (func(*frame) error, error) { return ck.table(c, t) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counts compares how many entries the indexes of a table have with how many
+// rows there are. Partial indexes can be counted only with the rows.
+func (ck *integrityCheck) counts(f *frame, t *schema.Table) error {
+	rows := int64(-1)
+	for _, ix := range t.Indexes {
+		if ix.Where != nil {
+			continue
+		}
+		var err error
+		if rows < 0 {
+			if rows, err = countRecords(f, schema.TableCollection(t.Root)); err != nil {
+				return err
+			}
+		}
+		n, err := countRecords(f, schema.IndexCollection(ix.Root))
+		if err != nil {
+			return err
+		}
+		if n != rows {
+			if err := ck.wrongCount(f, ix); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (ck *integrityCheck) wrongCount(f *frame, ix *schema.Index) error {
+	return ck.fault(f, "wrong # of entries in index "+ix.Name)
 }
 
 // fault reports one fault.
@@ -107,33 +146,35 @@ func (ck *integrityCheck) table(c *compiler, t *schema.Table) (func(*frame) erro
 		return nil, err
 	}
 	return func(f *frame) error {
-		counts, err := ck.readRows(f, tg)
+		found, err := ck.readRows(f, tg)
 		if err != nil || ck.quick {
 			return err
 		}
 		for i, ti := range tg.indexes {
-			n, err := countEntries(f, ti)
+			if ti.ix.Where == nil {
+				continue
+			}
+			n, err := countRecords(f, schema.IndexCollection(ti.ix.Root))
 			if err != nil {
 				return err
 			}
-			if n == counts[i] {
-				continue
-			}
-			if err := ck.fault(f, "wrong # of entries in index "+ti.ix.Name); err != nil {
-				return err
+			if n != found[i] {
+				if err := ck.wrongCount(f, ti.ix); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	}, nil
 }
 
-// readRows checks every row, and returns how many entries each index should have.
-func (ck *integrityCheck) readRows(f *frame, tg *target) (counts []int64, err error) {
+// readRows checks every row, and returns how many of them it found in each index.
+func (ck *integrityCheck) readRows(f *frame, tg *target) (found []int64, err error) {
 	rows, err := f.collection(tg.rows)
 	if err != nil {
 		return nil, err
 	}
-	counts = make([]int64, len(tg.indexes))
+	found = make([]int64, len(tg.indexes))
 	cur := rows.Cursor(nil, nil)
 	defer cur.Close() //nolint:errcheck // releases memory alone
 	var key []byte
@@ -153,16 +194,16 @@ func (ck *integrityCheck) readRows(f *frame, tg *target) (counts []int64, err er
 			continue
 		}
 		for i, ti := range tg.indexes {
-			held, err := ck.entry(f, tg, ti, key, n)
+			ok, err := ck.entry(f, tg, ti, key, n)
 			if err != nil {
 				return nil, err
 			}
-			if held {
-				counts[i]++
+			if ok {
+				found[i]++
 			}
 		}
 	}
-	return counts, cur.Err()
+	return found, cur.Err()
 }
 
 // row checks the row in the registers by itself.
@@ -203,8 +244,9 @@ func columnFault(t *schema.Table, col *schema.Column, v value.Value) string {
 			return "NULL"
 		}
 	case t.Strict:
-		if !fitsStrict(&v, col.DeclType) {
-			return "non-" + strings.ToUpper(col.DeclType)
+		whole := v.Kind() == value.Int && col.Affinity == value.AffinityReal // SQLite takes it for the real that it equals
+		if !whole && !fitsStrict(&v, col.DeclType) {
+			return "non-" + strictName(col.DeclType)
 		}
 	case col.Affinity == value.AffinityBlob:
 	case col.Affinity == value.AffinityText:
@@ -218,8 +260,8 @@ func columnFault(t *schema.Table, col *schema.Column, v value.Value) string {
 }
 
 // entry looks for what an index should hold of row n, which is in the registers.
-// held: it should hold something.
-func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byte, n int64) (held bool, err error) {
+// found: it holds something.
+func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byte, n int64) (found bool, err error) {
 	entry, prefix, hasNull, err := tg.entry(f, ti, key)
 	if err != nil || entry == nil {
 		return false, err
@@ -227,15 +269,15 @@ func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byt
 	defer clear(entry)
 	coll, err := f.collection(ti.coll)
 	if err != nil {
-		return true, err
+		return false, err
 	}
 	row := "row " + strconv.FormatInt(n, 10)
 	val, err := coll.UnsafeGet(entry)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		return true, ck.fault(f, row+" missing from index "+ti.ix.Name)
+		return false, ck.fault(f, row+" missing from index "+ti.ix.Name)
 	case err != nil:
-		return true, err
+		return false, err
 	case !bytes.Equal(val, entryValue(tg.t, key)):
 		if err := ck.fault(f, row+" values differ from index "+ti.ix.Name); err != nil {
 			return true, err
@@ -254,9 +296,9 @@ func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byt
 	return true, after.Err()
 }
 
-// countEntries counts the entries of an index.
-func countEntries(f *frame, ti *targetIndex) (n int64, err error) {
-	coll, err := f.collection(ti.coll)
+// countRecords counts the records of a collection.
+func countRecords(f *frame, collection string) (n int64, err error) {
+	coll, err := f.tx.Collection(collection)
 	if err != nil {
 		return 0, err
 	}
