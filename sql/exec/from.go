@@ -102,14 +102,8 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ref.IndexedBy != nil && (src.table == nil || c.schema.Index(ref.IndexedBy.Name) == nil) {
-		return nil, errorf("no such index: %s", ref.IndexedBy.Name)
-	}
-	switch {
-	case ref.IndexedBy != nil:
-		src.indexed = &indexHint{index: fold(ref.IndexedBy.Name)}
-	case ref.NotIndexed:
-		src.indexed = &indexHint{}
+	if err := src.hint(ref.IndexedBy, ref.NotIndexed); err != nil {
+		return nil, err
 	}
 	src.name = name
 	if ref.Alias != nil {

@@ -183,6 +183,7 @@ func (c *compiler) firstNode(levels []*level, w wanted) node {
 	if l.src.table == nil {
 		return filtered(l.src.node, conds)
 	}
+	c.checkHint(l.src, conds)
 	a := c.best(l.src, conds, 0)
 	kept := w.met != nil
 	for _, other := range levels[1:] {
@@ -221,6 +222,9 @@ func (c *compiler) reachedRows(l *level, bound uint64) float64 {
 // l.
 func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int, nOuter float64) node {
 	saved := l.src.registers()
+	if l.src.table != nil {
+		c.checkHint(l.src, l.on)
+	}
 	if l.right {
 		j := &fullNode{outer: n, on: l.on, left: l.left, slots: saved}
 		j.inner, _ = c.sourceNode(l.src, nil, nil)
