@@ -200,6 +200,9 @@ func filtered(n node, conds []*expr) node {
 		return n
 	}
 	f := &filterNode{in: n, conds: conds}
+	if _, ok := n.(*pointNode); !ok {
+		f.once, f.conds = splitConstant(conds)
+	}
 	for _, x := range conds {
 		f.subs = f.subs || x.subs
 	}
