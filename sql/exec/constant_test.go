@@ -55,3 +55,41 @@ func TestConstantConditionsEndScans(t *testing.T) {
 		t.Errorf("a condition on the left row alone: the right table was read %d times", got/n)
 	}
 }
+
+// TestConstantCallsAreOfOneRun: what a function gave for parameters is not that of
+// the next run, nor is it held when the statement has ended.
+func TestConstantCallsAreOfOneRun(t *testing.T) {
+	ctx := context.Background()
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(a); INSERT INTO t VALUES ('A'), ('B'), ('B')")
+	st, _, err := s.Prepare(ctx, "SELECT count(*), upper(?1), upper(?1) || date(?2) FROM t WHERE a || '' = upper(?1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		arg   string
+		count int64
+		want  string
+	}{{"a", 1, "A"}, {"b", 2, "B"}, {"c", 0, "C"}, {"a", 1, "A"}} {
+		rows, err := s.Query(ctx, st, []value.Value{value.NewText(c.arg), value.NewText("2020-02-03")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dst := make([]value.Value, 3)
+		if err := rows.Next(dst); err != nil {
+			t.Fatal(err)
+		}
+		if dst[0].Int() != c.count || dst[1].Str() != c.want || dst[2].Str() != c.want+"2020-02-03" {
+			t.Errorf("%s: %v", c.arg, dst)
+		}
+		f := rows.f
+		if err := rows.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range f.regs {
+			if !v.IsNull() {
+				t.Errorf("register %d still holds a value", i)
+			}
+		}
+	}
+}
