@@ -109,14 +109,17 @@ func (db *DB) CopyTo(ctx context.Context, dir string) (RestoreReport, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out, in := io.Pipe()
-	sent := make(chan struct{})
+	sent := make(chan error, 1)
 	go func() {
-		defer close(sent)
-		in.CloseWithError(db.Backup(ctx, in)) // nil is io.EOF
+		err := db.Backup(ctx, in)
+		in.CloseWithError(err) // nil is io.EOF
+		sent <- err
 	}()
 	report, err := RestoreStream(ctx, out, dir, db.key, nil)
 	_ = out.Close() // ends a backup that nobody reads any more
-	<-sent
+	if cause := <-sent; err != nil && cause != nil && !errors.Is(cause, io.ErrClosedPipe) {
+		err = cause // the stream ended early for it
+	}
 	return report, err
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/byokdb/byokdb/crypt"
 )
 
 func TestCopyTo(t *testing.T) {
@@ -67,5 +69,19 @@ func TestCopyTo(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	key.set(crypt.ClassDenied)
+	if err := db.ProbeKey(t.Context()); err == nil || db.check() == nil {
+		t.Fatalf("the key still answers: %v", err)
+	}
+	if _, err := db.CopyTo(t.Context(), never); !errors.Is(err, ErrKeyUnavailable) {
+		t.Errorf("without the key: %v", err)
+	}
+	key.set(crypt.ClassNone)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.CopyTo(t.Context(), never); !errors.Is(err, ErrClosed) {
+		t.Errorf("of a database that is closed: %v", err)
 	}
 }
