@@ -101,6 +101,8 @@ func (e *explainer) node(n node, parent int64) {
 		e.add(parent, "SCAN VIRTUAL TABLE")
 	case *jsonNode:
 		e.add(parent, "SCAN "+n.name+" VIRTUAL TABLE INDEX "+itoa(n.src.inputs.count())+":")
+	case *eachNode:
+		e.node(n.in, parent)
 	case *filterNode:
 		e.node(n.in, parent)
 	case *projectNode:

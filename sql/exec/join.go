@@ -33,7 +33,7 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 			where = slices.Concat(where, s.on)
 		}
 	}
-	takeInputs(sources, where)
+	c.takeInputs(sources, where)
 	var levels []*level
 	if hasOuter(sources) {
 		levels = fixedLevels(sources, where)
