@@ -91,6 +91,8 @@ func argument(cond *expr, slot int) *expr {
 		return &expr{eval: cond.right.eval, refs: cond.right.refs}
 	case cond.op == ast.OpEq && cond.right.slot == slot:
 		return &expr{eval: cond.left.eval, refs: cond.left.refs}
+	case len(cond.ors) > 0:
+		return anyArgument(cond.ors, slot)
 	case cond.left == nil || cond.left.slot != slot:
 		return nil
 	case cond.set != nil:
@@ -103,6 +105,19 @@ func argument(cond *expr, slot int) *expr {
 		return arg
 	}
 	return nil
+}
+
+// anyArgument is argument of an OR, all of whose terms say what slot equals.
+func anyArgument(terms []*expr, slot int) *expr {
+	arg := &expr{}
+	for _, t := range terms {
+		one := argument(t, slot)
+		if t.op != ast.OpEq || one == nil {
+			return nil
+		}
+		arg.list, arg.refs = append(arg.list, one), arg.refs|one.refs
+	}
+	return arg
 }
 
 // oneByOne has s give its rows for each value of a list or set in turn, and

@@ -320,6 +320,14 @@ func conjuncts(e ast.Expr, out []ast.Expr) []ast.Expr {
 		if n.Op == ast.OpAnd {
 			return conjuncts(n.Y, conjuncts(n.X, out))
 		}
+		if x, y := vector(n.X), vector(n.Y); n.Op == ast.OpEq && len(x) == len(y) {
+			for i := range x { // (a, b) = (1, 2)
+				out = conjuncts(&ast.BinaryExpr{Op: ast.OpEq, X: x[i], Y: y[i]}, out)
+			}
+			if len(x) > 0 {
+				return out
+			}
+		}
 	case *ast.BetweenExpr:
 		if !n.Not && vector(n.X) == nil && isPure(n.X) {
 			return append(out, &ast.BinaryExpr{Op: ast.OpGe, X: n.X, Y: n.Lo}, &ast.BinaryExpr{Op: ast.OpLe, X: n.X, Y: n.Hi})
