@@ -97,6 +97,32 @@ func (db *DB) BackupTo(ctx context.Context, dest string, o *BackupOptions) (Back
 	return addSet(ctx, dest, o.withDefaults(), func(context.Context) (*backupSource, error) { return db.pinBackup() })
 }
 
+// CopyTo makes a database of the same key in dir, which must be absent or empty:
+// it is Backup and RestoreStream at once. Both databases may go on. dir lies
+// outside of the database's own directory.
+//
+// Errors: those of Backup and RestoreStream; dir stays as it was then.
+func (db *DB) CopyTo(ctx context.Context, dir string) (RestoreReport, error) {
+	if err := refuseInside(db.dir, dir); err != nil {
+		return RestoreReport{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, in := io.Pipe()
+	sent := make(chan error, 1)
+	go func() {
+		err := db.Backup(ctx, in)
+		in.CloseWithError(err) // nil is io.EOF
+		sent <- err
+	}()
+	report, err := RestoreStream(ctx, out, dir, db.key, nil)
+	_ = out.Close() // ends a backup that nobody reads any more
+	if cause := <-sent; err != nil && cause != nil && !errors.Is(cause, io.ErrClosedPipe) {
+		err = cause // the stream ended early for it
+	}
+	return report, err
+}
+
 // Backup is DB.BackupTo for the database in dir, without its key and without
 // its lock: another process may have it open, and may be writing. The copy holds
 // everything that was committed before the call with SyncFull. Whether it is

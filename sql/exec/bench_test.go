@@ -86,3 +86,22 @@ func BenchmarkTotals(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkConstantCalls scans 20,000 rows with a condition that calls functions
+// of literals alone beside a column.
+func BenchmarkConstantCalls(b *testing.B) {
+	s := openSession(b)
+	mustScript(b, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)")
+	mustScript(b, s, "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 20000) INSERT INTO t SELECT n, date('2020-01-01', n || ' days') FROM r")
+	for name, text := range map[string]string{
+		"lower": "SELECT count(*) FROM t WHERE lower(a) = lower('X')",
+		"date":  "SELECT count(*) FROM t WHERE substr(a, 1, 10) >= date('2020-01-01', '-7 days')",
+		"none":  "SELECT count(*) FROM t WHERE substr(a, 1, 10) >= '2019-12-25'",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				mustScript(b, s, text)
+			}
+		})
+	}
+}

@@ -132,7 +132,7 @@ func (c *compiler) single(s *source, pool []*expr, bound uint64) *access {
 		}
 		a := w.match(s, pool, bound)
 		if a == nil {
-			if w.index != nil && w.cover == nil && len(w.where) == 0 {
+			if w.index != nil && w.cover == nil && len(w.where) == 0 && s.indexed == nil {
 				continue
 			}
 			a = w.whole(s)

@@ -100,7 +100,9 @@ func (e *explainer) node(n node, parent int64) {
 	case *rowsNode:
 		e.add(parent, "SCAN VIRTUAL TABLE")
 	case *jsonNode:
-		e.add(parent, "SCAN "+n.name+" VIRTUAL TABLE INDEX "+itoa(len(n.args))+":")
+		e.add(parent, "SCAN "+n.name+" VIRTUAL TABLE INDEX "+itoa(n.src.inputs.count())+":")
+	case *eachNode:
+		e.node(n.in, parent)
 	case *filterNode:
 		e.node(n.in, parent)
 	case *projectNode:

@@ -105,7 +105,7 @@ func plainJoins(refs []*ast.TableRef) bool {
 		return false
 	}
 	for _, r := range refs {
-		if r.HasArgs || len(r.Using) > 0 || r.Join != nil && r.Join.Type&ast.JoinNatural != 0 || r.List != nil && !plainJoins(r.List) {
+		if r.HasArgs || r.Name != nil && isTableFunction(r.Name.Name.Name) || len(r.Using) > 0 || r.Join != nil && r.Join.Type&ast.JoinNatural != 0 || r.List != nil && !plainJoins(r.List) {
 			return false
 		}
 	}

@@ -87,7 +87,10 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	var err error
 	switch {
 	case ref.HasArgs:
-		src, err = c.tableFunction(sc, ref)
+		src, err = c.tableFunction(sc, name, ref.Args)
+		if src == nil && err == nil {
+			err = unsupported("the table-valued function " + name)
+		}
 	case ref.Name.Schema == nil && sc.findCTE(name) != nil:
 		src, err = c.cteSource(sc, sc.findCTE(name))
 	default:
@@ -99,14 +102,8 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ref.IndexedBy != nil && (src.table == nil || c.schema.Index(ref.IndexedBy.Name) == nil) {
-		return nil, errorf("no such index: %s", ref.IndexedBy.Name)
-	}
-	switch {
-	case ref.IndexedBy != nil:
-		src.indexed = &indexHint{index: fold(ref.IndexedBy.Name)}
-	case ref.NotIndexed:
-		src.indexed = &indexHint{}
+	if err := src.hint(ref.IndexedBy, ref.NotIndexed); err != nil {
+		return nil, err
 	}
 	src.name = name
 	if ref.Alias != nil {
@@ -124,10 +121,11 @@ func (c *compiler) namedSource(name string) (*source, error) {
 	}
 	t := c.schema.Table(name)
 	if t == nil {
-		if src := c.pragmaSource(name); src != nil {
-			return src, nil
+		src, err := c.tableFunction(nil, name, nil)
+		if src == nil && err == nil {
+			err = c.noTable(name)
 		}
-		return nil, c.noTable(name)
+		return src, err
 	}
 	if t.IsView() {
 		return c.viewSource(t)
@@ -166,7 +164,7 @@ func (c *compiler) querySource(q *query, names []string) *source {
 	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY", query: q}
 	for i := range q.cols {
 		col := q.cols[i].column
-		col.hidden = false
+		col.hidden, col.input = false, false
 		if i < len(names) {
 			col.name = names[i]
 		}
@@ -234,7 +232,7 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 			return errorf("a NATURAL join may not have an ON or USING clause")
 		}
 		for i := range right.cols {
-			if leftMatch(sc, right, right.cols[i].name) != nil {
+			if !right.cols[i].input && leftMatch(sc, right, right.cols[i].name) != nil {
 				names = append(names, right.cols[i].name)
 			}
 		}

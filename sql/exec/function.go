@@ -62,8 +62,30 @@ func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 		}
 		return v, nil
 	}, args...)
-	e.konst = e.konst && s.Pure
+	e.konst = e.konst && (s.Pure || s.Steady)
+	if e.konst {
+		e.eval = c.once(e.eval)
+	}
 	return e, nil
+}
+
+// once has eval, which is the same for the whole statement, run once for each run
+// of it: the value stays in a register until the frame is cleared.
+func (c *compiler) once(eval evalFn) evalFn {
+	at := c.regs(2) // the value, and whether it is there
+	return func(f *frame) (value.Value, error) {
+		if at[1] >= len(f.regs) { // evaluated while the statement is compiled
+			return eval(f)
+		}
+		if !f.regs[at[1]].IsNull() {
+			return f.regs[at[0]], nil
+		}
+		v, err := eval(f)
+		if err == nil {
+			f.regs[at[0]], f.regs[at[1]] = v, value.NewInt(1)
+		}
+		return v, err
+	}
 }
 
 func knownAggregate(name string) bool {

@@ -33,8 +33,9 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 			where = slices.Concat(where, s.on)
 		}
 	}
+	c.takeInputs(sources, where)
 	var levels []*level
-	if outer := hasOuter(sources); outer {
+	if hasOuter(sources) {
 		levels = fixedLevels(sources, where)
 	} else {
 		levels = c.chosenLevels(sources, where)
@@ -74,7 +75,7 @@ func checkJoins(sc *scope) error {
 
 func hasOuter(sources []*source) bool {
 	for _, s := range sources {
-		if s.lateral || s.join&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter) != 0 {
+		if s.join&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter) != 0 {
 			return true
 		}
 	}
@@ -123,13 +124,21 @@ func (l *level) place(x *expr) {
 	}
 }
 
-// chosenLevels orders inner joins.
+// chosenLevels orders inner joins. Tables that are functions come after what
+// their arguments read, and keep the order of the text else.
 func (c *compiler) chosenLevels(sources []*source, where []*expr) []*level {
 	pool := append([]*expr(nil), where...)
 	for _, s := range sources {
 		pool = append(pool, s.on...)
 	}
-	order := newOrderer(c, sources, pool).order()
+	var order []*source
+	if slices.ContainsFunc(sources, func(s *source) bool { return s.lateral }) {
+		var ok bool
+		order, ok = dependent(sources)
+		c.noSolution = c.noSolution || !ok
+	} else {
+		order = newOrderer(c, sources, pool).order()
+	}
 	levels := make([]*level, len(order))
 	bound := uint64(0)
 	used := make([]bool, len(pool))
@@ -174,6 +183,7 @@ func (c *compiler) firstNode(levels []*level, w wanted) node {
 	if l.src.table == nil {
 		return filtered(l.src.node, conds)
 	}
+	c.checkHint(l.src, conds)
 	a := c.best(l.src, conds, 0)
 	kept := w.met != nil
 	for _, other := range levels[1:] {
@@ -190,6 +200,9 @@ func filtered(n node, conds []*expr) node {
 		return n
 	}
 	f := &filterNode{in: n, conds: conds}
+	if _, ok := n.(*pointNode); !ok {
+		f.once, f.conds = splitConstant(conds)
+	}
 	for _, x := range conds {
 		f.subs = f.subs || x.subs
 	}
@@ -212,6 +225,9 @@ func (c *compiler) reachedRows(l *level, bound uint64) float64 {
 // l.
 func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int, nOuter float64) node {
 	saved := l.src.registers()
+	if l.src.table != nil {
+		c.checkHint(l.src, l.on)
+	}
 	if l.right {
 		j := &fullNode{outer: n, on: l.on, left: l.left, slots: saved}
 		j.inner, _ = c.sourceNode(l.src, nil, nil)

@@ -1,17 +1,15 @@
 package exec
 
 import (
-	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/fn"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// jsonNode is json_each() or json_tree() as a table. Its arguments may read
-// tables before it.
+// jsonNode is json_each() or json_tree() as a table. Its inputs are the document,
+// and the path if there is one.
 type jsonNode struct {
 	name  string
 	tree  bool
-	args  []*expr // the document, and the path if there is one
 	src   *source
 	rowID int // register
 }
@@ -27,37 +25,27 @@ type jsonIter struct {
 const jsonFirstHidden = 8
 
 // jsonSource makes a source of json_each() or json_tree(), nil for another name.
-func (c *compiler) jsonSource(sc *scope, ref *ast.TableRef) (*source, error) {
-	name := fold(ref.Name.Name.Name)
+func (c *compiler) jsonSource(name string, args []*expr) (*source, error) {
+	name = fold(name)
 	if name != "json_each" && name != "json_tree" {
-		return nil, nil
+		return nil, nil //nolint:nilnil // it may be another table
 	}
-	if len(ref.Args) > 2 {
+	if len(args) > 2 {
 		return nil, errorf("too many arguments on %s() - max 2", name)
 	}
-	args, err := c.list(sc, ref.Args)
-	if err != nil {
-		return nil, err
+	src := &source{slots: c.regs(jsonFirstHidden), used: make([]bool, len(fn.JSONColumns)), rowID: c.regs(1)[0], label: name}
+	for _, col := range fn.JSONColumns[:jsonFirstHidden] {
+		src.cols = append(src.cols, column{name: col})
 	}
-	src := &source{slots: c.regs(len(fn.JSONColumns)), used: make([]bool, len(fn.JSONColumns)), rowID: c.regs(1)[0], label: name}
-	for i, col := range fn.JSONColumns {
-		src.cols = append(src.cols, column{name: col, hidden: i >= jsonFirstHidden})
-	}
-	for _, a := range args {
-		src.lateral = src.lateral || a.refs != 0
-	}
-	src.node = &jsonNode{name: name, tree: name == "json_tree", args: args, src: src, rowID: src.rowID}
+	c.addInputs(src, fn.JSONColumns[jsonFirstHidden:], args)
+	src.node = &jsonNode{name: name, tree: name == "json_tree", src: src, rowID: src.rowID}
 	return src, nil
 }
 
 func (n *jsonNode) open(f *frame) (iter, error) {
 	vals := [2]value.Value{{}, value.NewText("$")} // without a document there are no rows
-	for i, a := range n.args {
-		v, err := a.eval(f)
-		if err != nil {
-			return nil, err
-		}
-		vals[i] = v
+	if err := n.src.inputs.values(f, vals[:]); err != nil {
+		return nil, err
 	}
 	c, err := fn.NewJSONCursor(vals[0], vals[1], n.tree)
 	if err != nil {

@@ -35,6 +35,37 @@ func sessionPragma(name string) (get func(s *Session) bool, set func(s *Session,
 	return nil, nil
 }
 
+// settingPragma returns a pragma of one value as a table, which reads it.
+func settingPragma(name string) (tablePragma, bool) {
+	one := func(col string, get func(f *frame) (value.Value, error)) (tablePragma, bool) {
+		return tablePragma{cols: []string{col}, run: func(f *frame, _ *schema.Schema, _ string) ([][]value.Value, error) {
+			v, err := get(f)
+			return [][]value.Value{{v}}, err
+		}}, true
+	}
+	switch name {
+	case "user_version", "application_id":
+		return one(name, func(f *frame) (value.Value, error) {
+			i, err := f.pragmaNumber(name)
+			return integer(i), err
+		})
+	case "schema_version":
+		return one(name, func(f *frame) (v value.Value, err error) {
+			err = f.withSchema(func(s *schema.Schema) error { v = integer(int64(s.Version >> 32)); return nil })
+			return v, err
+		})
+	case "busy_timeout":
+		return one("timeout", func(f *frame) (value.Value, error) { return integer(f.s.busy.Milliseconds()), nil })
+	}
+	if get, _ := sessionPragma(name); get != nil {
+		return one(name, func(f *frame) (value.Value, error) { return boolean(get(f.s)), nil })
+	}
+	if v, ok := fixedPragmas[name]; ok {
+		return one(name, func(*frame) (value.Value, error) { return v, nil })
+	}
+	return tablePragma{}, false
+}
+
 // sessionSetting compiles a pragma that is a switch of the session; false:
 // there is none of this name.
 func (c *compiler) sessionSetting(p *plan, name string, n *ast.PragmaStmt) bool {
@@ -53,31 +84,27 @@ func (c *compiler) sessionSetting(p *plan, name string, n *ast.PragmaStmt) bool 
 	return true
 }
 
-// foreignKeyCheck compiles PRAGMA foreign_key_check: the rows, of one table or
-// of all, that have no parent.
-func (c *compiler) foreignKeyCheck(p *plan, table string) error {
-	tables := c.schema.Tables
+// foreignKeyCheck is PRAGMA foreign_key_check: the rows, of one table or of all,
+// that have no parent.
+func foreignKeyCheck(f *frame, s *schema.Schema, table string) ([][]value.Value, error) {
+	tables := s.Tables
 	if table != "" {
-		t := c.schema.Table(table)
-		if t == nil {
-			return errorf("no such table: %s", table)
+		var err error
+		if tables, err = tablesNamed(s, table); err != nil {
+			return nil, err
 		}
-		tables = []*schema.Table{t}
 	}
-	c.dynamicRows(p, []string{"table", "rowid", "parent", "fkid"}, func(f *frame) ([][]value.Value, error) {
-		var rows [][]value.Value
-		for _, t := range tables {
-			if t.IsView() || len(t.ForeignKeys) == 0 {
-				continue
-			}
-			err := f.inner(func(c *compiler) (func(*frame) error, error) { return c.orphans(t, &rows) })
-			if err != nil {
-				return nil, err
-			}
+	var rows [][]value.Value
+	for _, t := range tables {
+		if t.IsView() || len(t.ForeignKeys) == 0 {
+			continue
 		}
-		return rows, nil
-	})
-	return nil
+		err := f.inner(func(c *compiler) (func(*frame) error, error) { return c.orphans(t, &rows) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // orphans compiles the search for the rows of a table without a parent.

@@ -2,7 +2,10 @@ package exec
 
 import (
 	"slices"
+	"strings"
 
+	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -129,6 +132,33 @@ func (it *unionIter) close() {
 // indexHint is INDEXED BY or NOT INDEXED.
 type indexHint struct {
 	index string // folded; "": none is to be used
+}
+
+// hint notes INDEXED BY or NOT INDEXED of a source. What SQLite calls the index of
+// a primary key is the table's own key where rows are stored by it.
+func (s *source) hint(by *ast.Ident, not bool) error {
+	switch {
+	case not:
+		s.indexed = &indexHint{}
+	case by == nil:
+	case s.table != nil && slices.ContainsFunc(s.table.Indexes, func(ix *schema.Index) bool { return strings.EqualFold(ix.Name, by.Name) }):
+		s.indexed = &indexHint{index: fold(by.Name)}
+	case s.table != nil && s.table.PrimaryKey != nil && strings.EqualFold(primaryName(s.table), by.Name):
+		s.indexed = &indexHint{}
+	default:
+		return errorf("no such index: %s", by.Name)
+	}
+	return nil
+}
+
+// checkHint notes that there is no plan if INDEXED BY names a partial index that
+// the conditions of pool do not restrict s to.
+func (c *compiler) checkHint(s *source, pool []*expr) {
+	if s.indexed == nil || s.indexed.index == "" {
+		return
+	}
+	usable := slices.ContainsFunc(c.ways(s), func(w *way) bool { return s.indexed.allows(w) && w.holds(pool) })
+	c.noSolution = c.noSolution || !usable
 }
 
 func (h *indexHint) allows(w *way) bool {

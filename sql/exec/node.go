@@ -128,6 +128,7 @@ func (*rowsIter) close() {}
 
 type filterNode struct {
 	in    node
+	once  []*expr // are tested before the first row
 	conds []*expr
 	subs  bool // some condition runs a subquery
 }
@@ -139,6 +140,9 @@ type filterIter struct {
 }
 
 func (n *filterNode) open(f *frame) (iter, error) {
+	if ok, err := passes(f, n.once); err != nil || !ok {
+		return noIter{}, err
+	}
 	in, err := n.in.open(f)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,7 @@ type compiler struct {
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known
 	singleRow   bool               // the statement inserts one row and changes no other
+	noSolution  bool               // some FROM clause cannot be read as INDEXED BY or arguments ask
 
 	// deterministic is where an expression is compiled that must give the same
 	// result each time, as messages call it; "" elsewhere.
@@ -126,6 +127,9 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	if err := c.statement(p, st.Stmt); err != nil {
 		return nil, err
 	}
+	if c.noSolution {
+		return nil, errorf("no query solution")
+	}
 	p.nRegs, p.nSubs, p.collNames, p.byLiteral = c.nRegs, c.nSubs, c.collNames, c.byLiteral
 	if p.query != nil && p.run == nil {
 		p.point = pointOf(p.query.node)
@@ -164,22 +168,15 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		return c.explain(p, n)
 	case *ast.AnalyzeStmt:
 		return c.analyze(p, n)
-	case *ast.ReindexStmt, *ast.VacuumStmt:
-		return c.maintenance(p, n)
+	case *ast.ReindexStmt: // indexes are never out of order
+		p.run = func(*frame) error { return nil }
+		return nil
+	case *ast.VacuumStmt:
+		return c.vacuum(p, n)
 	case *ast.CreateVirtualTableStmt:
 		return unsupported("virtual tables")
 	case *ast.AttachStmt, *ast.DetachStmt:
 		return unsupported("attached databases")
 	}
 	return unsupported("this statement")
-}
-
-// maintenance accepts what byokdb has no need of: indexes are never out of
-// order, space is given back by itself.
-func (c *compiler) maintenance(p *plan, stmt ast.Stmt) error {
-	if v, ok := stmt.(*ast.VacuumStmt); ok && v.Into != nil {
-		return unsupported("VACUUM INTO")
-	}
-	p.run = func(*frame) error { return nil }
-	return nil
 }

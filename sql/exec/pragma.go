@@ -28,33 +28,66 @@ func optional(s string) value.Value {
 	return text(s)
 }
 
-// tablePragma is a pragma that describes a table or an index.
+// tablePragma is a pragma that is a table too.
 type tablePragma struct {
 	cols []string
 	rows func(s *schema.Schema, arg string) [][]value.Value
+	// run is in place of rows where it takes the rows of tables, or the session.
+	run func(f *frame, s *schema.Schema, arg string) ([][]value.Value, error)
+	// hidden are the columns of the table that take the argument and the schema.
+	hidden []string
 }
 
-// lookupTablePragma returns the pragma of a name in lower case.
+// answer computes the rows.
+func (tp *tablePragma) answer(f *frame, s *schema.Schema, arg string) ([][]value.Value, error) {
+	if tp.run != nil {
+		return tp.run(f, s, arg)
+	}
+	return tp.rows(s, arg), nil
+}
+
+// lookupTablePragma returns the pragma of a name in lower case that describes
+// the database, a table or an index, or checks their rows.
 func lookupTablePragma(name string) (tablePragma, bool) {
+	tp, ok := describingPragma(name)
+	if ok {
+		tp.hidden = []string{"arg", "schema"}
+	}
+	switch name {
+	case "table_list":
+		tp.hidden = tp.hidden[:1]
+	case "database_list", "collation_list":
+		tp.hidden = nil
+	}
+	return tp, ok
+}
+
+func describingPragma(name string) (tablePragma, bool) {
 	switch name {
 	case "table_info":
-		return tablePragma{[]string{"cid", "name", "type", "notnull", "dflt_value", "pk"}, tableInfo}, true
+		return tablePragma{cols: []string{"cid", "name", "type", "notnull", "dflt_value", "pk"}, rows: tableInfo}, true
 	case "table_xinfo":
-		return tablePragma{[]string{"cid", "name", "type", "notnull", "dflt_value", "pk", "hidden"}, tableXInfo}, true
+		return tablePragma{cols: []string{"cid", "name", "type", "notnull", "dflt_value", "pk", "hidden"}, rows: tableXInfo}, true
 	case "index_list":
-		return tablePragma{[]string{"seq", "name", "unique", "origin", "partial"}, indexList}, true
+		return tablePragma{cols: []string{"seq", "name", "unique", "origin", "partial"}, rows: indexList}, true
 	case "index_info":
-		return tablePragma{[]string{"seqno", "cid", "name"}, indexInfo}, true
+		return tablePragma{cols: []string{"seqno", "cid", "name"}, rows: indexInfo}, true
 	case "index_xinfo":
-		return tablePragma{[]string{"seqno", "cid", "name", "desc", "coll", "key"}, indexXInfo}, true
+		return tablePragma{cols: []string{"seqno", "cid", "name", "desc", "coll", "key"}, rows: indexXInfo}, true
 	case "foreign_key_list":
-		return tablePragma{[]string{"id", "seq", "table", "from", "to", "on_update", "on_delete", "match"}, foreignKeyList}, true
+		return tablePragma{cols: []string{"id", "seq", "table", "from", "to", "on_update", "on_delete", "match"}, rows: foreignKeyList}, true
 	case "table_list":
-		return tablePragma{[]string{"schema", "name", "type", "ncol", "wr", "strict"}, tableList}, true
+		return tablePragma{cols: []string{"schema", "name", "type", "ncol", "wr", "strict"}, rows: tableList}, true
 	case "database_list":
-		return tablePragma{[]string{"seq", "name", "file"}, databaseList}, true
+		return tablePragma{cols: []string{"seq", "name", "file"}, rows: databaseList}, true
 	case "collation_list":
-		return tablePragma{[]string{"seq", "name"}, collationList}, true
+		return tablePragma{cols: []string{"seq", "name"}, rows: collationList}, true
+	case "foreign_key_check":
+		return tablePragma{cols: []string{"table", "rowid", "parent", "fkid"}, run: foreignKeyCheck}, true
+	case "integrity_check", "quick_check":
+		return tablePragma{cols: []string{name}, run: func(f *frame, s *schema.Schema, arg string) ([][]value.Value, error) {
+			return checkIntegrity(f, s, arg, name == "quick_check", integrityFaults)
+		}}, true
 	}
 	return tablePragma{}, false
 }
@@ -85,8 +118,19 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 		return errorf("unknown database %s", n.Name.Schema.Name)
 	}
 	arg := unquote(n.Value)
+	if name == "integrity_check" || name == "quick_check" {
+		c.integrityPragma(p, name, n)
+		return nil
+	}
 	if tp, ok := lookupTablePragma(name); ok {
-		c.staticRows(p, tp.cols, tp.rows(c.schema, arg))
+		if tp.run == nil {
+			c.staticRows(p, tp.cols, tp.rows(c.schema, arg))
+			return nil
+		}
+		c.dynamicRows(p, tp.cols, func(f *frame) (rows [][]value.Value, err error) {
+			err = f.withSchema(func(s *schema.Schema) error { rows, err = tp.run(f, s, arg); return err })
+			return rows, err
+		})
 		return nil
 	}
 	switch name {
@@ -106,8 +150,6 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	case "wal_checkpoint":
 		c.staticRows(p, []string{"busy", "log", "checkpointed"}, [][]value.Value{{integer(0), integer(0), integer(0)}})
 		return nil
-	case "foreign_key_check":
-		return c.foreignKeyCheck(p, arg)
 	case "compile_options", "function_list", "module_list", "pragma_list":
 		return unsupported("PRAGMA " + name)
 	}

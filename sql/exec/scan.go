@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 )
 
@@ -19,6 +20,7 @@ type scanNode struct {
 
 	conds []*expr   // that read no other table than those before it and no subquery
 	tests *rowTests // conds, as they are tested on encoded rows; nil: in the registers
+	once  []*expr   // conditions that no row decides: they are tested before the first
 }
 
 // scan reads the rows of s by the access a that pass conds, and returns the
@@ -43,13 +45,58 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 			n.conds = append(n.conds, x)
 		}
 	}
+	isPoint := a != nil && a.index == nil && a.unique
+	if !isPoint {
+		n.once, n.conds = splitSteady(n.conds, 1<<uint(s.index))
+	}
 	if n.index < 0 && n.layout.computed == nil && len(n.conds) > 0 {
 		n.tests = n.layout.rowTestsOf(n.conds)
 	}
-	if a != nil && a.index == nil && a.unique {
+	if isPoint {
 		return &pointNode{n}, rest
 	}
 	return n, rest
+}
+
+// splitSteady splits off the conditions that the sources of own do not decide, and
+// that are the same each time they are evaluated.
+func splitSteady(conds []*expr, own uint64) (once, rest []*expr) {
+	for _, x := range conds {
+		if x.refs&own == 0 && !x.subs && x.steady() {
+			once = append(once, x)
+		} else {
+			rest = append(rest, x)
+		}
+	}
+	return once, rest
+}
+
+// splitConstant splits off the conditions that nothing but literals and parameters
+// decide.
+func splitConstant(conds []*expr) (once, rest []*expr) {
+	for _, x := range conds {
+		if x.konst && !x.subs {
+			once = append(once, x)
+		} else {
+			rest = append(rest, x)
+		}
+	}
+	return once, rest
+}
+
+// steady reports whether x is known to be the same while the registers that it
+// reads are: it calls no function, unless with the same arguments for the whole
+// statement.
+func (x *expr) steady() bool {
+	switch {
+	case x == nil:
+		return false
+	case x.konst, x.slot >= 0:
+		return true
+	case x.isNull, x.notNull:
+		return x.left.steady()
+	}
+	return x.op != ast.OpNone && x.left.steady() && x.right.steady()
 }
 
 // scanAll reads all rows of s.

@@ -34,6 +34,11 @@ type scanIter struct {
 func (n *scanNode) open(f *frame) (iter, error) {
 	it := &scanIter{n: n, f: f}
 	it.visit = it.record
+	if len(n.once) > 0 {
+		if ok, err := passes(f, n.once); err != nil || !ok {
+			return it, err // without ranges there are no rows
+		}
+	}
 	if n.tests != nil {
 		it.row = newRowReader(f, n.layout, n.tests)
 	}

@@ -19,6 +19,7 @@ type column struct {
 	coll     value.Collation
 	declType string
 	hidden   bool // left out of "*": the right half of a USING pair
+	input    bool // left out of every star: see inputs
 }
 
 // source is one item of a FROM clause. Column i of its row lies in register
@@ -44,7 +45,8 @@ type source struct {
 
 	qualifiedOnly bool // its columns are reached by their qualified names alone: OLD and NEW
 
-	lateral bool // its rows depend on those of sources before it
+	inputs  *inputs // of a table that is a function, else nil
+	lateral bool    // its rows depend on those of other sources
 
 	join ast.JoinType
 	on   []*expr // conjuncts of ON, USING and NATURAL

@@ -151,7 +151,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 				continue
 			}
 			for i := range src.cols {
-				if star.Table == nil && src.cols[i].hidden {
+				if star.Table == nil && src.cols[i].hidden || src.cols[i].input {
 					continue
 				}
 				m := &match{sc: sc, src: src, col: i}
@@ -319,6 +319,14 @@ func conjuncts(e ast.Expr, out []ast.Expr) []ast.Expr {
 	case *ast.BinaryExpr:
 		if n.Op == ast.OpAnd {
 			return conjuncts(n.Y, conjuncts(n.X, out))
+		}
+		if x, y := vector(n.X), vector(n.Y); n.Op == ast.OpEq && len(x) == len(y) {
+			for i := range x { // (a, b) = (1, 2)
+				out = conjuncts(&ast.BinaryExpr{Op: ast.OpEq, X: x[i], Y: y[i]}, out)
+			}
+			if len(x) > 0 {
+				return out
+			}
 		}
 	case *ast.BetweenExpr:
 		if !n.Not && vector(n.X) == nil && isPure(n.X) {

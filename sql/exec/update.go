@@ -321,6 +321,9 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	if u.target, err = c.target(sc, n.Table, n.Alias); err != nil {
 		return err
 	}
+	if err := u.src.hint(n.IndexedBy, n.NotIndexed); err != nil {
+		return err
+	}
 	u.conflict = c.conflictOf(n.OrConflict)
 	if err := c.from(sc, n.From); err != nil {
 		return err
@@ -467,6 +470,9 @@ func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
 	sc := &scope{parent: outer}
 	d := &deleter{}
 	if d.target, err = c.target(sc, n.Table, n.Alias); err != nil {
+		return err
+	}
+	if err := d.src.hint(n.IndexedBy, n.NotIndexed); err != nil {
 		return err
 	}
 	where, err := c.conditions(sc, n.Where)

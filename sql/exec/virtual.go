@@ -11,7 +11,7 @@ import (
 
 // schemaSource is sqlite_schema, also known as sqlite_master.
 func (c *compiler) schemaSource() *source {
-	src := c.virtual([]string{"type", "name", "tbl_name", "rootpage", "sql"}, nil, func(s *schema.Schema, _ []value.Value) [][]value.Value {
+	src := c.virtual([]string{"type", "name", "tbl_name", "rootpage", "sql"}, func(s *schema.Schema) [][]value.Value {
 		var rows [][]value.Value
 		add := func(kind, name, table string, root uint64, sql string) {
 			rows = append(rows, []value.Value{
@@ -54,62 +54,82 @@ func (src *source) numberRows(c *compiler) {
 }
 
 // virtual makes a source of rows that are computed from the schema.
-func (c *compiler) virtual(names []string, args []*expr, rows func(s *schema.Schema, args []value.Value) [][]value.Value) *source {
+func (c *compiler) virtual(names []string, rows func(s *schema.Schema) [][]value.Value) *source {
 	src := &source{rowID: -1, slots: c.regs(len(names))}
 	for _, name := range names {
 		src.cols = append(src.cols, column{name: name})
 	}
 	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (out [][]value.Value, err error) {
-		vals := make([]value.Value, len(args))
-		for i, a := range args {
-			if vals[i], err = a.eval(f); err != nil {
-				return nil, err
-			}
-		}
-		err = f.withSchema(func(s *schema.Schema) error { out = rows(s, vals); return nil })
+		err = f.withSchema(func(s *schema.Schema) error { out = rows(s); return nil })
 		return out, err
 	}}
 	return src
 }
 
-// pragmaSource is a pragma without an argument as a table.
-func (c *compiler) pragmaSource(name string) *source {
-	tp, ok := lookupTablePragma(strings.TrimPrefix(fold(name), "pragma_"))
-	if !ok || !strings.HasPrefix(fold(name), "pragma_") {
-		return nil
-	}
-	return c.virtual(tp.cols, nil, func(s *schema.Schema, _ []value.Value) [][]value.Value { return tp.rows(s, "") })
+// isTableFunction reports whether a name is that of a table which takes arguments.
+func isTableFunction(name string) bool {
+	name = fold(name)
+	return name == "json_each" || name == "json_tree" || strings.HasPrefix(name, "pragma_")
 }
 
-// tableFunction is json_each() or json_tree(), or a pragma with its argument as a
-// table: pragma_table_info('t').
-func (c *compiler) tableFunction(sc *scope, ref *ast.TableRef) (*source, error) {
-	if src, err := c.jsonSource(sc, ref); src != nil || err != nil {
-		return src, err
+// pragmaSource is a pragma as a table, nil for another name.
+func (c *compiler) pragmaSource(name string, args []*expr) (*source, error) {
+	short, ok := strings.CutPrefix(fold(name), "pragma_")
+	if !ok {
+		return nil, nil //nolint:nilnil // it may be another table
 	}
-	name := ref.Name.Name.Name
-	tp, ok := lookupTablePragma(strings.TrimPrefix(fold(name), "pragma_"))
-	if !ok || !strings.HasPrefix(fold(name), "pragma_") {
-		return nil, unsupported("the table-valued function " + name)
+	tp, ok := lookupTablePragma(short)
+	if !ok {
+		tp, ok = settingPragma(short)
 	}
-	if len(ref.Args) > 1 {
-		return nil, errorf("too many arguments on %s() - max 1", name)
+	if !ok {
+		return nil, nil //nolint:nilnil // as above
 	}
-	args, err := c.list(sc, ref.Args)
+	if len(args) > len(tp.hidden) {
+		return nil, errorf("too many arguments on %s() - max %d", name, len(tp.hidden))
+	}
+	src := &source{rowID: -1, slots: c.regs(len(tp.cols))}
+	for _, name := range tp.cols {
+		src.cols = append(src.cols, column{name: name})
+	}
+	c.addInputs(src, tp.hidden, args)
+	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (out [][]value.Value, err error) {
+		vals := make([]value.Value, len(tp.hidden))
+		if err := src.inputs.values(f, vals); err != nil {
+			return nil, err
+		}
+		arg := ""
+		for i, v := range vals {
+			switch {
+			case v.IsNull():
+			case tp.hidden[i] == "arg":
+				arg = v.AsText()
+			case !isMain(v.AsText()):
+				return nil, errorf("unknown database '%s'", strings.ReplaceAll(v.AsText(), "'", "''"))
+			}
+		}
+		err = f.withSchema(func(s *schema.Schema) error { out, err = tp.answer(f, s, arg); return err })
+		for i := range out {
+			out[i] = append(out[i], vals...)
+		}
+		return out, err
+	}}
+	return src, nil
+}
+
+// tableFunction is json_each(), json_tree(), or a pragma as a table:
+// pragma_table_info('t'); nil for another name.
+func (c *compiler) tableFunction(sc *scope, name string, exprs []ast.Expr) (*source, error) {
+	if !isTableFunction(name) {
+		return nil, nil //nolint:nilnil // it may be another table
+	}
+	args, err := c.list(sc, exprs)
 	if err != nil {
 		return nil, err
 	}
-	lateral := false
-	for _, a := range args {
-		lateral = lateral || a.refs != 0
+	src, err := c.jsonSource(name, args)
+	if src == nil && err == nil {
+		src, err = c.pragmaSource(name, args)
 	}
-	src := c.virtual(tp.cols, args, func(s *schema.Schema, vals []value.Value) [][]value.Value {
-		arg := ""
-		if len(vals) > 0 {
-			arg = vals[0].AsText()
-		}
-		return tp.rows(s, arg)
-	})
-	src.lateral = lateral
-	return src, nil
+	return src, err
 }

@@ -9,9 +9,9 @@ import (
 )
 
 // dateFunctions returns the date and time functions. None is pure: "now" may be
-// among the arguments, or no argument at all.
+// among the arguments, or no argument at all. But all are steady.
 func dateFunctions() []Scalar {
-	return []Scalar{
+	list := []Scalar{
 		{Name: "date", MaxArgs: -1, Call: formatted((*moment).appendDate)},
 		{Name: "time", MaxArgs: -1, Call: formatted((*moment).appendTime)},
 		{Name: "datetime", MaxArgs: -1, Call: formatted((*moment).appendDateTime)},
@@ -23,6 +23,10 @@ func dateFunctions() []Scalar {
 		{Name: "current_time", Call: formatted((*moment).appendTime)},
 		{Name: "current_timestamp", Call: formatted((*moment).appendDateTime)},
 	}
+	for i := range list {
+		list[i].Steady = true
+	}
+	return list
 }
 
 // formatted returns a function that writes its time with appendTo.

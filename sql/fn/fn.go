@@ -52,6 +52,7 @@ type Scalar struct {
 	MinArgs       int
 	MaxArgs       int  // -1: any number
 	Pure          bool // the same arguments always give the same result
+	Steady        bool // they do within a statement, for which Context.Now is the same
 	UsesCollation bool // Context.Collation is to be set before Call
 
 	// Call returns the result for arguments of which there are as many as
