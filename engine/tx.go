@@ -224,12 +224,10 @@ func (tx *Tx) Writable() bool { return tx.writable }
 // holds; 0 when it has ended. Read-only transactions of one DB with the same
 // number see the same.
 func (tx *Tx) Base() uint64 {
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	if tx.err != nil {
+	if tx.over.Load() {
 		return 0
 	}
-	return tx.base
+	return tx.base // only its own goroutine sets it, when it begins
 }
 
 // DB returns the database.
@@ -298,10 +296,8 @@ func (tx *Tx) end(why error) {
 	}
 	tx.s.unref(tx.seen)
 	tx.kept.wipe()
-	clear(tx.keyBuf[:cap(tx.keyBuf)])
-	clear(tx.valueBuf[:cap(tx.valueBuf)])
-	clear(tx.keyRoom[:])
-	clear(tx.valueRoom[:])
+	wipeBuffer(tx.keyBuf, tx.keyRoom[:])
+	wipeBuffer(tx.valueBuf, tx.valueRoom[:])
 	tx.seen, tx.dir, tx.cursors, tx.keyBuf, tx.valueBuf = nil, nil, nil, nil, nil
 	tx.created, tx.dropped = nil, nil
 	tx.writes.unref()
@@ -311,6 +307,15 @@ func (tx *Tx) end(why error) {
 		tx.db.releaseWriter()
 	}
 	tx.db.forget(tx)
+}
+
+// wipeBuffer zeroes a buffer and the room that it began in, once where it is
+// there still.
+func wipeBuffer(buf, room []byte) {
+	clear(room)
+	if buf = buf[:cap(buf)]; len(buf) > 0 && &buf[0] != &room[0] {
+		clear(buf)
+	}
 }
 
 // ended says why the transaction has ended; ErrTxClosed if it has not.

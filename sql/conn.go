@@ -62,12 +62,9 @@ func (c *conn) Ping(ctx context.Context) error {
 
 // CheckNamedValue converts an argument to a value that the executor knows.
 func (c *conn) CheckNamedValue(nv *driver.NamedValue) error {
-	switch v := nv.Value.(type) {
-	case int64, string, nil:
-		return nil
-	case int:
-		nv.Value = int64(v)
-		return nil
+	switch nv.Value.(type) {
+	case int64, int, string, nil:
+		return nil // value.FromGo knows int
 	}
 	v, err := driver.DefaultParameterConverter.ConvertValue(nv.Value)
 	if err != nil {
@@ -128,7 +125,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		return nil, sqlerr.New(sqlerr.Misuse, "a prepared statement is one statement; the text has more")
 	}
 	st.Keep()
-	return &stmt{c: c, st: st}, nil
+	return &stmt{c: c, st: st, nInput: numInput(st)}, nil
 }
 
 // ExecContext runs every statement of the text. Each takes as many of the
@@ -235,6 +232,8 @@ type stmt struct {
 	c    *conn
 	st   *exec.Stmt
 	vals []value.Value // of the last run, cleared
+
+	nInput int // see NumInput
 }
 
 var (
@@ -250,10 +249,12 @@ func (s *stmt) Close() error {
 
 // NumInput returns the number of parameters; −1, which leaves the check to
 // bind, when some have names, since one argument may serve several.
-func (s *stmt) NumInput() int {
-	n := s.st.NumParams()
+func (s *stmt) NumInput() int { return s.nInput }
+
+func numInput(st *exec.Stmt) int {
+	n := st.NumParams()
 	for i := range n {
-		if name := s.st.ParamName(i); name != "" && name[0] != '?' {
+		if name := st.ParamName(i); name != "" && name[0] != '?' {
 			return -1
 		}
 	}

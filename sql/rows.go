@@ -25,14 +25,7 @@ func (r *rows) result() *exec.Rows { return (*exec.Rows)(r) }
 func (r *rows) column(i int) *exec.ColumnInfo { return &r.result().Columns()[i] }
 
 // Columns returns the names.
-func (r *rows) Columns() []string {
-	cols := r.result().Columns()
-	out := make([]string, len(cols))
-	for i := range cols {
-		out[i] = cols[i].Name
-	}
-	return out
-}
+func (r *rows) Columns() []string { return r.result().Names() }
 
 // Close ends the query.
 func (r *rows) Close() error { return numbered(r.result().Close()) }

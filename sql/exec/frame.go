@@ -20,21 +20,27 @@ const pollInterval = 256
 // frame is one running statement: its registers and everything that it holds
 // beside the plan, which is shared and immutable.
 type frame struct {
-	ctx   context.Context
-	s     *Session
-	tx    *engine.Tx
+	run // what goes at its end
+
 	args  []value.Value
 	regs  []value.Value
 	subs  []subState
 	colls []*engine.Collection // of collsOf
 	plan  *plan
-	mem   int64 // bytes that it holds; see memory.go
-	ticks int
 	key   []byte        // scratch for keys
 	stack []value.Value // arguments of function calls
 	cells []record.Cell // scratch for rows that are read
 
 	collsOf handles // what colls were got from
+}
+
+// run is what a frame holds of one run of its statement.
+type run struct {
+	ctx   context.Context
+	s     *Session
+	tx    *engine.Tx
+	mem   int64 // bytes that it holds; see memory.go
+	ticks int
 
 	returned  *buffer // rows of RETURNING
 	fn        *fn.Context
@@ -209,9 +215,6 @@ func (f *frame) clear() {
 	clear(f.key[:cap(f.key)])
 	clear(f.stack[:cap(f.stack)])
 	clear(f.cells) // the type of a cell can tell 0 from 1
-	kept := frame{
-		plan: f.plan, regs: f.regs, subs: f.subs, args: f.args[:0], colls: f.colls, collsOf: f.collsOf,
-		key: f.key[:0], stack: f.stack[:0], cells: f.cells,
-	}
-	*f = kept
+	f.args, f.key, f.stack = f.args[:0], f.key[:0], f.stack[:0]
+	f.run = run{}
 }

@@ -25,13 +25,35 @@ type Rows struct {
 	changes int64
 	closed  bool
 	pointed bool // the one row of a point was read
+	named   bool // nameRoom is in use
 
 	wiped bool       // memory was
 	ended *engine.Tx // then: the transaction of the result, nil if it had ended before
+
+	nameRoom [namesRoom]string
 }
+
+// namesRoom is up to how many names of columns need no memory of their own.
+const namesRoom = 3
 
 // Columns describes the result. It is not to be changed.
 func (r *Rows) Columns() []ColumnInfo { return r.cols }
+
+// Names returns the names of the columns, in a slice that is the caller's.
+func (r *Rows) Names() []string {
+	n := len(r.cols)
+	var out []string
+	if n <= namesRoom && !r.named {
+		r.named = true
+		out = r.nameRoom[:n:n]
+	} else {
+		out = make([]string, n)
+	}
+	for i := range r.cols {
+		out[i] = r.cols[i].Name
+	}
+	return out
+}
 
 // Next puts the next row into dst, which has one value per column; io.EOF
 // after the last. The values are copies.
@@ -134,7 +156,9 @@ func (r *Rows) finish() {
 	if r.f.returned != nil {
 		r.f.returned.close(r.f)
 	}
-	r.f.closeSpills()
+	if r.f.spills != nil {
+		r.f.closeSpills()
+	}
 	r.f.clear()
 	switch {
 	case r.st == nil:

@@ -180,6 +180,7 @@ type rowReader struct {
 	cells []record.Cell
 	tests []boundTest
 	rest  []int
+	noID  bool // nobody asks for the row id
 }
 
 func newRowReader(f *frame, l *rowLayout, ts *rowTests) *rowReader {
@@ -196,7 +197,7 @@ func newRowReader(f *frame, l *rowLayout, ts *rowTests) *rowReader {
 
 // locate finds the columns of a row, and reads its id.
 func (r *rowReader) locate(key, row []byte) error {
-	if r.l.rowID >= 0 {
+	if r.l.rowID >= 0 && !r.noID {
 		id, err := rowIDOf(key)
 		if err != nil {
 			return err

@@ -167,7 +167,8 @@ func (it *scanIter) take(key, val []byte) bool {
 // takeRow takes an encoded row.
 func (it *scanIter) takeRow(key, val []byte) bool {
 	r := it.row
-	if it.err = r.locate(key, val); it.err != nil {
+	if err := r.locate(key, val); err != nil { // it.err is written where there is one
+		it.err = err
 		return false
 	}
 	ok, err := r.passes(val)
@@ -176,8 +177,11 @@ func (it *scanIter) takeRow(key, val []byte) bool {
 		return err == nil
 	}
 	if it.all != nil {
-		it.err = it.all.addRow(r, val)
-		return it.err == nil
+		if err := it.all.addRow(r, val); err != nil {
+			it.err = err
+			return false
+		}
+		return true
 	}
 	if it.err = r.load(val, r.rest); it.err != nil {
 		return false

@@ -307,7 +307,7 @@ func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 		defer s.dropLiterals()
 	}
 	if st.control {
-		f := &frame{ctx: ctx, s: s, args: args}
+		f := &frame{run: run{ctx: ctx, s: s}, args: args}
 		return &Rows{f: f, plan: st.plan, s: s}, st.plan.run(f)
 	}
 	own := s.tx == nil

@@ -371,3 +371,31 @@ func TestSplit(t *testing.T) {
 		}
 	}
 }
+
+// TestPrepareAgain: a text whose plan is there is cut as it was the first time.
+func TestPrepareAgain(t *testing.T) {
+	s := openSession(t)
+	mustScript(t, s, "CREATE TABLE t(a)")
+	for _, c := range []struct{ text, first, tail string }{
+		{"SELECT a FROM t", "SELECT a FROM t", ""},
+		{"SELECT a FROM t;", "SELECT a FROM t", ""},
+		{"SELECT a FROM t; SELECT 2", "SELECT a FROM t", " SELECT 2"},
+		{" ;SELECT a FROM t -- x; y", "SELECT a FROM t -- x; y", ""},
+		{"SELECT a FROM t -- x; y", "SELECT a FROM t -- x; y", ""},
+		{"SELECT ';'", "SELECT ';'", ""},
+		{"BEGIN; COMMIT", "BEGIN", " COMMIT"},
+		{"BEGIN", "BEGIN", ""},
+		{"CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END", "CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END", ""},
+	} {
+		for range 2 {
+			st, tail, err := s.Prepare(t.Context(), c.text)
+			if err != nil {
+				t.Fatalf("%s: %v", c.text, err)
+			}
+			if st.text != c.first || tail != c.tail {
+				t.Errorf("Prepare(%q) took %q and left %q", c.text, st.text, tail)
+			}
+			st.Close()
+		}
+	}
+}

@@ -68,6 +68,11 @@ func skipBlank(text string) string {
 
 func isTrigger(text string) bool {
 	const keywords = 3 // CREATE TEMP TRIGGER
+
+	// Most texts are told by their first letter.
+	if text == "" || text[0]|0x20 != 'c' && text[0] < 0x80 && text[0] > ' ' {
+		return false
+	}
 	words := strings.Fields(text[:min(len(text), 200)])
 	if len(words) == 0 || !strings.EqualFold(words[0], "create") {
 		return false

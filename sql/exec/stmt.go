@@ -36,8 +36,12 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 
 // prepare is Prepare with s.mu held.
 func (s *Session) prepare(ctx context.Context, text string) (*Stmt, string, error) {
-	first, tail := split(text)
+	first, tail := text, "" // of a text with a plan: it was cut before
 	cached := s.d.cached(first, s.foreignKeys)
+	if cached == nil {
+		first, tail = split(text)
+		cached = s.d.cached(first, s.foreignKeys)
+	}
 	st := &Stmt{s: s, text: first}
 	if cached == nil {
 		list, err := parse.Statements(first)

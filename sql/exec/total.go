@@ -343,13 +343,14 @@ func (n *totalNode) open(f *frame) (iter, error) {
 	defer in.close()
 	ts := n.newTotals(f)
 	switch it, ok := in.(*scanIter); {
-	case ok && it.n.bare() && len(ts.list) == 0:
+	case ok && it.n.bare() && len(ts.list) == 0: // nobody reads the row id either
 		it.visit = it.count
 		err = it.total(ts)
 	case ok && n.scan != nil:
 		if it.row == nil {
 			it.row = newRowReader(f, it.n.layout, nil)
 		}
+		it.row.noID = ts.cellsAlone(it.row)
 		err = it.total(ts)
 	default:
 		err = walk(f, in, true, func() (bool, error) { return true, ts.addRegisters() })
@@ -358,6 +359,15 @@ func (n *totalNode) open(f *frame) (iter, error) {
 		return nil, err
 	}
 	return &totalIter{ts}, nil
+}
+
+// cellsAlone reports whether nothing but columns of encoded rows is looked at:
+// no register, so not the row id either.
+func (ts *totals) cellsAlone(r *rowReader) bool {
+	return !slices.ContainsFunc(r.tests, func(t boundTest) bool { return t.kind == testAny }) &&
+		!slices.ContainsFunc(ts.list, func(t total) bool {
+			return t.filter.rowTest != nil || t.from != argCell && t.from != argNone
+		})
 }
 
 // total adds all rows of the scan.
@@ -371,9 +381,9 @@ func (it *scanIter) total(ts *totals) error {
 	}
 }
 
-// bare reports whether nothing of the rows is read, and all of them pass.
+// bare reports whether no column but the row id is read, and all rows pass.
 func (n *scanNode) bare() bool {
-	return len(n.layout.cols) == 0 && n.layout.rowID < 0 && n.layout.computed == nil && len(n.conds) == 0 && (n.index < 0 || n.cover != nil)
+	return len(n.layout.cols) == 0 && n.layout.computed == nil && len(n.conds) == 0 && (n.index < 0 || n.cover != nil)
 }
 
 // count takes a row of which nothing is read.

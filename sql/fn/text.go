@@ -128,7 +128,7 @@ func length(_ *Context, args []value.Value) (value.Value, error) {
 	case value.Null:
 		return v, nil
 	case value.Text:
-		return value.NewInt(int64(countRunes(beforeNUL(v.Str())))), nil
+		return value.NewInt(int64(textLength(v.Str()))), nil
 	case value.Blob:
 		return value.NewInt(int64(len(v.Str()))), nil
 	default:

@@ -74,6 +74,25 @@ func countRunes(s string) int {
 	return n
 }
 
+// textLength returns the number of characters of s up to its first zero byte. As
+// long as there are none but ASCII, eight bytes are looked at once.
+func textLength(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		if (w|(w-ones))&tops != 0 { // a byte above 0x7f, or a zero byte
+			break
+		}
+	}
+	if i == len(s) {
+		return i
+	}
+	return i + countRunes(beforeNUL(s[i:]))
+}
+
 // startsASCII reports whether the first 8 bytes of s, which has as many, are
 // ASCII. They are read as two words.
 func startsASCII(s string) bool {

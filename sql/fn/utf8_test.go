@@ -19,6 +19,9 @@ func TestCountRunes(t *testing.T) {
 				if got := countRunes(s); got != want {
 					t.Fatalf("%q has %d characters, want %d", s, got, want)
 				}
+				if got, want := textLength(s), countRunes(beforeNUL(s)); got != want {
+					t.Fatalf("%q has the length %d, want %d", s, got, want)
+				}
 			}
 		}
 	}

@@ -85,7 +85,9 @@ func (l *Literals) Clear() {
 // isLiftable reports whether the first word of a text is that of a statement
 // which Take takes.
 func isLiftable(text string) bool {
-	text = strings.TrimLeft(text, " \t\r\n\f")
+	if text != "" && class[text[0]] != inWord {
+		text = strings.TrimLeft(text, " \t\r\n\f")
+	}
 	i := 0
 	for i < len(text) && class[text[i]] == inWord {
 		i++

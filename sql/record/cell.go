@@ -129,6 +129,9 @@ func (c Cell) Int(b []byte) int64 {
 		return int64(typ - typeZero)
 	}
 	size := int(bodySize[typ])
+	if rest := b[c.off:]; len(rest) >= 8 {
+		return int64(binary.BigEndian.Uint64(rest)) >> (uint(64-8*size) & 63)
+	}
 	body := b[:c.off+size]
 	if len(body) < 8 {
 		return readInt(body[c.off:])

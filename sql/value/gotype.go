@@ -10,7 +10,7 @@ import (
 // read.
 const TimeLayout = "2006-01-02 15:04:05.999999999-07:00"
 
-// FromGo returns the value of what database/sql passes to a driver: nil, int64,
+// FromGo returns the value of what database/sql passes to a driver: nil, int64, int,
 // float64, bool (1 or 0), []byte (copied; nil is NULL), string or time.Time
 // (text in TimeLayout). Other types are an error.
 func FromGo(x any) (Value, error) {
@@ -19,6 +19,8 @@ func FromGo(x any) (Value, error) {
 		return Value{}, nil
 	case int64:
 		return NewInt(x), nil
+	case int:
+		return NewInt(int64(x)), nil
 	case float64:
 		return NewFloat(x), nil
 	case bool:
