@@ -54,6 +54,7 @@ type DB struct {
 	endLife context.CancelFunc // by Close: ends calls at the KMS
 	nViews  atomic.Int64
 	nSpills atomic.Uint64 // temporary files that were named
+	spilled atomic.Int64  // bytes in those that are open
 
 	txMu     sync.Mutex
 	session  *session // nil while paused, erased or closed

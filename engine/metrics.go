@@ -50,6 +50,7 @@ func (db *DB) Metrics() Metrics {
 	m.count("written_bytes_total", "Bytes written to the log and to runs.", float64(st.BytesWritten))
 	m.count("syncs_total", "Syncs of files and directories.", float64(st.Syncs))
 	m.gauge("snapshots", "Snapshots that are held.", float64(st.Snapshots))
+	m.gauge("spill_bytes", "Temporary files of open transactions.", float64(st.SpillBytes))
 	m.gauge("data_key_epoch", "Number of the data key that seals new files.", float64(st.Rotation.Epoch))
 	m.gauge("data_keys_older", "Older data keys that files are still sealed under.", float64(st.Rotation.Older))
 	m.gauge("rotation_bytes", "Files that are still sealed under those.", float64(st.Rotation.Bytes))

@@ -122,6 +122,7 @@ func (s *Spill) Append(b []byte) (SpillBlock, error) {
 	}
 	at := SpillBlock{off: s.size, size: int32(len(s.sealed))}
 	s.size += int64(len(s.sealed))
+	s.tx.db.spilled.Add(int64(len(s.sealed)))
 	if cap(s.sealed) > sealedKeepMax {
 		s.sealed = nil
 	}
@@ -198,6 +199,7 @@ func (s *Spill) release() {
 		return
 	}
 	s.key.Wipe()
+	s.tx.db.spilled.Add(-s.size)
 	if err := errors.Join(s.file.Close(), s.tx.db.opts.fs.Remove(s.path)); err != nil {
 		s.tx.db.log.Warn("remove temporary file", "path", s.path, "err", err)
 	}

@@ -96,8 +96,14 @@ func TestSpill(t *testing.T) {
 	}
 	other := newSpill(t, tx)
 	appendBlocks(t, other, 1)
+	if got, want := db.Status().SpillBytes, s.Size()+other.Size(); got != want {
+		t.Errorf("%d bytes are in files, want %d", got, want)
+	}
 	s.Close()
 	s.Close()
+	if got := db.Status().SpillBytes; got != other.Size() {
+		t.Errorf("%d bytes are in the file that is left, want %d", got, other.Size())
+	}
 	if names := spillsIn(t, f); len(names) != 1 {
 		t.Errorf("files after Close: %v", names)
 	}
@@ -109,6 +115,9 @@ func TestSpill(t *testing.T) {
 	}
 	if names := spillsIn(t, f); len(names) != 0 {
 		t.Errorf("files after the transaction: %v", names)
+	}
+	if got := db.Status().SpillBytes; got != 0 {
+		t.Errorf("%d bytes are in files after the transaction", got)
 	}
 	if _, err := other.Append([]byte("x")); !errors.Is(err, ErrTxClosed) {
 		t.Errorf("append after the transaction: %v", err)

@@ -73,7 +73,8 @@ type Status struct {
 	CacheBudget   int64          `json:"cache_budget"`
 	CacheHits     uint64         `json:"cache_hits"`
 	CacheMisses   uint64         `json:"cache_misses"`
-	Snapshots     int            `json:"snapshots"` // held by transactions
+	Snapshots     int            `json:"snapshots"`   // held by transactions
+	SpillBytes    int64          `json:"spill_bytes"` // in temporary files of open transactions
 	Rotation      RotationStatus `json:"rotation"`
 	LastWipe      *WipeReport    `json:"last_wipe,omitempty"`
 }
@@ -91,7 +92,7 @@ func (db *DB) Status() Status {
 			Message: g.Message, RequestID: g.RequestID, Bound: db.policy.Bound(), Policy: db.policy, Counters: g.Counters,
 		},
 		CacheBytes: c.Bytes, CacheBudget: c.Budget, CacheHits: c.Hits, CacheMisses: c.Misses,
-		Snapshots: int(db.nViews.Load()), BytesWritten: db.traffic.Written(), Syncs: db.traffic.Syncs(),
+		Snapshots: int(db.nViews.Load()), SpillBytes: db.spilled.Load(), BytesWritten: db.traffic.Written(), Syncs: db.traffic.Syncs(),
 	}
 	db.txMu.Lock()
 	s, w := db.session, db.lastly

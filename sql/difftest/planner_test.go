@@ -248,6 +248,46 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// collectQueries are aggregates that collect their arguments.
+var collectQueries = []string{
+	"SELECT count(DISTINCT b), sum(DISTINCT a), total(DISTINCT r), min(DISTINCT n), group_concat(DISTINCT b) FROM p",
+	"SELECT json_group_array(DISTINCT b), json_group_array(DISTINCT a) FILTER (WHERE id % 3 > 0) FROM p",
+	"SELECT group_concat(n, '-' ORDER BY b DESC, id), string_agg(id, '' ORDER BY n COLLATE NOCASE, id DESC) FROM p",
+	"SELECT json_group_array(json_array(b, id) ORDER BY a, id DESC), json_group_array(DISTINCT json_array(b)) FROM p",
+	"SELECT b, count(DISTINCT a), group_concat(id ORDER BY n, id), json_group_array(DISTINCT a ORDER BY a) FROM p GROUP BY b",
+	"SELECT a, max(r), group_concat(DISTINCT n ORDER BY n), group_concat(DISTINCT b ORDER BY b DESC) FROM p GROUP BY a",
+	"SELECT a, b, count(DISTINCT n) FROM p GROUP BY a, b HAVING count(DISTINCT id) > 1",
+}
+
+// TestCollect compares them, from memory and from files.
+func TestCollect(t *testing.T) {
+	for _, spill := range []bool{false, true} {
+		for _, indexes := range []bool{false, true} {
+			b, _ := openBothWith(t, nil)
+			if spill {
+				b.spill()
+			}
+			ddl := plannerTables
+			if indexes {
+				ddl = slices.Concat(ddl, plannerIndexes)
+			}
+			for _, q := range ddl {
+				b.change(q)
+			}
+			g := &gen{r: rand.New(rand.NewPCG(1, 11))}
+			for range 150 {
+				b.change(g.plannerRow("p"))
+			}
+			for _, q := range collectQueries {
+				b.compare(q, false)
+			}
+			if b.compared < len(collectQueries) || b.rows < 2*len(collectQueries) {
+				t.Errorf("%d statements gave %d rows", b.compared, b.rows)
+			}
+		}
+	}
+}
+
 // spill has every sort, group and join of byokdb go to a temporary file.
 func (b *both) spill() { b.s.Configure(exec.Settings{SpillAfter: 1}) }
 

@@ -40,6 +40,15 @@ func (call *aggCall) settle() {
 	}
 }
 
+// unique reports whether equal arguments count once. DISTINCT means nothing to
+// min and max.
+func (call *aggCall) unique() bool {
+	return call.distinct && call.name != "min" && call.name != "max"
+}
+
+// collects reports whether the call needs memory for each of its rows.
+func (call *aggCall) collects() bool { return call.unique() || len(call.order) > 0 }
+
 // isAggregate reports whether a call is one of an aggregate; min and max are
 // so with one argument.
 func isAggregate(name string, n *ast.FuncCall) bool {
@@ -109,6 +118,8 @@ type aggregateNode struct {
 	first  bool // the first row that decides is the last one needed
 	sorted bool // the rows of a group come one after the other, in the order of keys
 	subs   bool // some expression runs a subquery
+
+	collects bool // some call does
 }
 
 func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr) *aggregateNode {
@@ -119,6 +130,7 @@ func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr) *aggregate
 	slices.Sort(n.bare)
 	for i, call := range a.calls {
 		call.settle()
+		n.collects = n.collects || call.collects()
 		if n.decide >= 0 {
 			continue
 		}
@@ -130,15 +142,12 @@ func (c *compiler) aggregateNode(in node, a *aggregation, by []*expr) *aggregate
 }
 
 type group struct {
-	keys []value.Value
-	accs []accumulator
-	seen []map[string]struct{} // of DISTINCT calls
-	rows []*ordered            // of calls with ORDER BY
-	bare []value.Value
+	keys      []value.Value
+	accs      []accumulator
+	collected []*collection // of calls with DISTINCT or ORDER BY
+	mem       int64         // of collected, in memory
+	bare      []value.Value
 }
-
-// ordered keeps the arguments of an aggregate with ORDER BY until the end.
-type ordered struct{ rows [][]value.Value }
 
 func (it *aggregateIter) newGroup(keys []value.Value) (*group, error) {
 	g := &group{keys: keys, accs: make([]accumulator, len(it.n.calls))}
@@ -191,7 +200,8 @@ func (it *aggregateIter) step(g *group) (decided bool, err error) {
 			}
 			it.f.stack = append(it.f.stack, v)
 		}
-		took, err := it.feed(g, i, it.f.stack[base:])
+		args := it.f.stack[base:]
+		took, err := it.feed(g, i, args, func() ([]value.Value, error) { return it.orderedRow(i, args) })
 		it.f.stack = it.f.stack[:base]
 		if err != nil {
 			return false, err
@@ -206,56 +216,21 @@ func (it *aggregateIter) step(g *group) (decided bool, err error) {
 	return decided, nil
 }
 
-func (it *aggregateIter) feed(g *group, i int, args []value.Value) (bool, error) {
+// orderedRow returns the arguments of call i and what they are ordered by.
+func (it *aggregateIter) orderedRow(i int, args []value.Value) ([]value.Value, error) {
 	call := it.n.calls[i]
-	if again, err := it.again(g, i, args); again || err != nil {
-		return false, err
-	}
 	if len(call.order) == 0 {
-		return g.accs[i].step(args)
+		return args, nil
 	}
 	args = slices.Clone(args)
 	for k := range call.order {
 		v, err := call.order[k].x.eval(it.f)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		args = append(args, v)
 	}
-	return false, it.keepOrdered(g, i, ownRow(args))
-}
-
-// again reports whether a call with DISTINCT had its argument before.
-func (it *aggregateIter) again(g *group, i int, args []value.Value) (bool, error) {
-	call := it.n.calls[i]
-	if !call.distinct || args[0].IsNull() {
-		return false, nil
-	}
-	if g.seen == nil {
-		g.seen = make([]map[string]struct{}, len(it.n.calls))
-	}
-	if g.seen[i] == nil {
-		g.seen[i] = map[string]struct{}{}
-	}
-	it.f.key = appendKey(it.f.key[:0], args[0], call.coll)
-	if _, ok := g.seen[i][string(it.f.key)]; ok {
-		return true, nil
-	}
-	g.seen[i][string(it.f.key)] = struct{}{}
-	return false, it.hold(len(it.f.key) + 48)
-}
-
-// keepOrdered keeps the arguments of a call with ORDER BY, and what they are
-// ordered by.
-func (it *aggregateIter) keepOrdered(g *group, i int, args []value.Value) error {
-	if g.rows == nil {
-		g.rows = make([]*ordered, len(it.n.calls))
-	}
-	if g.rows[i] == nil {
-		g.rows[i] = &ordered{}
-	}
-	g.rows[i].rows = append(g.rows[i].rows, args)
-	return it.hold(int(rowSize(args)))
+	return args, nil
 }
 
 func (it *aggregateIter) saveBare(g *group) error {
@@ -320,6 +295,7 @@ func (it *aggregateIter) next() (bool, error) {
 
 // result puts the results of a group into the registers.
 func (it *aggregateIter) result(g *group) error {
+	defer it.drop(g)
 	for i, s := range it.n.bare {
 		it.f.regs[s] = value.Value{}
 		if g.bare != nil {
@@ -327,8 +303,8 @@ func (it *aggregateIter) result(g *group) error {
 		}
 	}
 	for i, call := range it.n.calls {
-		if g.rows != nil && g.rows[i] != nil {
-			if err := replay(call, g.rows[i].rows, g.accs[i]); err != nil {
+		if g.collected != nil && g.collected[i] != nil {
+			if err := it.finish(call, g.collected[i], g.accs[i]); err != nil {
 				return err
 			}
 		}
@@ -341,29 +317,15 @@ func (it *aggregateIter) result(g *group) error {
 	return it.f.tick()
 }
 
-func replay(call *aggCall, rows [][]value.Value, acc accumulator) error {
-	n := len(call.args)
-	slices.SortStableFunc(rows, func(a, b []value.Value) int {
-		for i := range call.order {
-			if o := call.order[i].order(a[n+i], b[n+i]); o != 0 {
-				return o
-			}
-		}
-		return 0
-	})
-	for _, r := range rows {
-		if _, err := acc.step(r[:n]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (it *aggregateIter) close() {
 	if it.in != nil {
 		it.in.close()
 	}
 	it.aside.rows.close()
+	for _, g := range it.groups {
+		it.drop(g)
+	}
+	it.drop(it.current)
 	it.current, it.aside = nil, asideRows{}
 	clear(it.key[:cap(it.key)])
 	clear(it.groups)

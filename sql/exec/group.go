@@ -15,6 +15,9 @@ type aggregateIter struct {
 	mem    int64
 	aside  asideRows // of groups that do not fit into memory
 
+	collected int64  // bytes of what all groups have collected
+	spill     *group // whose collections are to be spilled
+
 	// When the rows come sorted: groups are made one at a time.
 	in      iter
 	key     []byte // of current
@@ -43,10 +46,10 @@ func (n *aggregateNode) open(f *frame) (iter, error) {
 
 func (it *aggregateIter) hold(n int) error {
 	it.mem += int64(n)
-	if it.n.sorted || len(it.n.by) == 0 || it.aside.full {
+	if it.alone() {
 		return it.f.hold(int64(n))
 	}
-	it.aside.full = it.f.keep(int64(n), it.mem)
+	it.aside.full = it.f.keep(int64(n), it.mem+it.collected)
 	return nil
 }
 
@@ -69,14 +72,24 @@ func (it *aggregateIter) fill(in iter) error {
 				return !it.aside.spill, nil
 			}
 			decided, err := it.step(g)
-			return !decided || !it.n.first, err
+			if decided && it.n.first {
+				it.spill = nil // the last row: nothing else is collected
+				return false, err
+			}
+			return it.spill == nil, err
 		})
 		if err != nil {
 			return err
 		}
-		if more, err = it.spillAside(); err != nil {
+		aside, err := it.spillAside()
+		if err != nil {
 			return err
 		}
+		collected, err := it.spillCollected()
+		if err != nil {
+			return err
+		}
+		more = aside || collected
 	}
 	clear(it.index)
 	it.sortGroups()
@@ -93,37 +106,50 @@ func (it *aggregateIter) gather() (*group, error) {
 				it.f.regs[s] = it.current.bare[i]
 			}
 		}
-		it.ended = true // unless a row of another group comes
-		err := walk(it.f, it.in, !it.n.subs, func() (bool, error) {
-			if it.current != nil && it.continues() {
-				_, err := it.step(it.current)
-				return true, err
+		for more := true; more && done == nil; {
+			var err error
+			if done, err = it.gatherOn(); err == nil {
+				more, err = it.spillCollected()
 			}
-			keys, err := it.keysOf()
 			if err != nil {
-				return false, err
+				it.drop(done)
+				return nil, err
 			}
-			if it.current == nil || !bytes.Equal(it.key, it.f.key) {
-				done = it.current
-				it.key = append(it.key[:0], it.f.key...)
-				if it.current, err = it.newGroup(ownRow(keys)); err != nil {
-					return false, err
-				}
-			}
-			if _, err := it.step(it.current); err != nil {
-				return false, err
-			}
-			it.ended = done == nil
-			return done == nil, nil
-		})
-		if err != nil {
-			return nil, err
 		}
 	}
 	if done == nil {
 		done, it.current = it.current, nil
 	}
 	return done, nil
+}
+
+// gatherOn reads rows up to the first one of another group, and returns the
+// group before it; nil: there are no more rows, or something is to be spilled.
+func (it *aggregateIter) gatherOn() (done *group, err error) {
+	it.ended = true // unless a row of another group comes
+	err = walk(it.f, it.in, !it.n.subs, func() (bool, error) {
+		if it.current != nil && it.continues() {
+			_, err := it.step(it.current)
+			return it.spill == nil, err
+		}
+		keys, err := it.keysOf()
+		if err != nil {
+			return false, err
+		}
+		if it.current == nil || !bytes.Equal(it.key, it.f.key) {
+			done = it.current
+			it.key = append(it.key[:0], it.f.key...)
+			if it.current, err = it.newGroup(ownRow(keys)); err != nil {
+				return false, err
+			}
+		}
+		if _, err := it.step(it.current); err != nil {
+			return false, err
+		}
+		it.ended = done == nil
+		return done == nil && it.spill == nil, nil
+	})
+	return done, err
 }
 
 // continues reports whether the row in the registers is surely one more of the
@@ -168,14 +194,14 @@ func (it *aggregateIter) groupOf() (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g := it.index[string(it.f.key)]; g != nil {
+	g := it.index[string(it.f.key)]
+	if g != nil && (!it.aside.full || !it.n.collects) {
 		return g, nil
 	}
-	if it.aside.full {
+	if it.aside.full { // a group that collects goes on when it is given
 		return nil, it.putAside(keys)
 	}
-	g, err := it.newGroup(ownRow(keys))
-	if err != nil {
+	if g, err = it.newGroup(ownRow(keys)); err != nil {
 		return nil, err
 	}
 	it.index[string(it.f.key)] = g

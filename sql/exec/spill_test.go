@@ -92,6 +92,14 @@ var spillQueries = map[string]string{
 	"group, bare min":  "SELECT c, min(b), id, count(b) FROM t GROUP BY c ORDER BY 4, 1",
 	"group, expr":      "SELECT a % 3, substr(c, 1, 2), avg(b), json_group_array(json_array(a)) FROM t GROUP BY 1, 2",
 	"group, subquery":  "SELECT c, (SELECT count(*) FROM u WHERE u.x = t.a), sum(b) FROM t GROUP BY c, 2",
+	"collect, all":     "SELECT count(DISTINCT c), sum(DISTINCT b), group_concat(DISTINCT a), group_concat(c, '-' ORDER BY b DESC, a), min(DISTINCT c), max(b) FROM t",
+	"collect, both":    "SELECT group_concat(DISTINCT c ORDER BY length(c) DESC, c COLLATE NOCASE), json_group_array(DISTINCT b ORDER BY a) FROM t",
+	"collect, alike":   "SELECT group_concat(id ORDER BY a), json_group_array(json_array(b) ORDER BY c), json_group_array(DISTINCT json_array(a)) FROM t",
+	"collect, nulls":   "SELECT json_group_array(DISTINCT b), json_group_array(DISTINCT d) FILTER (WHERE a > 3) FROM (SELECT a, b, hex(d) AS d FROM t)",
+	"collect, group":   "SELECT a, count(DISTINCT c), group_concat(DISTINCT c), group_concat(id ORDER BY c DESC), id, max(b) FROM t GROUP BY a",
+	"collect, sorted":  "SELECT x, group_concat(DISTINCT y), group_concat(id ORDER BY y DESC) FROM v INDEXED BY vx GROUP BY x",
+	"collect, sub":     "SELECT a, group_concat(DISTINCT (SELECT max(y) FROM u WHERE u.x = t.id % 30)), string_agg(c, '' ORDER BY (SELECT count(*) FROM u WHERE u.x = t.a), id) FROM t GROUP BY a",
+	"collect, having":  "SELECT c FROM t GROUP BY c HAVING count(DISTINCT a) > 9 ORDER BY sum(DISTINCT a), c",
 	"union":            "SELECT a, c FROM t UNION SELECT x, y FROM u",
 	"except":           "SELECT a, c FROM t EXCEPT SELECT x, y FROM u",
 	"intersect":        "SELECT a FROM t INTERSECT SELECT x FROM u",
@@ -116,7 +124,8 @@ const spillTables = `CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b, c TEXT, d 
 	INSERT INTO t(a, b, c, d) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 700)
 		SELECT i * 37 % 11, CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN i * 1.5 WHEN 2 THEN 'text ' || (i % 5) ELSE i % 50 END,
 			CASE i % 3 WHEN 0 THEN 'Word ' WHEN 1 THEN 'word ' ELSE 'wort' END || (i * 31 % 23), CASE i % 4 WHEN 0 THEN NULL ELSE zeroblob(i % 40) END FROM n;
-	INSERT INTO u(x, y) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT i * 13 % 29, 'word ' || (i % 23) FROM n;`
+	INSERT INTO u(x, y) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT i * 13 % 29, 'word ' || (i % 23) FROM n;
+	CREATE TABLE v(id INTEGER PRIMARY KEY, x INT, y TEXT); INSERT INTO v SELECT * FROM u; CREATE INDEX vx ON v(x);`
 
 // TestSpilledEqual: files change no row and no order.
 func TestSpilledEqual(t *testing.T) {
@@ -301,12 +310,14 @@ func TestSpillCancelled(t *testing.T) {
 func TestSpillMemory(t *testing.T) {
 	const limit, rows = 8 << 20, 120000 // some 40 MiB in memory
 	for name, query := range map[string]string{
-		"sort":     "SELECT i, s FROM r ORDER BY s",
-		"distinct": "SELECT DISTINCT s FROM r",
-		"group":    "SELECT s, count(*), max(i) FROM r GROUP BY s",
-		"except":   "SELECT s FROM r EXCEPT SELECT s || 'x' FROM r",
-		"join":     "SELECT p.i FROM (SELECT i, s FROM r LIMIT -1) p JOIN (SELECT i, s FROM r LIMIT -1) q ON p.s = q.s",
-		"window":   "SELECT i, lag(i) OVER (PARTITION BY s ORDER BY i) FROM r",
+		"sort":        "SELECT i, s FROM r ORDER BY s",
+		"distinct":    "SELECT DISTINCT s FROM r",
+		"group":       "SELECT s, count(*), max(i) FROM r GROUP BY s",
+		"collect":     "SELECT count(DISTINCT s), total(i ORDER BY s) FROM r",
+		"collect, by": "SELECT i % 3, count(DISTINCT s ORDER BY i), count(DISTINCT s || 'y') FROM r GROUP BY 1",
+		"except":      "SELECT s FROM r EXCEPT SELECT s || 'x' FROM r",
+		"join":        "SELECT p.i FROM (SELECT i, s FROM r LIMIT -1) p JOIN (SELECT i, s FROM r LIMIT -1) q ON p.s = q.s",
+		"window":      "SELECT i, lag(i) OVER (PARTITION BY s ORDER BY i) FROM r",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openSession(t)
@@ -329,7 +340,14 @@ func TestSpillMemory(t *testing.T) {
 					break
 				}
 			}
-			if !errors.Is(err, io.EOF) || n != rows {
+			want := rows
+			switch name {
+			case "collect":
+				want = 1
+			case "collect, by":
+				want = 3
+			}
+			if !errors.Is(err, io.EOF) || n != want {
 				t.Fatalf("%d rows, %v", n, err)
 			}
 			if s.d.nSpills.Load() == 0 {

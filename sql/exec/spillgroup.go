@@ -1,14 +1,10 @@
 package exec
 
-import (
-	"strings"
-
-	"github.com/byokdb/byokdb/sql/record"
-	"github.com/byokdb/byokdb/sql/value"
-)
+import "github.com/byokdb/byokdb/sql/value"
 
 // What GROUP BY does when its groups do not fit into memory: those that are
-// there stay and take their rows; rows of others are put aside, with all that
+// there stay and take their rows, unless they collect them (spillcollect.go);
+// rows of others are put aside, with all that
 // the calls need, and sorted by their keys. In the end both kinds of groups are
 // merged, in the order of their keys.
 
@@ -18,8 +14,6 @@ type asideRows struct {
 	spill  bool // rows is to be spilled
 	rows   *rowSorter
 	row    []value.Value // the first one of the next group, nil behind the last
-	next   *group        // the next one, nil if it was not made yet
-	mem    int64         // of next
 	before int64         // of the group that was given last
 }
 
@@ -61,13 +55,7 @@ func (it *aggregateIter) putAside(keys []value.Value) error {
 			row = append(row, v)
 		}
 	}
-	for i := range row {
-		if !row[i].IsJSON() {
-			row[i] = record.Own(row[i])
-		} else { // a function made it: it aliases nothing, and stays JSON
-			row[i] = value.NewJSON(strings.Clone(row[i].Str()))
-		}
-	}
+	row = ownSpilled(row)
 	if it.aside.rows == nil {
 		it.aside.rows = newRowSorter(f, func(a, b []value.Value) int { return it.n.orderKeys(a, b) })
 	}
@@ -110,41 +98,54 @@ func (it *aggregateIter) nextAside() (bool, error) {
 	it.f.release(a.before)
 	it.mem -= a.before
 	a.before = 0
-	if a.next == nil && a.row != nil {
-		mem := it.mem
-		if err := it.gatherAside(); err != nil {
-			return false, err
-		}
-		a.mem = it.mem - mem
-	}
-	if it.at < len(it.groups) && (a.next == nil || it.n.orderKeys(it.groups[it.at].keys, a.next.keys) < 0) {
-		it.at++
-		return true, it.result(it.groups[it.at-1])
-	}
-	if a.next == nil {
+	inMemory := it.at < len(it.groups)
+	o := 1 // the next group: -1 is in memory, 1 was put aside, 0 was begun in memory
+	switch {
+	case !inMemory && a.row == nil:
 		return false, nil
+	case a.row == nil:
+		o = -1
+	case inMemory:
+		o = it.n.orderKeys(it.groups[it.at].keys, a.row)
 	}
-	g := a.next
-	a.next, a.before = nil, a.mem
+	if o <= 0 {
+		g := it.groups[it.at]
+		it.at++
+		if o == 0 {
+			if err := it.gatherAside(g); err != nil {
+				return false, err
+			}
+		}
+		return true, it.result(g)
+	}
+	mem := it.mem
+	g, err := it.newGroup(ownRow(a.row[:len(it.n.by)]))
+	if err != nil {
+		return false, err
+	}
+	if err := it.gatherAside(g); err != nil {
+		it.drop(g)
+		return false, err
+	}
+	a.before = it.mem - mem
 	return true, it.result(g)
 }
 
-// gatherAside makes the group of the next rows that were put aside.
-func (it *aggregateIter) gatherAside() error {
+// gatherAside gives a group its rows that were put aside, which are the next.
+func (it *aggregateIter) gatherAside(g *group) error {
 	a := &it.aside
-	g, err := it.newGroup(ownRow(a.row[:len(it.n.by)]))
-	if err != nil {
-		return err
-	}
+	var err error
 	for a.row != nil && it.n.orderKeys(a.row, g.keys) == 0 {
 		if err := it.stepAside(g, a.row[len(it.n.by):]); err != nil {
+			return err
+		}
+		if _, err := it.spillCollected(); err != nil {
 			return err
 		}
 		if a.row, err = a.rows.next(); err != nil {
 			return err
 		}
 	}
-	a.next = g
 	return nil
 }
 
@@ -167,20 +168,7 @@ func (it *aggregateIter) stepAside(g *group, row []value.Value) error {
 		if !takes {
 			continue
 		}
-		again, err := it.again(g, i, args)
-		if err != nil {
-			return err
-		}
-		if again {
-			continue
-		}
-		if len(call.order) > 0 {
-			if err := it.keepOrdered(g, i, ownRow(all)); err != nil {
-				return err
-			}
-			continue
-		}
-		took, err := g.accs[i].step(args)
+		took, err := it.feed(g, i, args, func() ([]value.Value, error) { return all, nil })
 		if err != nil {
 			return err
 		}
