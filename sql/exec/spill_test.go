@@ -324,6 +324,7 @@ func TestSpillMemory(t *testing.T) {
 			s.Configure(Settings{StatementMemory: limit})
 			mustScript(t, s, "CREATE TABLE r(i INTEGER PRIMARY KEY, s TEXT)")
 			mustScript(t, s, fmt.Sprintf("INSERT INTO r WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i, 'a text of some length that differs ' || (i * 7919 %% %d) || ' in each of the rows, and goes on for a while after that' FROM n", rows, rows+1))
+			mustScript(t, s, "CREATE TABLE later(x)") // whose commit waits until the memtable has all rows
 			st, _, err := s.Prepare(t.Context(), query)
 			if err != nil {
 				t.Fatal(err)
