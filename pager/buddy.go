@@ -15,10 +15,6 @@ const (
 	orderMax    = 7
 	regionSize  = granuleSize << orderMax
 
-	// smallSize is how many bytes at the front of a stretch, which are used first,
-	// are taken from the system in its usual small pages.
-	smallSize = 2 << 20
-
 	_ = uint(regionSize - contentSizeMax) // every page that is cached fits
 )
 
@@ -44,9 +40,6 @@ func newBuddy(size int) (*buddy, error) {
 	mem, err := offheap.Alloc(size)
 	if err != nil {
 		return nil, fmt.Errorf("page cache: %w", err)
-	}
-	if size > smallSize {
-		offheap.Huge(mem[smallSize:]) // now: nothing is there that would be copied later
 	}
 	n := size >> granuleLog
 	b := &buddy{mem: mem, blocks: make([]block, n+1)}

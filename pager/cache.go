@@ -45,8 +45,7 @@ const (
 )
 
 // NewCache returns a cache that uses at most budget bytes, CacheBudgetMin or
-// more. The memory is taken from the system as pages come in; where it has huge
-// pages, and the cache holds some megabytes, 2 MiB at a time.
+// more. The memory is taken from the system as pages come in.
 func NewCache(budget int64) (*Cache, error) {
 	if budget < CacheBudgetMin {
 		return nil, fmt.Errorf("a page cache of %d bytes is below the minimum of %d", budget, CacheBudgetMin)

@@ -21,8 +21,6 @@ func unmapMemory(b []byte) error {
 
 func discardMemory([]byte) {}
 
-func hugeMemory([]byte) {}
-
 func mapSecret(n int) ([]byte, SecretKind, error) {
 	b, err := mapMemory(n)
 	if err != nil {

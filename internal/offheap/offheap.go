@@ -48,16 +48,6 @@ func Discard(b []byte) {
 	discardMemory(b)
 }
 
-// HugeSize is the size of a huge page in bytes where Huge has any.
-const HugeSize = 2 << 20
-
-// Huge asks for huge pages for the parts of memory from [Alloc] that are whole,
-// aligned ones, before they are used for the first time: random reads over much
-// memory spend much of their time on finding pages. A huge page takes memory as a
-// whole once any byte of it is written. Advice: the system may ignore it, and
-// where it has none Huge does nothing.
-func Huge(b []byte) { hugeMemory(b) }
-
 // AllocSecret returns n zeroed bytes for keys: memory made with memfd_secret
 // where the kernel has it (not even a root debugger can read it), else locked
 // and kept out of core dumps. Kind says which it was.

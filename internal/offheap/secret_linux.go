@@ -1,10 +1,6 @@
 package offheap
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // mapSecret asks for memfd_secret first. The descriptor is closed at once: the
 // mapping keeps the memory.
@@ -24,14 +20,6 @@ func mapSecret(n int) ([]byte, SecretKind, error) {
 	dontDump(b)
 	_ = unix.Madvise(b, unix.MADV_DONTFORK)
 	return b, SecretMemfd, nil
-}
-
-// hugeMemory leaves out what is no whole huge page.
-func hugeMemory(b []byte) {
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (HugeSize - 1))
-	if n := (len(b) - skip) &^ (HugeSize - 1); n > 0 {
-		_ = unix.Madvise(b[skip:skip+n], unix.MADV_HUGEPAGE)
-	}
 }
 
 func dontDump(b []byte) {
