@@ -107,8 +107,12 @@ func TestIntegrityOfRows(t *testing.T) {
 	i, x, s, null := value.NewInt, value.NewFloat, value.NewText, value.Value{}
 	blob := value.NewBlob("\x01")
 	rows := [][]value.Value{
-		{i(1), s("a"), x(1), blob, s("x")}, {null, null, null, null, null}, {s("12"), i(5), s("1.5"), s("t"), i(-1)},
-		{x(1.5), x(2.5), s("z"), i(3), i(0)}, {s("ab"), blob, i(7), x(0.5), x(-2)}, {blob, s(""), blob, null, null},
+		{i(1), s("a"), x(1), blob, s("x")},
+		{null, null, null, null, null},
+		{s("12"), i(5), s("1.5"), s("t"), i(-1)},
+		{x(1.5), x(2.5), s("z"), i(3), i(0)},
+		{s("ab"), blob, i(7), x(0.5), x(-2)},
+		{blob, s(""), blob, null, null},
 	}
 	for name, strict := range map[string]string{
 		"not null": "CREATE TABLE t(a NOT NULL, b TEXT NOT NULL, c, d, e NOT NULL)",
@@ -139,16 +143,31 @@ func TestIntegrityOfIndexes(t *testing.T) {
 		behind []string // SQLite: while the index is away
 		change func(rows, index *engine.Collection) error
 	}{
-		"missing": {"CREATE INDEX i ON t(a)", []string{"INSERT INTO t VALUES (4, 'd'), (9, 'd')"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 4, "d", 9, "d") }},
-		"extra": {"CREATE INDEX i ON t(a)", []string{"DELETE FROM t WHERE id = 2"},
-			func(rows, _ *engine.Collection) error { return rows.Delete(record.AppendRowID(nil, 2)) }},
-		"other": {"CREATE INDEX i ON t(a DESC)", []string{"UPDATE t SET a = 'z' WHERE id = 2"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 2, "z") }},
-		"partial": {"CREATE INDEX i ON t(a) WHERE a > 'b'", []string{"INSERT INTO t VALUES (4, 'a'), (5, 'x')"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 4, "a", 5, "x") }},
-		"expression": {"CREATE INDEX i ON t(a || '!')", []string{"INSERT INTO t VALUES (5, 'x')"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 5, "x") }},
+		"missing": {
+			"CREATE INDEX i ON t(a)",
+			[]string{"INSERT INTO t VALUES (4, 'd'), (9, 'd')"},
+			func(rows, _ *engine.Collection) error { return putRows(rows, 4, "d", 9, "d") },
+		},
+		"extra": {
+			"CREATE INDEX i ON t(a)",
+			[]string{"DELETE FROM t WHERE id = 2"},
+			func(rows, _ *engine.Collection) error { return rows.Delete(record.AppendRowID(nil, 2)) },
+		},
+		"other": {
+			"CREATE INDEX i ON t(a DESC)",
+			[]string{"UPDATE t SET a = 'z' WHERE id = 2"},
+			func(rows, _ *engine.Collection) error { return putRows(rows, 2, "z") },
+		},
+		"partial": {
+			"CREATE INDEX i ON t(a) WHERE a > 'b'",
+			[]string{"INSERT INTO t VALUES (4, 'a'), (5, 'x')"},
+			func(rows, _ *engine.Collection) error { return putRows(rows, 4, "a", 5, "x") },
+		},
+		"expression": {
+			"CREATE INDEX i ON t(a || '!')",
+			[]string{"INSERT INTO t VALUES (5, 'x')"},
+			func(rows, _ *engine.Collection) error { return putRows(rows, 5, "x") },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, db := openBothWith(t, nil)

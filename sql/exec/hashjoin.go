@@ -32,19 +32,26 @@ func (n *hashNode) open(f *frame) (iter, error) {
 	return &hashIter{n: n, f: f, outer: outer}, nil
 }
 
-// key computes the hash key of one side; false: it holds a NULL, which equals nothing.
+// key computes the hash key of one side in the frame's scratch; false: it holds a
+// NULL, which equals nothing.
 func (it *hashIter) key(inner bool) (bool, error) {
-	it.f.key = it.f.key[:0]
+	f := it.f
+	base := len(f.stack)
+	defer func() { f.stack = f.stack[:base] }()
 	for _, p := range it.n.pairs {
 		x := p.outer
 		if inner {
 			x = p.inner
 		}
-		v, err := x.eval(it.f)
+		v, err := x.eval(f) // which may use the scratch
 		if err != nil || v.IsNull() {
 			return false, err
 		}
-		it.f.key = appendKey(it.f.key, p.cmp.convert(v), p.cmp.coll)
+		f.stack = append(f.stack, p.cmp.convert(v))
+	}
+	f.key = f.key[:0]
+	for i, v := range f.stack[base:] {
+		f.key = appendKey(f.key, v, it.n.pairs[i].cmp.coll)
 	}
 	return true, nil
 }

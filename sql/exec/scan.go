@@ -135,25 +135,39 @@ func (n *scanNode) point(f *frame) (bool, error) {
 	return n.fetch(f, key)
 }
 
+// pointKey computes the key of the one row in the frame's scratch; false: there
+// is none.
 func (n *scanNode) pointKey(f *frame) ([]byte, bool, error) {
-	key := f.key[:0]
+	if n.t.PrimaryKey == nil {
+		return n.pointRowID(f)
+	}
+	base := len(f.stack)
+	defer func() { f.stack = f.stack[:base] }()
 	for i := range n.a.eq {
-		v, err := n.a.eq[i].value(f)
+		v, err := n.a.eq[i].value(f) // which may use the scratch
 		if err != nil || v.IsNull() {
 			return nil, false, err
 		}
-		if n.t.PrimaryKey == nil {
-			id, ok := asRowID(v)
-			if !ok {
-				return nil, false, nil
-			}
-			key = appendRowID(key, id)
-		} else {
-			key = appendKeyValue(key, v, n.a.key[i])
-		}
+		f.stack = append(f.stack, v)
 	}
-	f.key = key
-	return key, true, nil
+	f.key = f.key[:0]
+	for i, v := range f.stack[base:] {
+		f.key = appendKeyValue(f.key, v, n.a.key[i])
+	}
+	return f.key, true, nil
+}
+
+func (n *scanNode) pointRowID(f *frame) ([]byte, bool, error) {
+	v, err := n.a.eq[0].value(f)
+	if err != nil || v.IsNull() {
+		return nil, false, err
+	}
+	id, ok := asRowID(v)
+	if !ok {
+		return nil, false, nil
+	}
+	f.key = appendRowID(f.key[:0], id)
+	return f.key, true, nil
 }
 
 // fetch reads the row with this key into the registers and tests it.

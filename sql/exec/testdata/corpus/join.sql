@@ -34,3 +34,14 @@ SELECT a.id, b.id, c.id FROM dept a, dept b, dept c WHERE a.id < b.id AND b.id <
 SELECT name FROM emp UNION SELECT name FROM dept ORDER BY name LIMIT 3;
 SELECT id FROM emp EXCEPT SELECT id FROM dept ORDER BY 1;
 SELECT id FROM emp INTERSECT SELECT id FROM dept ORDER BY 1 DESC;
+CREATE TABLE ha(x, y);
+CREATE TABLE hb(z, w);
+INSERT INTO ha VALUES (1, 2), (3, 4);
+INSERT INTO hb VALUES (0, 'a'), (1, 'b');
+SELECT x, z FROM ha JOIN hb ON (x <> 7) = (z IN (SELECT z FROM hb)) ORDER BY 1, 2;
+SELECT x, z FROM ha JOIN hb ON y = z + 2 AND (x <> 7) = (z IN (SELECT 0)) ORDER BY 1, 2;
+SELECT x, z FROM ha JOIN hb WHERE ((x, y) <> (1, 2)) = (z IN (SELECT 1)) ORDER BY 1, 2;
+SELECT x, z FROM ha LEFT JOIN hb ON (x IN (SELECT x FROM ha WHERE x > 1)) = (z IN (SELECT 1 UNION SELECT 'a')) AND w > '' ORDER BY 1, 2;
+CREATE TABLE hk(x, y, z, PRIMARY KEY(x, y)) WITHOUT ROWID;
+INSERT INTO hk VALUES ('a text that is a little longer', 1, 'one'), ('a text that is a little longer', 0, 'zero');
+SELECT z FROM hk WHERE x = 'a text that is a little longer' AND y = (12345 IN (SELECT z FROM hb UNION ALL SELECT 12345));
