@@ -59,7 +59,7 @@ const (
 	notNewest  = "whether this is the newest state: a whole directory that was put back to an older one is genuine"
 	notNewer   = "whether there was a newer state than Options.MinPosition"
 	notEnd     = "whether commits are missing at the end of the log: after a crash their absence looks like a torn write"
-	notSQL     = "SQL indexes against their tables"
+	notSQL     = "SQL indexes against their tables; PRAGMA integrity_check does"
 	notWhole   = "what lies behind a fault: see each"
 	notRecords = "records, since a reader would meet the faults above"
 	notFiles   = "files that nothing names, since the database is open"
