@@ -401,7 +401,7 @@ func (g *gen) change() string {
 	case 6:
 		return "INSERT INTO t2(id, a, e, f) VALUES (" + strconv.Itoa(g.r.IntN(12)) + ", " + g.literal() + ", " + g.literal() + ", " + g.literal() + ") ON CONFLICT(id) DO UPDATE SET a = excluded.a, e = t2.e || excluded.e"
 	default:
-		return "INSERT INTO t1(a, b, c, d) SELECT a, e, f, a FROM t2 WHERE " + g.expr([]string{"t2"}, 2) + " LIMIT 3"
+		return "INSERT INTO t1(a, b, c, d) SELECT a, e, f, a FROM t2 WHERE " + g.expr([]string{"t2"}, 2) + " ORDER BY id LIMIT 3"
 	}
 }
 
