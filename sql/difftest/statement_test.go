@@ -14,10 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/mattn/go-sqlite3"
-
 	"github.com/byokdb/byokdb/sql/exec"
 	"github.com/byokdb/byokdb/sql/value"
+	_ "github.com/mattn/go-sqlite3"
 )
 
 var (
@@ -52,7 +51,7 @@ func (b *both) ours(text string) (rows []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // the end of its rows says it
 	dst := make([]value.Value, len(st.Columns()))
 	for {
 		err := r.Next(dst)
@@ -75,7 +74,7 @@ func (b *both) theirs(text string) (rows []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // r.Err says it
 	cols, err := r.Columns()
 	if err != nil {
 		return nil, err
