@@ -49,6 +49,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
+	out.compared = queries[last].cols
 	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)
 }
 

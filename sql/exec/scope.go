@@ -69,6 +69,8 @@ type scope struct {
 	flat    int // how deep it is among flattened queries from 1; 0: nothing is flattened
 	merged  []*mergedColumn
 
+	keepsRight bool // a join of the FROM clause is RIGHT or FULL
+
 	aliases map[string]ast.Expr // result columns, for WHERE, GROUP BY, HAVING and ORDER BY
 	inAlias map[string]bool     // aliases being expanded now
 

@@ -21,7 +21,8 @@ type query struct {
 	nested     []nestedQuery // subqueries in its expressions
 	out        []int
 	cols       []resultColumn
-	correlated bool // reads a register of the statement around it
+	compared   []resultColumn // of a compound's last select: by these an expression compares; nil: cols
+	correlated bool           // reads a register of the statement around it
 }
 
 // nestingMax bounds how deep selects, views and common table expressions nest.
