@@ -9,7 +9,8 @@ import (
 )
 
 // clauseSuites are kinds of the same three tables, whose columns share names for
-// NATURAL and USING.
+// NATURAL and USING. Where k3 is WITHOUT ROWID its key has the widest collation
+// that it is joined by: SQLite's automatic indexes lose rows that differ by it.
 var clauseSuites = []struct {
 	name  string
 	ddl   []string
@@ -28,14 +29,14 @@ var clauseSuites = []struct {
 	{name: "indexes", ddl: []string{
 		"CREATE TABLE k1(id INTEGER PRIMARY KEY, a INTEGER, b TEXT COLLATE NOCASE, c, u INT)",
 		"CREATE TABLE k2(id INTEGER PRIMARY KEY, a NUMERIC, b TEXT, d REAL, u INT)",
-		"CREATE TABLE k3(a INTEGER NOT NULL, b TEXT NOT NULL, e, PRIMARY KEY(a, b)) WITHOUT ROWID",
+		"CREATE TABLE k3(a INTEGER NOT NULL, b TEXT COLLATE NOCASE NOT NULL, e, PRIMARY KEY(a, b)) WITHOUT ROWID",
 		"CREATE UNIQUE INDEX k1u ON k1(u)", "CREATE UNIQUE INDEX k2u ON k2(u) WHERE u > 2", "CREATE INDEX k1a ON k1(a, b)", "CREATE INDEX k1b ON k1(b DESC, c)", "CREATE INDEX k1p ON k1(c) WHERE a > 1",
 		"CREATE INDEX k1e ON k1(a + 1)", "CREATE INDEX k2a ON k2(a)", "CREATE INDEX k2b ON k2(b, a)", "CREATE INDEX k2l ON k2(lower(b)) WHERE d IS NOT NULL", "CREATE INDEX k3e ON k3(e)",
 	}},
 	{name: "strict", ddl: []string{
 		"CREATE TABLE k1(id INTEGER PRIMARY KEY, a INTEGER, b TEXT COLLATE NOCASE, c ANY, u INT UNIQUE) STRICT",
 		"CREATE TABLE k2(id INTEGER PRIMARY KEY, a INT, b TEXT, d REAL, u INT UNIQUE) STRICT",
-		"CREATE TABLE k3(a INTEGER, b TEXT, e ANY, PRIMARY KEY(a, b)) STRICT, WITHOUT ROWID",
+		"CREATE TABLE k3(a INTEGER, b TEXT COLLATE NOCASE, e ANY, PRIMARY KEY(a, b)) STRICT, WITHOUT ROWID",
 	}},
 	{name: "computed", spill: true, ddl: []string{
 		"CREATE TABLE k1(id INTEGER PRIMARY KEY, a INTEGER, b TEXT COLLATE NOCASE, c AS (a || b), u INT UNIQUE)",
@@ -49,6 +50,7 @@ var clauseSuites = []struct {
 type clauseGen struct {
 	*gen
 	computed bool // c, d and e are generated columns
+	strict   bool // values fit their columns: SQLite may find a row in the way before one that does not
 }
 
 func (g *clauseGen) chance(percent int) bool { return g.r.IntN(100) < percent }
@@ -217,7 +219,7 @@ func (g *clauseGen) query() (text string, sorted bool) {
 		return "SELECT " + g.inner(alias) + " AS s, count(*) FROM " + f.text + g.where(f, 30) + " GROUP BY s HAVING " + g.pick("count(*) > 1", "s IS NOT NULL", "max("+alias+".b) >= (SELECT min(b) FROM k2)"), false
 	case 8:
 		col := g.column(f.aliases)
-		return "SELECT " + col + ", " + g.aggregate(f) + ", " + g.aggregate(f) + " FROM " + f.text + g.where(f, 40) + " GROUP BY " + col + g.maybe(30, ", "+g.expr(f.aliases, 1)) + g.maybe(30, " HAVING "+g.aggregate(f)+" > 1"), false
+		return "SELECT " + col + ", " + g.aggregate(f) + ", " + g.aggregate(f) + " FROM " + f.text + g.where(f, 40) + " GROUP BY " + col + g.maybe(30, ", coalesce("+g.expr(f.aliases, 1)+", 'none')") + g.maybe(30, " HAVING "+g.aggregate(f)+" > 1"), false
 	case 9:
 		return "SELECT " + g.aggregate(f) + ", " + g.aggregate(f) + " FROM " + f.text + g.where(f, 60), false
 	case 10:
@@ -262,6 +264,13 @@ func (g *clauseGen) id() string { return strconv.Itoa(g.r.IntN(14)) }
 
 func (g *clauseGen) small() string { return g.pick("NULL", "1", "2", "3", "4", "5", "2.5", "'3'") }
 
+func (g *clauseGen) integer() string {
+	if g.strict {
+		return g.pick("NULL", "1", "2", "3.0", "'4'")
+	}
+	return g.small()
+}
+
 func (g *clauseGen) word() string {
 	return g.pick("NULL", "'a'", "'A'", "'b'", "'B '", "'abc'", "''", "'3'", "3")
 }
@@ -293,7 +302,7 @@ func (g *clauseGen) insert(table string, n int) string {
 			case "d":
 				vals = append(vals, g.pick("1", "2.5", "NULL", "'7'", "1e3"))
 			default:
-				vals = append(vals, g.small())
+				vals = append(vals, g.integer())
 			}
 		}
 		rows = append(rows, "("+strings.Join(vals, ", ")+")")
@@ -352,7 +361,7 @@ func TestGeneratedClauses(t *testing.T) {
 	t.Logf("seed %d", s)
 	for i, suite := range clauseSuites {
 		t.Run(suite.name, func(t *testing.T) {
-			g := &clauseGen{gen: &gen{r: rand.New(rand.NewPCG(s, 20+uint64(i))), bases: []string{"k1", "k2", "k3"}}, computed: suite.name == "computed"}
+			g := &clauseGen{gen: &gen{r: rand.New(rand.NewPCG(s, 20+uint64(i))), bases: []string{"k1", "k2", "k3"}}, computed: suite.name == "computed", strict: suite.name == "strict"}
 			for n := 0; n < *statements/len(clauseSuites); {
 				b := openBoth(t)
 				if suite.spill {

@@ -259,13 +259,13 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 		sc.touched |= saved
 		right.on = append(right.on, compareExprs(ast.OpEq, lx, rx))
 		right.cols[r].hidden = true
-		full := keepsRight(right.join)
 		m := sc.mergedOf(name)
 		if m == nil {
-			m = &mergedColumn{name: name, srcs: []*source{l.src}, cols: []int{l.col}}
+			first := sourceColumn{l.src, l.col}
+			m = &mergedColumn{name: name, all: []sourceColumn{first}, shown: []sourceColumn{first}}
 			sc.merged = append(sc.merged, m)
 		}
-		m.srcs, m.cols, m.full = append(m.srcs, right), append(m.cols, r), m.full || full
+		m.add(sourceColumn{right, r})
 	}
 	return nil
 }
@@ -293,9 +293,27 @@ func ambiguousOnLeft(sc *scope, first, right *source, name string) bool {
 	return false
 }
 
+// add takes the column of a source into m that is joined by it.
+func (m *mergedColumn) add(c sourceColumn) {
+	m.all = append(m.all, c)
+	switch join := c.src.join; {
+	case !keepsRight(join):
+	case join&ast.JoinRight != 0 && join&ast.JoinLeft == 0:
+		m.shown = []sourceColumn{c}
+	default:
+		m.shown = append(m.shown, c)
+	}
+}
+
+// leftMatch is what a column of USING is compared with: the first one of the
+// name, from RIGHT and FULL joins on the first one that is not NULL.
 func leftMatch(sc *scope, right *source, name string) *match {
 	if m := sc.mergedOf(name); m != nil {
-		return &match{sc: sc, src: m.srcs[0], col: m.cols[0], mrg: m}
+		shown := m.all[:1]
+		if sc.keepsRight {
+			shown = m.all
+		}
+		return (&mergedColumn{name: name, all: m.all, shown: shown}).match(sc)
 	}
 	for _, src := range sc.sources {
 		if src == right {

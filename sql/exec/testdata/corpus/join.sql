@@ -66,3 +66,15 @@ SELECT s FROM ca WHERE +s IN (SELECT s FROM cb UNION SELECT s FROM ca WHERE n = 
 SELECT s FROM ca WHERE (s, n) IN (SELECT n, s FROM ca UNION SELECT s, s FROM cb) ORDER BY 1;
 SELECT 'x' IN (SELECT s FROM cb), 'x' IN (SELECT s FROM cb UNION SELECT s FROM cb), 'x' IN (SELECT s FROM cb UNION SELECT 'z'), 'x' IN (SELECT 'z' UNION SELECT s FROM cb);
 SELECT (SELECT n FROM ca WHERE n = 3 UNION SELECT s FROM ca WHERE n = 3) = '3', (SELECT s FROM ca WHERE n = 3 EXCEPT SELECT n + 9 FROM ca) = 3, (SELECT '3' EXCEPT SELECT n FROM ca WHERE n = 9) = 3;
+CREATE TABLE ra(a INT, b TEXT COLLATE NOCASE, x);
+CREATE TABLE rb(a TEXT, b TEXT, y);
+INSERT INTO ra VALUES (1, 'p', 'x1'), (2, 'Q', 'x2');
+INSERT INTO rb VALUES ('1', 'P', 'y1'), ('7', 'r', 'y7');
+SELECT *, typeof(a) FROM ra NATURAL RIGHT JOIN rb ORDER BY y;
+SELECT a, typeof(a), ra.b FROM ra RIGHT JOIN rb USING (a) ORDER BY y;
+SELECT *, typeof(a) FROM ra FULL JOIN rb USING (a, b) ORDER BY a;
+SELECT *, typeof(a) FROM ra LEFT JOIN rb USING (a, b) ORDER BY a;
+SELECT *, typeof(a) FROM ra RIGHT JOIN rb USING (a) JOIN u3 USING (a) ORDER BY a;
+SELECT a, typeof(a), d FROM ra LEFT JOIN rb USING (a) RIGHT JOIN u3 USING (a) ORDER BY a;
+SELECT a, typeof(a), y FROM ra JOIN rb USING (a) LEFT JOIN u2 USING (a) ORDER BY a;
+SELECT * FROM ra JOIN u1 ON x = 'x1' JOIN u2 USING (id) ORDER BY 1, 2, 3, 4;
