@@ -253,7 +253,7 @@ func (g *clauseGen) windowed(f from) string {
 	frame := g.pick("", "", " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", " GROUPS 1 PRECEDING EXCLUDE TIES", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW EXCLUDE GROUP", " RANGE UNBOUNDED PRECEDING EXCLUDE CURRENT ROW")
 	call := func() string {
 		alias := g.pick(f.aliases...)
-		return g.pick("row_number()", "rank()", "dense_rank()", "ntile(3)", "count(*)", "sum("+alias+".a)", "max("+alias+".b)", "first_value("+alias+".a)", "nth_value("+alias+".b, 2)", "lag("+alias+".a, 1, 'none')", "group_concat("+alias+".a)")
+		return g.pick("row_number()", "rank()", "dense_rank()", "ntile(3)", "count(*)", "total("+alias+".a)", "max("+alias+".b)", "first_value("+alias+".a)", "nth_value("+alias+".b, 2)", "lag("+alias+".a, 1, 'none')", "group_concat("+alias+".a)")
 	}
 	// A chained window may not be referred to with a frame of its own there.
 	return "SELECT " + call() + " OVER w, " + call() + " OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), " + call() + " OVER v FROM " + f.text + g.where(f, 30) +
