@@ -35,8 +35,12 @@ type peer struct {
 
 var peers = []peer{
 	{"byokdb", openByokdb},
-	{"sqlite-memory", func(b *testing.B) *stdsql.DB { return openLite(b, ":memory:") }},
+	{"sqlite-memory", func(b *testing.B) *stdsql.DB {
+		b.Helper()
+		return openLite(b, ":memory:")
+	}},
 	{"sqlite-file", func(b *testing.B) *stdsql.DB {
+		b.Helper()
 		return openLite(b, "file:"+b.TempDir()+"/lite.db?_journal_mode=WAL&_synchronous=FULL")
 	}},
 }
@@ -128,11 +132,12 @@ func BenchmarkQueries(b *testing.B) {
 }
 
 func (w *work) run(b *testing.B, db *stdsql.DB) {
+	b.Helper()
 	st, err := db.Prepare(w.query)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer st.Close()
+	defer st.Close() //nolint:errcheck // closed with its database at the latest
 	var args []any
 	n, nRows := 0, 0
 	b.ReportAllocs()

@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/mattn/go-sqlite3"
 )
 
 // errorText is a message with its extended code.

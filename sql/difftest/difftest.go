@@ -13,9 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/mattn/go-sqlite3" // the judge
-
 	"github.com/byokdb/byokdb/sql/value"
+	_ "github.com/mattn/go-sqlite3" // the judge
 )
 
 // Expr is one SQL expression with arguments for its parameters ?1, ?2 and so on.

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/mattn/go-sqlite3"
 )
 
 var schemas = flag.Int("schemas", 25, "how many generated schemas with keys, triggers and generated columns to compare")

@@ -146,7 +146,7 @@ func TestIntegrityOfIndexes(t *testing.T) {
 		"missing": {
 			"CREATE INDEX i ON t(a)",
 			[]string{"INSERT INTO t VALUES (4, 'd'), (9, 'd')"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 4, "d", 9, "d") },
+			func(rows, _ *engine.Collection) error { return putRows(rows, putRow{4, "d"}, putRow{9, "d"}) },
 		},
 		"extra": {
 			"CREATE INDEX i ON t(a)",
@@ -156,17 +156,17 @@ func TestIntegrityOfIndexes(t *testing.T) {
 		"other": {
 			"CREATE INDEX i ON t(a DESC)",
 			[]string{"UPDATE t SET a = 'z' WHERE id = 2"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 2, "z") },
+			func(rows, _ *engine.Collection) error { return putRows(rows, putRow{2, "z"}) },
 		},
 		"partial": {
 			"CREATE INDEX i ON t(a) WHERE a > 'b'",
 			[]string{"INSERT INTO t VALUES (4, 'a'), (5, 'x')"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 4, "a", 5, "x") },
+			func(rows, _ *engine.Collection) error { return putRows(rows, putRow{4, "a"}, putRow{5, "x"}) },
 		},
 		"expression": {
 			"CREATE INDEX i ON t(a || '!')",
 			[]string{"INSERT INTO t VALUES (5, 'x')"},
-			func(rows, _ *engine.Collection) error { return putRows(rows, 5, "x") },
+			func(rows, _ *engine.Collection) error { return putRows(rows, putRow{5, "x"}) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,11 +199,17 @@ func TestIntegrityOfIndexes(t *testing.T) {
 	}
 }
 
-// putRows writes (id, a).
-func putRows(rows *engine.Collection, pairs ...any) error {
-	for i := 0; i < len(pairs); i += 2 {
-		rec := record.Encode(nil, []value.Value{{}, value.NewText(pairs[i+1].(string))})
-		if err := rows.Put(record.AppendRowID(nil, int64(pairs[i].(int))), rec); err != nil {
+// putRow is a row of t.
+type putRow struct {
+	id int64
+	a  string
+}
+
+// putRows writes rows, and nothing to an index.
+func putRows(to *engine.Collection, rows ...putRow) error {
+	for _, r := range rows {
+		rec := record.Encode(nil, []value.Value{{}, value.NewText(r.a)})
+		if err := to.Put(record.AppendRowID(nil, r.id), rec); err != nil {
 			return err
 		}
 	}

@@ -14,10 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/mattn/go-sqlite3"
-
 	"github.com/byokdb/byokdb/sql/exec"
 	"github.com/byokdb/byokdb/sql/value"
+	_ "github.com/mattn/go-sqlite3"
 )
 
 var (
@@ -52,7 +51,7 @@ func (b *both) ours(text string) (rows []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // the end of its rows says it
 	dst := make([]value.Value, len(st.Columns()))
 	for {
 		err := r.Next(dst)
@@ -75,7 +74,7 @@ func (b *both) theirs(text string) (rows []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // r.Err says it
 	cols, err := r.Columns()
 	if err != nil {
 		return nil, err
@@ -148,7 +147,10 @@ func (b *both) compare(text string, sorted bool) {
 		// Which one of 1 and 1.0, of 'a' and 'A' or 'a ' stands for both is nobody's promise.
 		for _, rows := range [][]string{got, want} {
 			for i := range rows {
-				rows[i] = strings.ToLower(spacesAtEnd.ReplaceAllString(wholeReal.ReplaceAllString(rows[i], "${1}i$2$3"), `"`))
+				for range 2 { // two cells share the bar between them
+					rows[i] = wholeReal.ReplaceAllString(rows[i], "${1}i$2$3")
+				}
+				rows[i] = strings.ToLower(spacesAtEnd.ReplaceAllString(rows[i], `"`))
 			}
 		}
 	}
@@ -175,8 +177,10 @@ func (b *both) change(text string) {
 
 // gen makes statements.
 type gen struct {
-	r    *rand.Rand
-	flat bool // no subqueries
+	r     *rand.Rand
+	flat  bool     // no subqueries
+	bases []string // tables that subqueries read; t1 and t2 when empty
+	bare  []string // columns that may go without their table
 }
 
 func (g *gen) pick(list ...string) string { return list[g.r.IntN(len(list))] }
@@ -185,13 +189,21 @@ func (g *gen) literal() string {
 	return g.pick("NULL", "0", "1", "2", "3", "-1", "10", "1.0", "2.5", "-0.5", "'a'", "'B'", "'b'", "'1'", "'2'", "'1.0'", "'10'", "''", "'abc'", "x'61'", "x''", "9223372036854775807", "1e3")
 }
 
-// schema: two tables with columns of every affinity.
+// columns of the tables, by the first two letters of their alias.
 var columns = map[string][]string{
-	"t1": {"id", "a", "b", "c", "d"},
+	"t1": {"id", "a", "b", "c", "d"}, // columns of every affinity
 	"t2": {"id", "a", "e", "f"},
+	"k1": {"id", "a", "b", "c"}, // see clauseSuites
+	"k2": {"id", "a", "b", "d"},
+	"k3": {"a", "b", "e"},
+	"c1": {"p", "q"}, // common table expressions
+	"c2": {"p", "q"},
 }
 
 func (g *gen) column(tables []string) string {
+	if len(g.bare) > 0 && g.r.IntN(3) == 0 {
+		return g.pick(g.bare...)
+	}
 	t := tables[g.r.IntN(len(tables))]
 	base := t[:2]
 	return t + "." + g.pick(columns[base]...)
@@ -260,7 +272,11 @@ func (g *gen) column2(tables []string) string {
 }
 
 func (g *gen) subquery(outer []string, depth int) string {
-	t := g.pick("t1", "t2")
+	bases := g.bases
+	if len(bases) == 0 {
+		bases = []string{"t1", "t2"}
+	}
+	t := g.pick(bases...)
 	alias := t + "s" + strconv.Itoa(g.r.IntN(1000))
 	in := append(slices.Clone(outer), alias)
 	where := " WHERE " + g.expr(in, depth)
@@ -273,8 +289,16 @@ func (g *gen) subquery(outer []string, depth int) string {
 	case 2:
 		return "(SELECT " + g.pick("count(*)", "sum(", "max(", "min(", "count(", "total(") + "§" + from + where + ")"
 	default:
-		return "(SELECT " + g.expr([]string{alias}, depth) + from + where + " ORDER BY " + alias + ".id LIMIT 1)"
+		return "(SELECT " + g.expr([]string{alias}, depth) + from + where + " ORDER BY " + strings.Join(key(alias), ", ") + " LIMIT 1)"
 	}
+}
+
+// key returns the columns that tell the rows of a table apart.
+func key(alias string) []string {
+	if strings.HasPrefix(alias, "k3") {
+		return []string{alias + ".a", alias + ".b"}
+	}
+	return []string{alias + ".id"}
 }
 
 // finish puts arguments into the aggregates that subquery left open.

@@ -32,6 +32,11 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		if err != nil {
 			return nil, err
 		}
+		if v, ok := core.(*ast.ValuesClause); ok && i > 0 && len(v.Rows) > 1 { // to SQLite a subquery in FROM
+			for j := range one.cols {
+				one.cols[j].kinds, one.cols[j].collBy = givesAll, collColumn
+			}
+		}
 		queries = append(queries, one)
 	}
 	out := c.combined(queries[0])
@@ -49,6 +54,10 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range out.cols {
+		out.cols[i].settleAffinity()
+	}
+	out.compared = queries[last].cols
 	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)
 }
 
@@ -63,21 +72,36 @@ func opName(op ast.CompoundOp) string {
 func (c *compiler) combined(q *query) *query {
 	out := &query{out: c.regs(len(q.out)), correlated: q.correlated}
 	out.cols = append(out.cols, q.cols...)
+	for i := range out.cols {
+		if out.cols[i].hasAff {
+			out.cols[i].kinds = 0
+		}
+	}
 	out.node = &concatNode{out: out.out, ins: []node{q.node}, from: [][]int{q.out}}
 	return out
 }
 
 // mergeTypes: the column of a compound has the affinity of the leftmost term
-// that has one.
+// that has one; kinds are what the others give.
 func mergeTypes(out, right *query) {
 	for i := range out.cols {
 		l, r := &out.cols[i], &right.cols[i]
-		if !l.hasAff {
-			l.aff, l.hasAff = r.aff, r.hasAff
+		if !l.hasAff && r.hasAff {
+			l.aff, l.hasAff = r.aff, true
+		} else {
+			l.kinds |= r.kinds
 		}
 		if l.collBy == collNone {
 			l.coll, l.collBy = r.coll, r.collBy
 		}
+	}
+}
+
+// settleAffinity takes the affinity from the column of a compound whose other
+// terms give values that it would change.
+func (rc *resultColumn) settleAffinity() {
+	if rc.hasAff && (rc.aff == value.AffinityText && rc.kinds&givesNumbers != 0 || isNumeric(rc.aff) && rc.kinds&givesTexts != 0) {
+		rc.aff = value.AffinityBlob
 	}
 }
 
@@ -136,9 +160,9 @@ func (c *compiler) compoundKeys(s *ast.SelectStmt, out *query, queries []*query,
 }
 
 func (c *compiler) compoundTerm(s *ast.SelectStmt, queries []*query, e ast.Expr) int {
-	if lit, ok := e.(*ast.Literal); ok && lit.Kind == ast.LitInteger {
-		if i := integerLiteral(lit.Value).Int() - 1; i >= 0 && i < 1<<20 {
-			return int(i)
+	if i, ok := columnNumber(e); ok {
+		if i >= 1 {
+			return i - 1
 		}
 		return 1 << 20
 	}

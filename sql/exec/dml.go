@@ -24,6 +24,7 @@ type target struct {
 	defaults []*expr
 	// conflict is what the statement says for all constraints (INSERT OR …).
 	conflict ast.ConflictAction
+	order    []*targetIndex // see uniqueOrder
 	// ev is what changes set off, by schema.Event; nil for nothing.
 	ev [3]*events
 }

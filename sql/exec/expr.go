@@ -23,6 +23,7 @@ type expr struct {
 	hasAff  bool           // it is a column or a cast
 	coll    value.Collation
 	collBy  collSource
+	kinds   dataKinds
 	slot    int    // register, when it is just a column; else -1
 	refs    uint64 // sources of the FROM clause being compiled that it reads
 	konst   bool   // the same for the whole statement: literals and parameters alone
@@ -92,6 +93,14 @@ func (c *compiler) exprIn(sc *scope, e ast.Expr) (*expr, error) {
 
 // expr compiles e with the names of sc.
 func (c *compiler) expr(sc *scope, e ast.Expr) (*expr, error) {
+	x, err := c.exprOf(sc, e)
+	if err == nil {
+		x.setKinds(e)
+	}
+	return x, err
+}
+
+func (c *compiler) exprOf(sc *scope, e ast.Expr) (*expr, error) {
 	switch n := e.(type) {
 	case *ast.Literal:
 		return c.literal(n)
@@ -273,14 +282,17 @@ func (c *compiler) columnRef(m *match) *expr {
 		a.bare[slot] = true
 	}
 	if m.col < 0 {
-		return &expr{slot: slot, eval: readSlot(slot), aff: value.AffinityInteger, hasAff: true, collBy: collColumn}
+		return &expr{slot: slot, eval: readSlot(slot), aff: value.AffinityInteger, hasAff: true}
 	}
 	col := &m.src.cols[m.col]
 	x := &expr{slot: slot, eval: readSlot(slot), aff: col.aff, hasAff: col.hasAff, coll: col.coll, collBy: collColumn}
-	if m.mrg != nil && m.mrg.full {
+	if m.src.table != nil && m.col == m.src.table.RowID {
+		x.collBy = collNone // a row id has no collation: another term of a compound gives it
+	}
+	if m.mrg != nil && len(m.mrg.shown) > 1 {
 		var slots []int
-		for i, src := range m.mrg.srcs {
-			mm := match{sc: m.sc, src: src, col: m.mrg.cols[i]}
+		for _, part := range m.mrg.shown {
+			mm := match{sc: m.sc, src: part.src, col: part.col}
 			s := mm.use()
 			c.reads = append(c.reads, s)
 			if a := m.sc.aggs; a != nil && !m.sc.inAgg {
@@ -517,6 +529,7 @@ func (c *compiler) collate(sc *scope, n *ast.CollateExpr) (*expr, error) {
 
 func (c *compiler) caseExpr(sc *scope, n *ast.CaseExpr) (*expr, error) {
 	var conds, thens []evalFn
+	var kinds dataKinds
 	for _, w := range n.Whens {
 		var cond *expr
 		var err error
@@ -533,6 +546,7 @@ func (c *compiler) caseExpr(sc *scope, n *ast.CaseExpr) (*expr, error) {
 			return nil, err
 		}
 		conds, thens = append(conds, cond.eval), append(thens, then.eval)
+		kinds |= then.kinds
 	}
 	other := constant(value.Value{}).eval
 	if n.Else != nil {
@@ -541,8 +555,9 @@ func (c *compiler) caseExpr(sc *scope, n *ast.CaseExpr) (*expr, error) {
 			return nil, err
 		}
 		other = x.eval
+		kinds |= x.kinds
 	}
-	return &expr{slot: -1, eval: func(f *frame) (value.Value, error) {
+	return &expr{slot: -1, kinds: kinds, eval: func(f *frame) (value.Value, error) {
 		for i, cond := range conds {
 			v, err := cond(f)
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 
 // from adds the items of a FROM clause to sc, with their conditions.
 func (c *compiler) from(sc *scope, refs []*ast.TableRef) error {
+	sc.keepsRight = sc.keepsRight || slices.ContainsFunc(refs, func(r *ast.TableRef) bool { return r.Join != nil && keepsRight(r.Join.Type) })
 	for _, ref := range refs {
 		join := ast.JoinInner
 		if ref.Join != nil {
@@ -243,6 +244,9 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 		if l == nil || r < 0 {
 			return errorf("cannot join using column %s - column not present in both tables", name)
 		}
+		if sc.keepsRight && ambiguousOnLeft(sc, l.src, right, name) {
+			return errorf("ambiguous reference to %s in USING()", name)
+		}
 		rm := &match{sc: sc, src: right, col: r}
 		saved := sc.touched
 		sc.touched = 0
@@ -255,20 +259,61 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 		sc.touched |= saved
 		right.on = append(right.on, compareExprs(ast.OpEq, lx, rx))
 		right.cols[r].hidden = true
-		full := right.join&ast.JoinRight != 0 || right.join&(ast.JoinOuter|ast.JoinLeft) == ast.JoinOuter
 		m := sc.mergedOf(name)
 		if m == nil {
-			m = &mergedColumn{name: name, srcs: []*source{l.src}, cols: []int{l.col}}
+			first := sourceColumn{l.src, l.col}
+			m = &mergedColumn{name: name, all: []sourceColumn{first}, shown: []sourceColumn{first}}
 			sc.merged = append(sc.merged, m)
 		}
-		m.srcs, m.cols, m.full = append(m.srcs, right), append(m.cols, r), m.full || full
+		m.add(sourceColumn{right, r})
 	}
 	return nil
 }
 
+// keepsRight reports whether a join is RIGHT or FULL.
+func keepsRight(join ast.JoinType) bool {
+	return join&ast.JoinRight != 0 || join&(ast.JoinOuter|ast.JoinLeft) == ast.JoinOuter
+}
+
+// ambiguousOnLeft reports whether a source between first and right has a column
+// of its own of this name. With RIGHT or FULL anywhere in the FROM clause SQLite
+// refuses to choose; else the first one counts.
+func ambiguousOnLeft(sc *scope, first, right *source, name string) bool {
+	for _, src := range sc.sources {
+		if src == right {
+			break
+		}
+		if src == first || src.inner {
+			continue
+		}
+		if i := src.column(name); i >= 0 && !src.cols[i].hidden {
+			return true
+		}
+	}
+	return false
+}
+
+// add takes the column of a source into m that is joined by it.
+func (m *mergedColumn) add(c sourceColumn) {
+	m.all = append(m.all, c)
+	switch join := c.src.join; {
+	case !keepsRight(join):
+	case join&ast.JoinRight != 0 && join&ast.JoinLeft == 0:
+		m.shown = []sourceColumn{c}
+	default:
+		m.shown = append(m.shown, c)
+	}
+}
+
+// leftMatch is what a column of USING is compared with: the first one of the
+// name, from RIGHT and FULL joins on the first one that is not NULL.
 func leftMatch(sc *scope, right *source, name string) *match {
 	if m := sc.mergedOf(name); m != nil {
-		return &match{sc: sc, src: m.srcs[0], col: m.cols[0], mrg: m}
+		shown := m.all[:1]
+		if sc.keepsRight {
+			shown = m.all
+		}
+		return (&mergedColumn{name: name, all: m.all, shown: shown}).match(sc)
 	}
 	for _, src := range sc.sources {
 		if src == right {

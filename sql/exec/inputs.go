@@ -19,7 +19,7 @@ func (c *compiler) addInputs(src *source, names []string, args []*expr) {
 	src.inputs = &inputs{first: len(src.cols), args: make([]*expr, len(names))}
 	copy(src.inputs.args, args)
 	for _, name := range names {
-		src.cols = append(src.cols, column{name: name, input: true})
+		src.cols = append(src.cols, column{name: name, aff: value.AffinityBlob, hasAff: true, input: true})
 	}
 	src.slots = append(src.slots, c.regs(len(names))...)
 	src.lateral = src.inputs.refs() != 0

@@ -65,6 +65,7 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 		}
 		ins.upserts = append(ins.upserts, up)
 	}
+	ins.order = ins.uniqueOrder(ins.upserts)
 	if ins.returns, err = c.returning(p, own, n.Returning); err != nil {
 		return err
 	}
@@ -301,19 +302,20 @@ func (tg *target) unique(f *frame, key, own []byte, resolve resolver) (bool, err
 	if err != nil {
 		return false, err
 	}
-	if !bytes.Equal(key, own) {
-		found, err := exists(rows, key)
-		if err != nil {
-			return false, err
-		}
-		if found {
-			if done, err := resolve(f, nil, key); done || err != nil {
-				return done, err
+	for _, ti := range tg.order {
+		if ti == nil {
+			if bytes.Equal(key, own) {
+				continue
 			}
-		}
-	}
-	for _, ti := range tg.indexes {
-		if !ti.ix.Unique {
+			found, err := exists(rows, key)
+			if err != nil {
+				return false, err
+			}
+			if found {
+				if done, err := resolve(f, nil, key); done || err != nil {
+					return done, err
+				}
+			}
 			continue
 		}
 		entry, prefix, hasNull, err := tg.entry(f, ti, nil)

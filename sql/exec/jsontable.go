@@ -35,7 +35,7 @@ func (c *compiler) jsonSource(name string, args []*expr) (*source, error) {
 	}
 	src := &source{slots: c.regs(jsonFirstHidden), used: make([]bool, len(fn.JSONColumns)), rowID: c.regs(1)[0], label: name}
 	for _, col := range fn.JSONColumns[:jsonFirstHidden] {
-		src.cols = append(src.cols, column{name: col})
+		src.cols = append(src.cols, column{name: col, aff: value.AffinityBlob, hasAff: true})
 	}
 	c.addInputs(src, fn.JSONColumns[jsonFirstHidden:], args)
 	src.node = &jsonNode{name: name, tree: name == "json_tree", src: src, rowID: src.rowID}

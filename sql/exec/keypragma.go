@@ -189,6 +189,8 @@ func (f *frame) deleteBeforeDrop(n *ast.DropTableStmt) error {
 			if f.top().violations > 0 {
 				return errForeignKey()
 			}
+			in.s.changes = in.changes // SQLite counts these too
+			in.s.totalChanges += in.changes
 			return nil
 		}, nil
 	})

@@ -55,9 +55,21 @@ type source struct {
 // mergedColumn is the one column that a USING pair shows under its name.
 type mergedColumn struct {
 	name string
-	srcs []*source
-	cols []int
-	full bool // a RIGHT or FULL join: the first one that is not NULL counts
+	all  []sourceColumn
+	// shown are those that the name stands for, the first one that is not NULL
+	// counting: the leftmost, from a RIGHT join on its right one, and the right ones
+	// of FULL joins besides.
+	shown []sourceColumn
+}
+
+type sourceColumn struct {
+	src *source
+	col int
+}
+
+// match is what the name of the column stands for.
+func (m *mergedColumn) match(sc *scope) *match {
+	return &match{sc: sc, src: m.shown[0].src, col: m.shown[0].col, mrg: m}
 }
 
 // scope is what names mean inside one SELECT.
@@ -68,6 +80,8 @@ type scope struct {
 	base    int // index of its first source
 	flat    int // how deep it is among flattened queries from 1; 0: nothing is flattened
 	merged  []*mergedColumn
+
+	keepsRight bool // a join of the FROM clause is RIGHT or FULL
 
 	aliases map[string]ast.Expr // result columns, for WHERE, GROUP BY, HAVING and ORDER BY
 	inAlias map[string]bool     // aliases being expanded now
@@ -90,6 +104,16 @@ type cte struct {
 }
 
 func fold(s string) string { return strings.ToLower(s) }
+
+// afterWith reports whether the scope is in a statement with WITH.
+func (sc *scope) afterWith() bool {
+	for s := sc; s != nil; s = s.parent {
+		if s.ctes != nil {
+			return true
+		}
+	}
+	return false
+}
 
 func (sc *scope) findCTE(name string) *cte {
 	for s := sc; s != nil; s = s.parent {
@@ -115,7 +139,7 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 	if table == "" {
 		for _, m := range sc.merged {
 			if strings.EqualFold(m.name, name) {
-				return &match{sc: sc, mrg: m, src: m.srcs[0], col: m.cols[0]}, nil
+				return m.match(sc), nil
 			}
 		}
 	}

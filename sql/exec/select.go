@@ -12,6 +12,7 @@ import (
 type resultColumn struct {
 	column
 	collBy collSource
+	kinds  dataKinds
 	table  string // the stored table that it comes from, "" for an expression
 }
 
@@ -21,7 +22,8 @@ type query struct {
 	nested     []nestedQuery // subqueries in its expressions
 	out        []int
 	cols       []resultColumn
-	correlated bool // reads a register of the statement around it
+	compared   []resultColumn // of a compound's last select: by these an expression compares; nil: cols
+	correlated bool           // reads a register of the statement around it
 }
 
 // nestingMax bounds how deep selects, views and common table expressions nest.
@@ -97,6 +99,14 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 			return nil, err
 		}
 		n.rows = append(n.rows, xs)
+		for i, x := range xs {
+			q.cols[i].kinds |= x.kinds
+		}
+	}
+	if len(v.Rows) > 1 && !sc.afterWith() { // to SQLite columns without a type
+		for i := range q.cols {
+			q.cols[i].kinds, q.cols[i].collBy = givesAll, collColumn
+		}
 	}
 	q.correlated = sc.correlated
 	return q, nil
@@ -155,8 +165,8 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 					continue
 				}
 				m := &match{sc: sc, src: src, col: i}
-				if star.Table == nil {
-					m.mrg = sc.mergedOf(src.cols[i].name)
+				if mrg := sc.mergedOf(src.cols[i].name); star.Table == nil && mrg != nil && mrg.all[0].src == src {
+					m = mrg.match(sc)
 				}
 				items = append(items, item{m: m, name: src.cols[i].name})
 			}
@@ -349,12 +359,15 @@ func (b *block) compileGroupBy() error {
 	b.sc.aliases = b.aliases
 	defer func() { b.sc.aliases = nil }()
 	for _, e := range b.s.GroupBy {
-		if lit, ok := unparen(e).(*ast.Literal); ok && lit.Kind == ast.LitInteger {
-			i := int(integerLiteral(lit.Value).Int())
+		inner, coll := uncollated(e)
+		if i, ok := columnNumber(inner); ok {
 			if i < 1 || i > len(b.items) {
 				return errorf("%s GROUP BY term out of range - should be between 1 and %d", ordinal(len(b.groupBy)+1), len(b.items))
 			}
 			x, err := b.item(i - 1)
+			if err == nil && coll != nil {
+				x, err = collated(x, coll)
+			}
 			if err != nil {
 				return err
 			}
@@ -450,21 +463,15 @@ func (b *block) compileRest() error {
 // orderExpr compiles one term of ORDER BY: the number of a column, an alias,
 // or an expression. An alias wins over a column of the same name.
 func (b *block) orderExpr(e ast.Expr) (*expr, error) {
-	inner, coll := e, (*ast.CollateExpr)(nil)
-	if ce, ok := unparen(e).(*ast.CollateExpr); ok {
-		inner, coll = ce.X, ce
-	}
+	inner, coll := uncollated(e)
 	pick := -1
-	switch n := unparen(inner).(type) {
-	case *ast.Literal:
-		if n.Kind == ast.LitInteger {
-			i := int(integerLiteral(n.Value).Int())
-			if i < 1 || i > len(b.outs) {
-				return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(len(b.keys)+1), len(b.outs))
-			}
-			pick = i - 1
+	if i, ok := columnNumber(inner); ok {
+		if i < 1 || i > len(b.outs) {
+			return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(len(b.keys)+1), len(b.outs))
 		}
-	case *ast.Ident:
+		pick = i - 1
+	}
+	if n, ok := inner.(*ast.Ident); ok {
 		for i, rc := range b.items {
 			if rc.e != nil && strings.EqualFold(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
 				pick = i
@@ -477,11 +484,11 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 	}
 	x := *b.outs[pick]
 	if coll != nil {
-		cl, ok := value.CollationByName(coll.Name.Name)
-		if !ok {
-			return nil, errorf("no such collation sequence: %s", coll.Name.Name)
+		y, err := collated(&x, coll)
+		if err != nil {
+			return nil, err
 		}
-		x.coll, x.collBy = cl, collExplicit
+		x = *y
 	}
 	x.outIndex = pick + 1
 	return &x, nil
@@ -493,7 +500,7 @@ func (b *block) finish(n node) (*query, error) {
 	p := &projectNode{in: n}
 	for i, x := range b.outs {
 		q.out = append(q.out, p.place(b.c, x))
-		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy}
+		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, kinds: x.kinds}
 		rc.declType, rc.table = b.origin(b.items[i])
 		q.cols = append(q.cols, rc)
 	}

@@ -26,7 +26,7 @@ func hasAutoIncrement(s *schema.Schema) bool {
 }
 
 func (c *compiler) sequenceSource() *source {
-	src := &source{name: sequenceName, rowID: -1, slots: c.regs(2), cols: []column{{name: "name"}, {name: "seq"}}}
+	src := &source{name: sequenceName, rowID: -1, slots: c.regs(2), cols: []column{{name: "name", aff: value.AffinityBlob, hasAff: true}, {name: "seq", aff: value.AffinityBlob, hasAff: true}}}
 	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (rows [][]value.Value, err error) {
 		err = f.withSchema(func(s *schema.Schema) error {
 			for _, t := range s.Tables {

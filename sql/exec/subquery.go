@@ -56,7 +56,7 @@ func (c *compiler) scalarSubquery(sc *scope, n *ast.SubqueryExpr) (*expr, error)
 	if len(q.cols) != 1 {
 		return nil, errorf("sub-select returns %d columns - expected 1", len(q.cols))
 	}
-	col := q.cols[0]
+	col := q.comparedAs(0)
 	ev := func(f *frame) (value.Value, error) {
 		st := &f.subs[q.id]
 		if st.done && !q.correlated {
@@ -73,6 +73,16 @@ func (c *compiler) scalarSubquery(sc *scope, n *ast.SubqueryExpr) (*expr, error)
 		return st.val, nil
 	}
 	return &expr{slot: -1, eval: ev, aff: col.aff, hasAff: col.hasAff}, nil
+}
+
+// comparedAs returns what an expression that holds the query compares column i
+// by: of a compound, unlike in FROM, the column of its last select, as in SQLite.
+func (q *query) comparedAs(i int) *expr {
+	cols := q.cols
+	if q.compared != nil {
+		cols = q.compared
+	}
+	return &expr{aff: cols[i].aff, hasAff: cols[i].hasAff, coll: cols[i].coll, collBy: cols[i].collBy}
 }
 
 // first runs the query to its first row and leaves it in the registers.
@@ -134,7 +144,7 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 		return c.inSelectRows(q, xs), nil
 	}
 	x := xs[0]
-	cmp := comparisonOf(x, &expr{aff: q.cols[0].aff, hasAff: q.cols[0].hasAff, coll: q.cols[0].coll, collBy: q.cols[0].collBy})
+	cmp := comparisonOf(x, q.comparedAs(0))
 	in := &inSet{q: q, cmp: cmp, refs: refs}
 	return &expr{slot: -1, left: x, set: in, eval: func(f *frame) (value.Value, error) {
 		set, err := q.set(f, cmp)
@@ -208,8 +218,7 @@ func (q *query) each(f *frame, fn func() error) error {
 func (c *compiler) inSelectRows(q *subquery, xs []*expr) *expr {
 	cmps := make([]comparison, len(xs))
 	for i, x := range xs {
-		col := q.cols[i]
-		cmps[i] = comparisonOf(x, &expr{aff: col.aff, hasAff: col.hasAff, coll: col.coll, collBy: col.collBy})
+		cmps[i] = comparisonOf(x, q.comparedAs(i))
 	}
 	return &expr{slot: -1, eval: func(f *frame) (value.Value, error) {
 		left := make([]value.Value, len(xs))

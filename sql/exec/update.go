@@ -325,6 +325,7 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 		return err
 	}
 	u.conflict = c.conflictOf(n.OrConflict)
+	u.order = u.uniqueOrder(nil)
 	if err := c.from(sc, n.From); err != nil {
 		return err
 	}

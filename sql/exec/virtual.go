@@ -57,7 +57,7 @@ func (src *source) numberRows(c *compiler) {
 func (c *compiler) virtual(names []string, rows func(s *schema.Schema) [][]value.Value) *source {
 	src := &source{rowID: -1, slots: c.regs(len(names))}
 	for _, name := range names {
-		src.cols = append(src.cols, column{name: name})
+		src.cols = append(src.cols, column{name: name, aff: value.AffinityBlob, hasAff: true})
 	}
 	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (out [][]value.Value, err error) {
 		err = f.withSchema(func(s *schema.Schema) error { out = rows(s); return nil })
@@ -90,7 +90,7 @@ func (c *compiler) pragmaSource(name string, args []*expr) (*source, error) {
 	}
 	src := &source{rowID: -1, slots: c.regs(len(tp.cols))}
 	for _, name := range tp.cols {
-		src.cols = append(src.cols, column{name: name})
+		src.cols = append(src.cols, column{name: name, aff: value.AffinityBlob, hasAff: true})
 	}
 	c.addInputs(src, tp.hidden, args)
 	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (out [][]value.Value, err error) {

@@ -360,6 +360,14 @@ func Lifted(st Stmt) bool {
 			p.not = true
 		case *ast.SelectQuery:
 			push(n.GroupBy...)
+		case *ast.SelectStmt:
+			for _, core := range n.Cores { // the kinds of literals decide the affinity of a compound's columns
+				if v, ok := core.(*ast.ValuesClause); ok && len(n.Cores) > 1 {
+					for _, row := range v.Rows {
+						push(row...)
+					}
+				}
+			}
 		case *ast.TableRef:
 			push(n.Args...)
 		case *ast.Upsert:

@@ -112,6 +112,8 @@ func TestLiterals(t *testing.T) {
 // something else than a parameter.
 func TestLifted(t *testing.T) {
 	for _, text := range []string{
+		"VALUES (1, 2) UNION SELECT a, b FROM t",
+		"SELECT a FROM (SELECT b FROM t UNION ALL VALUES ('x'))",
 		"SELECT a IS NOT DISTINCT FROM 1 FROM t",
 		"SELECT a FROM t WHERE a = 1 ORDER BY a IS NOT DISTINCT FROM 1",
 		"SELECT a FROM t WHERE a = 1 GROUP BY a IS DISTINCT FROM 1",

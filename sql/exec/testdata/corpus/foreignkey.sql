@@ -222,3 +222,18 @@ INSERT INTO gp(a) VALUES (1)
 INSERT INTO gc VALUES (10)
 !! INSERT INTO gc VALUES (11)
 !! UPDATE gp SET a = 2
+CREATE TABLE tot(id INT PRIMARY KEY, u TEXT UNIQUE, h INT REFERENCES tot(id) ON DELETE CASCADE)
+INSERT INTO tot(id, u, h) VALUES (5, '5', NULL), (2, '2', 5), (3, '3', 5)
+SELECT changes(), total_changes()
+REPLACE INTO tot(id, u, h) VALUES (5, '2', NULL)
+SELECT changes(), total_changes()
+SELECT * FROM tot
+DROP TABLE tot
+CREATE TABLE droppedp(a PRIMARY KEY)
+CREATE TABLE droppedc(b REFERENCES droppedp ON DELETE CASCADE)
+INSERT INTO droppedp VALUES (1), (2), (3)
+INSERT INTO droppedc VALUES (1), (1)
+DROP TABLE droppedp
+SELECT changes(), total_changes()
+DROP TABLE droppedc
+SELECT changes(), total_changes()

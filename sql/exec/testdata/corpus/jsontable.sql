@@ -31,3 +31,14 @@ SELECT count(*) FROM doc;
 !! SELECT * FROM json_each('[1');
 !! SELECT * FROM json_each('[1]', 'a');
 !! SELECT * FROM json_each('[1]', '$', 1);
+CREATE TABLE typed(s TEXT, i INT, x)
+INSERT INTO typed VALUES ('1', '2', 3), ('x', 5, 'y')
+SELECT value, s FROM typed, json_each('[1,"x",2]') WHERE value = s
+SELECT value, s FROM typed, json_each('[1,"x",2]') WHERE +value = s ORDER BY s
+SELECT value, i FROM typed, json_each('["2","5"]') WHERE value = i ORDER BY i
+SELECT key, s FROM typed, json_each('[5,6]') WHERE key = s
+SELECT s FROM typed WHERE s IN (SELECT value FROM json_each('[1,"x"]'))
+SELECT value FROM json_each('[1,"1"]') WHERE value = '1'
+SELECT value, s FROM typed, json_each('[1,"x",2]') WHERE json > s AND value = '1'
+SELECT count(*) FROM pragma_table_info('typed') WHERE cid = '1'
+SELECT count(*) FROM pragma_table_info('typed') AS p JOIN typed ON typed.s = p.cid
