@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/byokdb/byokdb/sql/sqlerr"
 )
 
 // errorText is a message with its extended code.

@@ -13,8 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/byokdb/byokdb/sql/value"
 	_ "github.com/mattn/go-sqlite3" // the judge
+
+	"github.com/byokdb/byokdb/sql/value"
 )
 
 // Expr is one SQL expression with arguments for its parameters ?1, ?2 and so on.

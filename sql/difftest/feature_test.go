@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/byokdb/byokdb/sql/sqlerr"
 )
 
 var schemas = flag.Int("schemas", 25, "how many generated schemas with keys, triggers and generated columns to compare")

@@ -14,9 +14,10 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/mattn/go-sqlite3"
+
 	"github.com/byokdb/byokdb/sql/exec"
 	"github.com/byokdb/byokdb/sql/value"
-	_ "github.com/mattn/go-sqlite3"
 )
 
 var (
