@@ -34,13 +34,3 @@ func uncollated(e ast.Expr) (ast.Expr, *ast.CollateExpr) {
 	}
 	return unparen(e), nil
 }
-
-func collated(x *expr, c *ast.CollateExpr) (*expr, error) {
-	coll, ok := value.CollationByName(c.Name.Name)
-	if !ok {
-		return nil, errorf("no such collation sequence: %s", c.Name.Name)
-	}
-	y := *x
-	y.coll, y.collBy = coll, collExplicit
-	return &y, nil
-}

@@ -518,9 +518,14 @@ func (c *compiler) collate(sc *scope, n *ast.CollateExpr) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	coll, ok := value.CollationByName(n.Name.Name)
+	return collated(x, n)
+}
+
+// collated is x with the collation that c names.
+func collated(x *expr, c *ast.CollateExpr) (*expr, error) {
+	coll, ok := value.CollationByName(c.Name.Name)
 	if !ok {
-		return nil, errorf("no such collation sequence: %s", n.Name.Name)
+		return nil, errorf("no such collation sequence: %s", c.Name.Name)
 	}
 	y := *x
 	y.coll, y.collBy = coll, collExplicit
