@@ -13,9 +13,11 @@ import (
 type block struct {
 	records []pager.Record
 	memory  *[blockMax]pager.Record // of records; nil before the first
+	size    int                     // how many records to read ahead at once, doubled each time
 	i       int                     // the current one
 	back    bool                    // they go toward smaller keys
 	streak  int                     // moves in that direction, one behind the other
+	wanted  int                     // how many records a walk still wants, the current one included; 0: unknown
 }
 
 const (
@@ -50,12 +52,17 @@ func (b *block) value() []byte {
 // blockMemory is where blocks keep their records. It holds no bytes of rows.
 var blockMemory = sync.Pool{New: func() any { return new([blockMax]pager.Record) }}
 
-// room gives the block twice the room that it had, up to blockMax.
+// room gives the block twice the room that it had, up to blockMax, and no more
+// than is wanted.
 func (b *block) room() {
 	if b.memory == nil {
 		b.memory, _ = blockMemory.Get().(*[blockMax]pager.Record) // New makes nothing else
 	}
-	n := min(max(2*cap(b.records), blockMin), blockMax)
+	b.size = min(max(2*b.size, blockMin), blockMax)
+	n := b.size
+	if b.wanted > 0 {
+		n = min(n, b.wanted)
+	}
 	b.records = b.memory[:0:n]
 }
 

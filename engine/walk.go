@@ -14,7 +14,9 @@ func (c *Cursor) Walk(n int, back, values bool, fn func(key, value []byte) bool)
 		return false
 	}
 	defer c.c.tx.leave()
+	defer func() { c.block.wanted = 0 }()
 	for n > 0 {
+		c.block.wanted = n
 		if !c.step(back) {
 			return false
 		}
