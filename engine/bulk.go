@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
+	"github.com/byokdb/byokdb/internal/scrub"
 )
 
 // Bulk loads sorted records into a collection without log and memtable: they go
@@ -66,6 +67,7 @@ func (db *DB) NewBulk(ctx context.Context, collection string) (*Bulk, error) {
 
 // begin registers the load with the session.
 func (b *Bulk) begin(ctx context.Context) error {
+	scrub.Prepare()
 	found, err := b.find()
 	if err != nil || found {
 		return b.start(ctx, err)

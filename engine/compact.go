@@ -10,10 +10,6 @@ import (
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 )
 
-// idleAfter is how long nothing must have been flushed before level 0 is
-// emptied for the readers' sake.
-const idleAfter = 2 * time.Second
-
 // compactors returns how many compactions may run at once.
 func compactors() int { return max(1, min(4, runtime.GOMAXPROCS(0)/2)) }
 

@@ -23,7 +23,6 @@ import (
 	"github.com/byokdb/byokdb/engine/internal/catalog"
 	"github.com/byokdb/byokdb/engine/internal/wal"
 	"github.com/byokdb/byokdb/internal/clock"
-	"github.com/byokdb/byokdb/internal/scrub"
 	"github.com/byokdb/byokdb/internal/vfs"
 	"github.com/byokdb/byokdb/pager"
 )
@@ -235,7 +234,6 @@ func (db *DB) makeDirs() error {
 
 // open opens an existing database.
 func (db *DB) open(ctx context.Context) (err error) {
-	scrub.Prepare()
 	db.cat, err = catalog.Open(db.opts.fs, db.dir)
 	if err != nil {
 		return err

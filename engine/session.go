@@ -76,6 +76,7 @@ type session struct {
 	ctx      context.Context // ends when the session does
 	cancel   context.CancelFunc
 	landings chan struct{} // capacity 1: there is a group to move to the memtable
+	growths  chan struct{} // capacity 1: the memtable is worth a flush when nobody writes
 	flushes  chan struct{} // capacity 1: there is something to flush
 	merges   chan struct{} // capacity 1: there may be something to compact
 	whole    chan *wholeCompaction
@@ -240,7 +241,8 @@ func (v *view) sources(lo, hi []byte) []source {
 func openSession(db *DB, ring *crypt.KeyRing) (s *session, err error) {
 	s = &session{
 		db: db, fs: db.opts.fs, ring: ring, owner: db.cache.NewOwner(),
-		landings: make(chan struct{}, 1), flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
+		landings: make(chan struct{}, 1), growths: make(chan struct{}, 1),
+		flushes: make(chan struct{}, 1), merges: make(chan struct{}, 1),
 		whole: make(chan *wholeCompaction), reseals: make(chan struct{}, 1), bulks: make(map[*Bulk]struct{}),
 	}
 	s.changed.L = &s.mu
@@ -427,6 +429,7 @@ func (a *target) drop(id uint32) error {
 // start runs the session's background work.
 func (s *session) start() {
 	s.workers.Go(s.settler)
+	s.workers.Go(s.idler)
 	s.workers.Go(s.flusher)
 	for range compactors() {
 		s.workers.Go(s.compactor)
@@ -436,6 +439,7 @@ func (s *session) start() {
 	}
 	kick(s.merges)
 	kick(s.flushes) // what recovery has frozen
+	kick(s.growths) // and what it has not
 	if len(s.db.currentEnvelopes()) > 1 {
 		s.startReseal()
 	}

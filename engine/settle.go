@@ -17,6 +17,9 @@ func (s *session) publish(last uint64, dir *directory) error {
 	}
 	s.dropStaleViews()
 	s.visible, s.shown = last, dir
+	if s.mem.Bytes() >= s.db.opts.idleFlushMin() {
+		kick(s.growths)
+	}
 	if few {
 		_ = s.settle() // sticky: the next commit reports it
 	} else {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/byokdb/byokdb/engine/internal/memtable"
+	"github.com/byokdb/byokdb/internal/scrub"
 )
 
 // Tx is a transaction: a snapshot of the database and, if it is writable, the
@@ -103,6 +104,7 @@ func (tx *Tx) Renew() (same bool, err error) {
 
 // begin takes the newest snapshot and puts the transaction on the list.
 func (tx *Tx) begin() error {
+	scrub.Prepare() // no row has been on the Go heap until now
 	db := tx.db
 	db.txMu.Lock()
 	defer db.txMu.Unlock()

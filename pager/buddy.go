@@ -24,6 +24,7 @@ type buddy struct {
 	mem    []byte
 	blocks []block              // by granule, from 1; 0 is "none"
 	free   [orderMax + 1]uint32 // heads of the lists of free blocks
+	fresh  int                  // the first granule that was never handed out, counted from 0
 	used   int64                // bytes in blocks that are handed out
 }
 
@@ -41,12 +42,7 @@ func newBuddy(size int) (*buddy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("page cache: %w", err)
 	}
-	n := size >> granuleLog
-	b := &buddy{mem: mem, blocks: make([]block, n+1)}
-	for at := n - 1<<orderMax; at >= 0; at -= 1 << orderMax {
-		b.push(uint32(at)+1, orderMax)
-	}
-	return b, nil
+	return &buddy{mem: mem, blocks: make([]block, size>>granuleLog+1)}, nil
 }
 
 // orderOf returns the order of the smallest block that holds n bytes.
@@ -61,7 +57,9 @@ func (b *buddy) alloc(order uint8) uint32 {
 		from++
 	}
 	if from > orderMax {
-		return 0
+		if from = orderMax; !b.grow() {
+			return 0
+		}
 	}
 	at := b.free[from]
 	b.remove(at)
@@ -72,6 +70,17 @@ func (b *buddy) alloc(order uint8) uint32 {
 	b.blocks[at].order = order
 	b.used += granuleSize << order
 	return at
+}
+
+// grow adds a region that was never handed out. So what describes regions is not
+// touched before they are.
+func (b *buddy) grow() bool {
+	if b.fresh == len(b.blocks)-1 {
+		return false
+	}
+	b.push(uint32(b.fresh)+1, orderMax)
+	b.fresh += 1 << orderMax
+	return true
 }
 
 // release takes a block back. Its memory must be zero.

@@ -256,7 +256,7 @@ func (s *shard) discard(at uint32) {
 func (s *shard) drop(match func(key uint64, owner uint32) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.frames {
+	for i := range s.frames[:s.alloc.fresh+1] {
 		f, at := &s.frames[i], uint32(i)
 		key := f.key.Load()
 		if key == 0 || !match(key, f.owner) {
@@ -333,7 +333,7 @@ func (s *shard) dequeue(at uint32) {
 
 // pinned returns the bytes of pages that are pinned.
 func (s *shard) pinned() (n int64) {
-	for i := range s.frames {
+	for i := range s.frames[:s.alloc.fresh+1] {
 		if st := s.frames[i].state.Load(); st&stateLive != 0 && st&statePins > 0 {
 			n += granuleSize << s.alloc.blocks[i].order
 		}

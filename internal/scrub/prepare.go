@@ -23,7 +23,7 @@ const (
 // reads rows first and needs a long-lived object then finds a place in a clean
 // span, most of the time.
 //
-// It takes a millisecond and 3 MiB, which later objects use.
+// It takes a few milliseconds and 5 MiB, which later objects use.
 func Prepare() { prepare() }
 
 var prepare = sync.OnceFunc(func() {
