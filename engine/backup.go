@@ -87,7 +87,7 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 // the earlier sets as they are.
 //
 // Errors: those of Backup; ErrNotBackup when dest holds something else, or
-// backups of another database; ErrInUse while another backup writes to it;
+// backups of another database; ErrOwnDirectory; ErrInUse while another backup writes to it;
 // ErrTooNew; ErrCorrupt when an earlier set's index is damaged: then the new one
 // is complete, and nothing was removed.
 func (db *DB) BackupTo(ctx context.Context, dest string, o *BackupOptions) (BackupReport, error) {
@@ -98,10 +98,10 @@ func (db *DB) BackupTo(ctx context.Context, dest string, o *BackupOptions) (Back
 }
 
 // CopyTo makes a database of the same key in dir, which must be absent or empty:
-// it is Backup and RestoreStream at once. Both databases may go on. dir lies
-// outside of the database's own directory.
+// it is Backup and RestoreStream at once. Both databases may go on.
 //
-// Errors: those of Backup and RestoreStream; dir stays as it was then.
+// Errors: those of Backup and RestoreStream; ErrOwnDirectory. dir stays as it was
+// then.
 func (db *DB) CopyTo(ctx context.Context, dir string) (RestoreReport, error) {
 	if err := refuseInside(db.dir, dir); err != nil {
 		return RestoreReport{}, err
@@ -166,7 +166,7 @@ func refuseInside(dir, dest string) error {
 	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
 		return nil //nolint:nilerr // another volume
 	}
-	return fmt.Errorf("%s: %w: it lies in the database's own directory", dest, ErrNotBackup)
+	return fmt.Errorf("%s: %w", dest, ErrOwnDirectory)
 }
 
 // copyChunk is how much is copied at a time, in bytes.

@@ -257,7 +257,7 @@ func TestIncrementalBackup(t *testing.T) {
 	dest := filepath.Join(t.TempDir(), "dest")
 	db := openTest(t, dir, key, &Options{MemtableSize: 256 << 10})
 	fillRuns(t, db, 200)
-	if _, err := db.BackupTo(t.Context(), filepath.Join(dir, "below"), nil); !errors.Is(err, ErrNotBackup) {
+	if _, err := db.BackupTo(t.Context(), filepath.Join(dir, "below"), nil); !errors.Is(err, ErrOwnDirectory) {
 		t.Errorf("below the database: %v", err)
 	}
 	first, err := db.BackupTo(t.Context(), dest, nil)

@@ -40,7 +40,7 @@ func TestCopyTo(t *testing.T) {
 	if _, err := db.CopyTo(t.Context(), to); !errors.Is(err, ErrExist) {
 		t.Errorf("into a database: %v", err)
 	}
-	if _, err := db.CopyTo(t.Context(), filepath.Join(dir, "x")); !errors.Is(err, ErrNotBackup) {
+	if _, err := db.CopyTo(t.Context(), filepath.Join(dir, "x")); !errors.Is(err, ErrOwnDirectory) {
 		t.Errorf("into the database's own directory: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

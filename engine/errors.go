@@ -44,6 +44,10 @@ var (
 	// another database. Nothing was changed.
 	ErrNotBackup = errors.New("not a backup of this database")
 
+	// ErrOwnDirectory means that a copy or backup was to be made in the directory
+	// of the database that it is of.
+	ErrOwnDirectory = errors.New("a copy must lie outside of the database's own directory")
+
 	// ErrStale means that the database is sound and older than
 	// Options.MinPosition says, or that another copy of it went on from there:
 	// the directory, its catalog or the end of its log was put back. Nothing

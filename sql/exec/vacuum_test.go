@@ -48,7 +48,7 @@ func TestVacuumInto(t *testing.T) {
 			t.Errorf("%s: %v", c[0], err)
 		}
 	}
-	if _, err := script(s, `VACUUM INTO '`+filepath.Join(dir, "a.byok", "x")+`'`); !errors.Is(err, engine.ErrNotBackup) {
+	if _, err := script(s, `VACUUM INTO '`+filepath.Join(dir, "a.byok", "x")+`'`); !errors.Is(err, engine.ErrOwnDirectory) {
 		t.Errorf("into the database's own directory: %v", err)
 	}
 	for name, want := range map[string]string{first: "one|two\n", second: "two\n"} {
