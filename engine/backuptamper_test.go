@@ -229,8 +229,8 @@ func TestBackupRefuses(t *testing.T) {
 		{"another database's backups", dir, other, ErrNotBackup},
 		{"a directory of something else", dir, full, ErrNotBackup},
 		{"a database", dir, otherDir, ErrNotBackup},
-		{"its own directory", dir, dir, ErrNotBackup},
-		{"below its own directory", dir, filepath.Join(dir, "runs", "b"), ErrNotBackup},
+		{"its own directory", dir, dir, ErrOwnDirectory},
+		{"below its own directory", dir, filepath.Join(dir, "runs", "b"), ErrOwnDirectory},
 		{"no database", full, filepath.Join(t.TempDir(), "d"), ErrNotExist},
 	} {
 		if _, err := Backup(t.Context(), c.dir, c.dest, nil); !errors.Is(err, c.want) {
