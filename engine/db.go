@@ -439,7 +439,14 @@ func (db *DB) takeTable() *table {
 
 // returnTable wipes a transaction's memtable and keeps it for another.
 func (db *DB) returnTable(t *table) {
-	t.Reset()
+	db.spareMu.Lock()
+	n := len(db.spareTables)
+	db.spareMu.Unlock()
+	keep := 0
+	if n < spareLargeMax {
+		keep = spareLargeSize
+	}
+	t.Reset(keep)
 	db.spareMu.Lock()
 	defer db.spareMu.Unlock()
 	if len(db.spareTables) < spareTablesMax {
@@ -450,8 +457,13 @@ func (db *DB) returnTable(t *table) {
 }
 
 // spareTablesMax is for how many writers, whose commits are written together, a
-// memtable each is kept: 16 KiB.
-const spareTablesMax = 32
+// memtable each is kept: 16 KiB, and a few large ones for those who write much at
+// once.
+const (
+	spareTablesMax = 32
+	spareLargeMax  = 4
+	spareLargeSize = 256 << 10 // bytes
+)
 
 // freeSpares gives back what is kept for later transactions.
 func (db *DB) freeSpares() {

@@ -67,6 +67,7 @@ type arena struct {
 	large  [][]byte // one entry each
 	zero   [][]byte // of both kinds, wiped, and read by those who are late
 	free   []byte   // what is left of the last chunk
+	first  int      // how large the first chunk is to be
 	used   int64    // bytes of entries
 	probes sync.Pool
 	wiped  atomic.Bool // until reset: what views say means nothing
@@ -126,7 +127,7 @@ func (a *arena) drop(b []byte) {
 
 // grow adds a chunk of at least n bytes.
 func (a *arena) grow(n int) error {
-	size := chunkMin
+	size := max(chunkMin, a.first)
 	if len(a.chunks) > 0 {
 		size = min(2*len(a.chunks[len(a.chunks)-1]), chunkMax)
 	}
@@ -139,8 +140,9 @@ func (a *arena) grow(n int) error {
 	return nil
 }
 
-// reset wipes all memory and keeps the first chunk.
-func (a *arena) reset() {
+// reset wipes all memory. It keeps the first chunk, if that has the size that the
+// entries would have needed, up to keep bytes; else the next first one will have.
+func (a *arena) reset(keep int) {
 	a.wiped.Store(false)
 	for _, b := range a.large {
 		release(b)
@@ -150,17 +152,28 @@ func (a *arena) reset() {
 	if len(a.chunks) == 0 {
 		return
 	}
-	first := a.chunks[0]
-	if len(a.chunks) == 1 {
-		clear(first[:len(first)-len(a.free)])
-	} else {
-		clear(first)
+	n := -len(a.free)
+	for _, c := range a.chunks {
+		n += len(c)
 	}
-	for _, c := range a.chunks[1:] {
+	a.first = chunkMin
+	for a.first < n && a.first < keep {
+		a.first *= 2
+	}
+	chunks := a.chunks
+	a.chunks, a.free = a.chunks[:0], nil
+	if first := chunks[0]; len(first) >= a.first && len(first) <= max(chunkMin, min(keep, wasteMax*a.first)) {
+		clear(first[:min(n, len(first))])
+		a.chunks, a.free = chunks[:1], first
+		chunks = chunks[1:]
+	}
+	for _, c := range chunks {
 		release(c)
 	}
-	a.chunks, a.free = a.chunks[:1], first
 }
+
+// wasteMax is how many times larger than needed a chunk may be that is kept.
+const wasteMax = 4
 
 func (a *arena) wipe() {
 	a.wiped.Store(true)

@@ -188,11 +188,11 @@ func (t *Table) Unlock() { t.mu.Unlock() }
 // later is not reused before Reset.
 func (t *Table) Restore(v *View) { t.tree = v.tree.Clone() }
 
-// Reset wipes and empties the table but keeps some of its memory for reuse. No
-// snapshot may be in use.
-func (t *Table) Reset() {
+// Reset wipes and empties the table but keeps up to keep bytes of its memory, and
+// at least 16 KiB, for reuse. No snapshot may be in use.
+func (t *Table) Reset(keep int) {
 	t.tree.Clear(true) // what it keeps of the nodes is empty
-	t.arena.reset()
+	t.arena.reset(keep)
 	t.size.Store(0)
 }
 

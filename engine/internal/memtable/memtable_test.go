@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/byokdb/byokdb/internal/offheap"
 )
 
 func key(collection uint32, user string) []byte {
@@ -152,7 +154,7 @@ func TestRestoreAndReset(t *testing.T) {
 		t.Error("b is there after Restore")
 	}
 	set("c", "4")
-	m.Reset()
+	m.Reset(0)
 	if m.Len() != 0 || m.Bytes() != 0 {
 		t.Errorf("Len %d, Bytes %d after Reset", m.Len(), m.Bytes())
 	}
@@ -311,9 +313,56 @@ func TestReserve(t *testing.T) {
 		if n := len(tab.arena.large); n != 2 {
 			t.Errorf("%d entries have memory of their own, want 2", n)
 		}
-		tab.Reset()
+		tab.Reset(0)
 		if n := len(tab.arena.large); n != 0 || tab.Bytes() != 0 {
 			t.Errorf("after Reset: %d large entries, %d bytes", n, tab.Bytes())
 		}
+	}
+}
+
+// TestResetKeepsMemory checks that a table which is filled with as much again and
+// again asks for memory once, keeps no more than it may, and lets go of what it
+// no longer needs. All that it keeps is zero.
+func TestResetKeepsMemory(t *testing.T) {
+	taken := 0
+	tab := NewIn(func(n int) ([]byte, error) { taken++; return offheap.Alloc(n) })
+	t.Cleanup(tab.Free)
+	fill := func(bytes, keep int) (n int) {
+		t.Helper()
+		taken = 0
+		for i := range bytes / 100 {
+			if err := tab.Set(binary.BigEndian.AppendUint64(nil, uint64(i)), Put, make([]byte, 80)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n = taken
+		tab.Reset(keep)
+		for _, c := range tab.arena.chunks {
+			if len(c) > max(keep, chunkMin) {
+				t.Errorf("%d bytes are kept of %d allowed", len(c), keep)
+			}
+			if i := slices.IndexFunc(c, func(b byte) bool { return b != 0 }); i >= 0 {
+				t.Fatalf("byte %d is not zero after Reset", i)
+			}
+		}
+		return n
+	}
+	const keep = 256 << 10
+	fill(150<<10, keep)
+	fill(150<<10, keep)
+	if n := fill(150<<10, keep); n != 0 {
+		t.Errorf("memory was asked for %d times although enough was kept", n)
+	}
+	if fill(4<<10, keep); len(tab.arena.chunks) != 0 {
+		t.Errorf("%d bytes are kept for 4 KiB", len(tab.arena.chunks[0]))
+	}
+	fill(4<<10, 0)
+	if n := fill(4<<10, 0); n != 0 {
+		t.Errorf("memory was asked for %d times for little", n)
+	}
+	fill(2<<20, keep)
+	fill(2<<20, keep)
+	if n := fill(2<<20, keep); n == 0 || len(tab.arena.chunks) != 1 {
+		t.Errorf("of much, %d chunks are kept", len(tab.arena.chunks))
 	}
 }
