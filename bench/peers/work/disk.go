@@ -83,8 +83,8 @@ func (t *turn) opens() error {
 // what the system has read ahead.
 const (
 	coldRounds = 16
-	coldReads  = 25
-	coldFirst  = 5 // of each round, which bring in inner pages and do not count
+	coldReads  = 120
+	coldFirst  = 100 // of each round, which bring in inner pages and do not count
 )
 
 // cold reads random rows of a database that was just opened with a small cache,
