@@ -99,8 +99,8 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 	db.key = db.drill
 	db.life, db.endLife = context.WithCancel(context.Background())
 	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition
-	if every := db.opts.RotateEvery; every != 0 && every < rotateEveryMin {
-		return nil, fmt.Errorf("open database: Options.RotateEvery is %v; it is 0 or at least %v", every, rotateEveryMin)
+	if err := db.opts.check(); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
 	}
 	exists, err := db.exists()
 	switch {

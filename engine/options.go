@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -83,6 +84,35 @@ const (
 // SyncPeriod is the bound on what SyncInterval can lose.
 const SyncPeriod = 100 * time.Millisecond
 
+// Compression says how pages of new runs are compressed before they are sealed. A
+// page that does not shrink is stored as it is. A database may have runs of all.
+type Compression uint8
+
+const (
+	// CompressFast is S2.
+	CompressFast Compression = iota
+
+	// CompressMore is zstd in the last level, where most of a database is, and S2
+	// above it. Compactions and reads past the cache take longer.
+	CompressMore
+
+	// CompressNone lets sizes on disk tell nothing of contents: else they show how
+	// alike values are.
+	CompressNone
+)
+
+// of returns the pager's compression for runs of a level.
+func (c Compression) of(level uint8) pager.Compression {
+	switch {
+	case c == CompressNone:
+		return pager.None
+	case c == CompressMore && level == lastLevel:
+		return pager.Zstd
+	default:
+		return pager.S2
+	}
+}
+
 // Options are the settings of one opening. The zero value is safe; nil means
 // the zero value.
 type Options struct {
@@ -119,6 +149,10 @@ type Options struct {
 	// PageSize is the logical size of pages in new runs: 4 to 64 KiB, 16 KiB if 0.
 	PageSize int
 
+	// Compression is that of new runs. What is stored already changes as it is
+	// compacted; Compact does it at once if there is anything to merge.
+	Compression Compression
+
 	// RotateEvery makes a new data key by itself when the newest is so old, as
 	// RotateKey does. At least an hour, since each rotation writes the whole
 	// database anew; 0 leaves it to RotateKey.
@@ -142,6 +176,24 @@ type Options struct {
 
 // rotateEveryMin is the least of Options.RotateEvery.
 const rotateEveryMin = time.Hour
+
+// check refuses settings that would be found wrong only later.
+func (o *Options) check() error {
+	switch {
+	case o.RotateEvery != 0 && o.RotateEvery < rotateEveryMin:
+		return fmt.Errorf("Options.RotateEvery is %v; it is 0 or at least %v", o.RotateEvery, rotateEveryMin)
+	case o.PageSize != 0 && (o.PageSize < pager.PageSizeMin || o.PageSize > pager.PageSizeMax):
+		return fmt.Errorf("Options.PageSize is %d; it is 0 or from %d to %d", o.PageSize, pager.PageSizeMin, pager.PageSizeMax)
+	case o.MemtableSize < 0:
+		return fmt.Errorf("Options.MemtableSize is %d; it is 0 or more", o.MemtableSize)
+	case o.Compression > CompressNone:
+		return fmt.Errorf("Options.Compression is %d, which there is none of", o.Compression)
+	case o.Sync > SyncOff:
+		return fmt.Errorf("Options.Sync is %d, which there is none of", o.Sync)
+	default:
+		return nil
+	}
+}
 
 // withDefaults returns a copy with every zero field set.
 func (o *Options) withDefaults() Options {

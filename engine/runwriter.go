@@ -115,6 +115,7 @@ func (w *runWriter) begin() (err error) {
 	w.b, err = pager.NewBuilder(pager.BuilderConfig{
 		FS: w.s.fs, Path: w.path, Ring: w.s.ring, Database: w.s.db.clear.Database,
 		Epoch: w.epoch, RunID: w.id, PageSize: w.s.db.opts.PageSize,
+		Compression: w.s.db.opts.Compression.of(w.level),
 	})
 	if err != nil {
 		w.s.epochs.add(w.epoch, -1, 0)

@@ -28,6 +28,7 @@ type engineOptions struct {
 	minPosition engine.Position
 	cacheSize   int64
 	sync        engine.SyncMode
+	compression engine.Compression
 	given       []string // the parameters that were given, but for must_exist
 }
 
@@ -78,6 +79,16 @@ var dsnParameters = map[string]func(o *dsnOptions, value string) error{
 		o.engine.sync = mode
 		return nil
 	},
+	"compression": func(o *dsnOptions, value string) error {
+		c, ok := map[string]engine.Compression{
+			"fast": engine.CompressFast, "more": engine.CompressMore, "none": engine.CompressNone,
+		}[value]
+		if !ok {
+			return errors.New("is fast, more or none")
+		}
+		o.engine.compression = c
+		return nil
+	},
 }
 
 func parseSwitch(value string) (bool, error) {
@@ -115,7 +126,7 @@ func parseDSN(dsn string) (dir string, o dsnOptions, err error) {
 			return "", o, fmt.Errorf("byokdb: parameter %s of the data source name: %w", name, err)
 		}
 		switch name {
-		case "min_position", "cache_size", "sync":
+		case "min_position", "cache_size", "sync", "compression":
 			o.engine.given = append(o.engine.given, name)
 		}
 	}
@@ -144,6 +155,8 @@ func (o *engineOptions) verify(open *engineOptions) error {
 			same = o.cacheSize == open.cacheSize
 		case "sync":
 			same = o.sync == open.sync
+		case "compression":
+			same = o.compression == open.compression
 		}
 		if !same {
 			return fmt.Errorf("the database is open in this process with another %s; data source names that share it cannot ask for different ones", name)

@@ -108,6 +108,7 @@ func (s *shared) start(ctx context.Context, o *dsnOptions) error {
 	}
 	eng, err := engine.Open(ctx, s.dir, key, &engine.Options{
 		MustExist: o.engine.mustExist, MinPosition: o.engine.minPosition, CacheSize: o.engine.cacheSize, Sync: o.engine.sync,
+		Compression: o.engine.compression,
 	})
 	if err != nil {
 		return errors.Join(err, key.Close())
