@@ -13,8 +13,9 @@ import (
 // and is shared by all sessions of a database.
 type plan struct {
 	text    string
-	version uint64 // of the schema that it was compiled against
-	keys    bool   // compiled with foreign keys enforced
+	version uint64         // of the schema that it was compiled against
+	temp    *schema.Schema // the temporary objects of then; nil for none
+	keys    bool           // compiled with foreign keys enforced
 	params  []string
 
 	query *query // rows come out: SELECT, RETURNING, PRAGMA, EXPLAIN
@@ -123,7 +124,7 @@ func (c *compiler) defaultValue(t *schema.Table, col int) value.Value {
 // compile makes the plan of a statement.
 func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	c := &compiler{schema: s, stmt: st, foreignKeys: foreignKeys}
-	p := &plan{text: st.Text, version: s.Version, params: st.Params, keys: foreignKeys}
+	p := &plan{text: st.Text, version: s.Version, temp: s.Temp(), params: st.Params, keys: foreignKeys}
 	if err := c.statement(p, st.Stmt); err != nil {
 		return nil, err
 	}

@@ -92,8 +92,12 @@ func describingPragma(name string) (tablePragma, bool) {
 	return tablePragma{}, false
 }
 
-func databaseList(*schema.Schema, string) [][]value.Value {
-	return [][]value.Value{{integer(0), text("main"), text("")}}
+func databaseList(s *schema.Schema, _ string) [][]value.Value {
+	rows := [][]value.Value{{integer(0), text("main"), text("")}}
+	if s.HasTemp() {
+		rows = append(rows, []value.Value{integer(1), text("temp"), text("")})
+	}
+	return rows
 }
 
 func collationList(*schema.Schema, string) [][]value.Value {
@@ -114,8 +118,11 @@ var fixedPragmas = map[string]value.Value{
 
 func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	name := fold(n.Name.Name.Name)
-	if n.Name.Schema != nil && !isMain(n.Name.Schema.Name) {
-		return errorf("unknown database %s", n.Name.Schema.Name)
+	in := c.schema
+	if n.Name.Schema != nil {
+		if in = in.Catalog(n.Name.Schema.Name); in == nil {
+			return errorf("unknown database %s", n.Name.Schema.Name)
+		}
 	}
 	arg := unquote(n.Value)
 	if name == "integrity_check" || name == "quick_check" {
@@ -124,23 +131,26 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	}
 	if tp, ok := lookupTablePragma(name); ok {
 		if tp.run == nil {
-			c.staticRows(p, tp.cols, tp.rows(c.schema, arg))
+			c.staticRows(p, tp.cols, tp.rows(in, arg))
 			return nil
 		}
 		c.dynamicRows(p, tp.cols, func(f *frame) (rows [][]value.Value, err error) {
-			err = f.withSchema(func(s *schema.Schema) error { rows, err = tp.run(f, s, arg); return err })
+			err = f.withDatabase(n.Name, func(s *schema.Schema) error { rows, err = tp.run(f, s, arg); return err })
 			return rows, err
 		})
 		return nil
 	}
 	switch name {
 	case "user_version", "application_id":
+		if in.Place() != schema.Main {
+			return unsupported("PRAGMA temp." + name)
+		}
 		return c.storedPragma(p, name, n)
 	case "schema_version":
 		if n.HasValue {
 			return unsupported("setting PRAGMA schema_version")
 		}
-		c.staticRows(p, []string{name}, [][]value.Value{{integer(int64(c.schema.Version >> 32))}})
+		c.staticRows(p, []string{name}, [][]value.Value{{integer(int64(in.Version >> 32))}})
 		return nil
 	case "busy_timeout":
 		return c.busyTimeout(p, n)
@@ -357,9 +367,12 @@ func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
 		add(ix.Table, indexKey(ix))
 		return rows
 	}
-	for _, t := range s.Tables {
-		if t.PrimaryKey != nil && strings.EqualFold(primaryName(t), arg) {
-			add(t, tableKey(t))
+	for _, in := range slices.Backward(s.Databases()) {
+		for _, t := range in.Tables {
+			if t.PrimaryKey != nil && strings.EqualFold(primaryName(t), arg) {
+				add(t, tableKey(t))
+				return rows
+			}
 		}
 	}
 	return rows
@@ -400,20 +413,26 @@ func foreignKeyList(s *schema.Schema, arg string) [][]value.Value {
 
 func tableList(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
-	for _, t := range s.Tables {
-		if arg != "" && !strings.EqualFold(arg, t.Name) {
-			continue
+	for _, in := range s.Databases() {
+		add := func(name, kind string, columns int, withoutRowID, strict bool) {
+			if arg == "" || strings.EqualFold(arg, name) {
+				rows = append(rows, []value.Value{
+					text(in.Name()), text(name), text(kind), integer(int64(columns)), boolean(withoutRowID), boolean(strict),
+				})
+			}
 		}
-		kind := "table"
-		if t.IsView() {
-			kind = "view"
+		for _, t := range in.Tables {
+			kind := "table"
+			if t.IsView() {
+				kind = "view"
+			}
+			add(t.Name, kind, len(columnsOf(s, t)), t.WithoutRowID, t.Strict)
 		}
-		rows = append(rows, []value.Value{
-			text("main"), text(t.Name), text(kind), integer(int64(len(columnsOf(s, t)))), boolean(t.WithoutRowID), boolean(t.Strict),
-		})
-	}
-	if arg == "" {
-		rows = append(rows, []value.Value{text("main"), text("sqlite_schema"), text("table"), integer(5), integer(0), integer(0)})
+		own := "sqlite_schema"
+		if in.Place() != schema.Main {
+			own = "sqlite_temp_schema"
+		}
+		add(own, "table", 5, false, false)
 	}
 	return rows
 }

@@ -259,7 +259,7 @@ func TestDrop(t *testing.T) {
 		t.Errorf("left: %+v", s.Objects)
 	}
 	names, err := tx.Collections()
-	if err != nil || !slices.Equal(names, []string{collection}) {
+	if err != nil || !slices.Equal(names, []string{Main.catalog()}) {
 		t.Errorf("collections %q, %v", names, err)
 	}
 	old := s
