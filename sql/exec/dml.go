@@ -61,6 +61,7 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 	if alias != nil {
 		src.name = alias.Name
 	}
+	src.qualify(q, alias)
 	for i := range src.used {
 		src.used[i] = true
 	}

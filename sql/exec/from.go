@@ -107,6 +107,7 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	if ref.Alias != nil {
 		src.name = ref.Alias.Name
 	}
+	src.qualify(ref.Name, ref.Alias)
 	return src, nil
 }
 

@@ -29,7 +29,7 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	if a != nil && a.or != nil {
 		return c.unionScan(s, a, conds)
 	}
-	n := &scanNode{t: s.table, name: s.name, a: a, index: -1, rows: c.collection(s.table.Collection())}
+	n := &scanNode{t: s.table, name: s.shown(), a: a, index: -1, rows: c.collection(s.table.Collection())}
 	n.layout = c.layout(s)
 	if a != nil && a.index != nil {
 		n.index = c.collection(a.index.Collection())

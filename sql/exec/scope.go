@@ -27,6 +27,7 @@ type column struct {
 type source struct {
 	name  string // alias or table name, as written
 	db    string // main or temp, of a table or view; "" for others
+	whole string // the name with the database that was written before it, for EXPLAIN QUERY PLAN
 	cols  []column
 	slots []int
 	rowID int // register, -1 when the source has none
@@ -177,6 +178,21 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 		found = &match{sc: sc, src: src, col: -1}
 	}
 	return found, nil
+}
+
+// qualify keeps the database that is written before a name.
+func (s *source) qualify(q *ast.QualifiedName, alias *ast.Ident) {
+	if q.Schema != nil && alias == nil {
+		s.whole = q.Schema.Name + "." + s.name
+	}
+}
+
+// shown is the source's name for EXPLAIN QUERY PLAN.
+func (s *source) shown() string {
+	if s.whole != "" {
+		return s.whole
+	}
+	return s.name
 }
 
 // isNamed reports whether a qualifier stands for s; "" stands for all.
