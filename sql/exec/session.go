@@ -189,7 +189,7 @@ func (s *Session) forget() {
 func (s *Session) schemaChanged() {
 	s.versionKnown = false
 	if s.temp != nil {
-		s.temp.inTx = nil
+		s.temp.changed()
 	}
 }
 

@@ -41,9 +41,19 @@ func (s *Session) openTemp() {
 	s.temp.clearPlans()
 }
 
-// wipe drops what was read and compiled, but not where it is.
+// changed has the session's transaction read the catalog anew.
+func (t *tempState) changed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inTx = nil
+}
+
+// wipe drops what was read and compiled, but not where it is. The session's mu is
+// held, as for all else but changed.
 func (t *tempState) wipe() {
 	t.clearPlans()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.loaded, t.inTx, t.seen, t.main, t.joined = nil, nil, nil, nil, nil
 }
 
