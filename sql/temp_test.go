@@ -62,7 +62,7 @@ func TestTempIsOfOneConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer st.Close()
+		defer func() { _ = st.Close() }()
 		before[c] = st
 		if got := one[string](t, c, query); got != "main" {
 			t.Fatal(got)
@@ -130,14 +130,14 @@ func TestTempIsOfOneConnection(t *testing.T) {
 func TestTempEndsWithItsUser(t *testing.T) {
 	eng := openEngine(t)
 	db := stdsql.OpenDB(bsql.NewConnector(eng))
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	mustExec(t, db, `create table t (a); insert into t values ('main')`)
 	st, err := db.PrepareContext(t.Context(), `select a from t`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer st.Close()
+	defer func() { _ = st.Close() }()
 	for i := range 3 {
 		tx, err := db.BeginTx(t.Context(), nil)
 		if err != nil {
@@ -181,7 +181,7 @@ func TestTempEndsWithItsUser(t *testing.T) {
 func TestTempIsDroppedLater(t *testing.T) {
 	eng := openEngine(t)
 	db := stdsql.OpenDB(bsql.NewConnector(eng))
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	db.SetMaxIdleConns(0)
 	mustExec(t, db, `create table t (a)`)
 	c := connOf(t, db)
@@ -216,11 +216,11 @@ func TestTempIsDroppedLater(t *testing.T) {
 func TestTempOfTwoConnectors(t *testing.T) {
 	eng := openEngine(t)
 	db := stdsql.OpenDB(bsql.NewConnector(eng))
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	c := connOf(t, db)
 	connExec(t, c, `create temp table x (a); insert into x values (1)`)
 	other := stdsql.OpenDB(bsql.NewConnector(eng))
-	defer other.Close()
+	defer func() { _ = other.Close() }()
 	mustExec(t, other, `create table t (a); insert into t values (1)`)
 	if n := one[int](t, c, `select count(*) from x`); n != 1 {
 		t.Error(n)
@@ -285,7 +285,7 @@ func TestTempLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	eng := openIt(path)
-	defer eng.Close()
+	defer func() { _ = eng.Close() }()
 	if list := tempCollections(t, eng); len(list) != 0 {
 		t.Errorf("after opening by name: %q", list)
 	}
@@ -328,7 +328,7 @@ func TestTempAndTheKey(t *testing.T) {
 		connExec(t, gone, `create temp table t (a)`)
 		st, err := c.PrepareContext(t.Context(), `select b from t where a = ?`)
 		x.must(err)
-		defer st.Close()
+		defer func() { _ = st.Close() }()
 		for _, state := range []engine.State{engine.Suspended, engine.Paused} {
 			x.key.away()
 			x.await(state)

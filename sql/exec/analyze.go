@@ -22,11 +22,11 @@ func (c *compiler) analyze(p *plan, n *ast.AnalyzeStmt) error {
 	case n.Name.Schema == nil && c.schema.Catalog(n.Name.Name.Name) != nil:
 		database = n.Name.Name.Name
 	default:
-		in := c.schema
+		in, err := c.database(n.Name)
+		if err != nil {
+			return err
+		}
 		if n.Name.Schema != nil {
-			if in = in.Catalog(n.Name.Schema.Name); in == nil {
-				return errorf("unknown database %s", n.Name.Schema.Name)
-			}
 			database = n.Name.Schema.Name
 		}
 		name = n.Name.Name.Name

@@ -118,11 +118,9 @@ var fixedPragmas = map[string]value.Value{
 
 func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	name := fold(n.Name.Name.Name)
-	in := c.schema
-	if n.Name.Schema != nil {
-		if in = in.Catalog(n.Name.Schema.Name); in == nil {
-			return errorf("unknown database %s", n.Name.Schema.Name)
-		}
+	in, err := c.database(n.Name)
+	if err != nil {
+		return err
 	}
 	arg := unquote(n.Value)
 	if name == "integrity_check" || name == "quick_check" {
@@ -147,11 +145,7 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 		}
 		return c.storedPragma(p, name, n)
 	case "schema_version":
-		if n.HasValue {
-			return unsupported("setting PRAGMA schema_version")
-		}
-		c.staticRows(p, []string{name}, [][]value.Value{{integer(int64(in.Version >> 32))}})
-		return nil
+		return c.schemaVersion(p, in, n)
 	case "busy_timeout":
 		return c.busyTimeout(p, n)
 	case "optimize", "shrink_memory", "incremental_vacuum":
@@ -185,6 +179,18 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	return nil
 }
 
+// database returns the schema that a qualifier confines names to.
+func (c *compiler) database(q *ast.QualifiedName) (*schema.Schema, error) {
+	if q.Schema == nil {
+		return c.schema, nil
+	}
+	in := c.schema.Catalog(q.Schema.Name)
+	if in == nil {
+		return nil, errorf("unknown database %s", q.Schema.Name)
+	}
+	return in, nil
+}
+
 func unquote(s string) string {
 	if len(s) >= 2 {
 		switch q := s[0]; q {
@@ -204,6 +210,14 @@ func isOn(s string) bool {
 	}
 	i, err := strconv.Atoi(s)
 	return err == nil && i != 0
+}
+
+func (c *compiler) schemaVersion(p *plan, in *schema.Schema, n *ast.PragmaStmt) error {
+	if n.HasValue {
+		return unsupported("setting PRAGMA schema_version")
+	}
+	c.staticRows(p, []string{"schema_version"}, [][]value.Value{{integer(int64(in.Version >> 32))}})
+	return nil
 }
 
 func (c *compiler) busyTimeout(p *plan, n *ast.PragmaStmt) error {

@@ -14,7 +14,7 @@ func TestTempPlansAreTheSessions(t *testing.T) {
 	s := openSession(t)
 	mustScript(t, s, "CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'main')")
 	other := s.d.NewSession()
-	defer other.Close()
+	defer func() { _ = other.Close() }()
 	const text = "SELECT b FROM t WHERE a = 1"
 	for _, s := range []*Session{s, other} {
 		if out, lifted := once(s, text); !strings.Contains(out, `"main"`) || !lifted {
@@ -59,7 +59,7 @@ func TestTempPlansAreTheSessions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		dst := make([]value.Value, 1)
 		if err := r.Next(dst); err != nil {
 			t.Fatal(err)
@@ -118,7 +118,7 @@ func TestTempSnapshots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	dst := make([]value.Value, 2)
 	for i, want := range []string{"a,b", "c", "a,b"} {
 		if err := r.Next(dst); err != nil || dst[1].AsText() != want {

@@ -141,7 +141,7 @@ func CreateTrigger(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 	if err := checkTriggerTime(n, t); err != nil {
 		return err
 	}
-	if err := checkTriggerBody(n); err != nil {
+	if err := checkTriggerBody(n, in.Place().temp()); err != nil {
 		return err
 	}
 	if !in.Place().temp() {
@@ -222,7 +222,9 @@ func checkTriggerTime(n *ast.CreateTriggerStmt, t *Table) error {
 	return nil
 }
 
-func checkTriggerBody(n *ast.CreateTriggerStmt) error {
+// checkTriggerBody refuses what no trigger may do, and changes to tables with
+// qualified names, which a temporary one may make.
+func checkTriggerBody(n *ast.CreateTriggerStmt, temp bool) error {
 	for _, stmt := range n.Body {
 		var q *ast.QualifiedName
 		switch b := stmt.(type) {
@@ -233,7 +235,7 @@ func checkTriggerBody(n *ast.CreateTriggerStmt) error {
 		case *ast.DeleteStmt:
 			q = b.Table
 		}
-		if q != nil && q.Schema != nil {
+		if q != nil && q.Schema != nil && !temp {
 			return sqlerr.Errorf("qualified table names are not allowed on INSERT, UPDATE, and DELETE statements within triggers")
 		}
 	}
