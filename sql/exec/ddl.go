@@ -82,6 +82,9 @@ func (c *compiler) ddlOf(p *plan, stmt ast.Stmt, st parse.Stmt) error {
 	case *ast.DropIndexStmt:
 		p.run = func(f *frame) error {
 			return f.withDatabase(n.Name, func(s *schema.Schema) error {
+				if s == nil && n.IfExists {
+					return nil
+				}
 				if s == nil {
 					return errorf("no such index: %s.%s", n.Name.Schema.Name, n.Name.Name.Name)
 				}
@@ -180,6 +183,10 @@ func (tg *target) addEntry(f *frame, ti *targetIndex) error {
 
 // createTableAs is CREATE TABLE … AS SELECT.
 func (c *compiler) createTableAs(p *plan, n *ast.CreateTableStmt) error {
+	if n.IfNotExists && c.schema.Exists(n) { // whatever the query may be
+		p.run = func(*frame) error { return nil }
+		return nil
+	}
 	q, err := c.selectStmt(nil, n.Select)
 	if err != nil {
 		return err

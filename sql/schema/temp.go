@@ -271,17 +271,25 @@ func NeedsTemp(stmt ast.Stmt) bool {
 func (s *Schema) creates(q *ast.QualifiedName, temp bool) (*Schema, error) {
 	name := "main"
 	switch {
-	case temp && q.Schema != nil && fold(q.Schema.Name) != "temp":
-		return nil, sqlerr.Errorf("temporary table name must be unqualified")
-	case temp:
-		name = "temp"
 	case q.Schema != nil:
 		name = q.Schema.Name
+	case temp:
+		name = "temp"
 	}
-	if in := s.Catalog(name); in != nil {
-		return in, nil
+	in := s.Catalog(name)
+	switch {
+	case in == nil:
+		return nil, sqlerr.Errorf("unknown database %s", name)
+	case temp && !in.Place().temp():
+		return nil, sqlerr.Errorf("temporary table name must be unqualified")
 	}
-	return nil, sqlerr.Errorf("unknown database %s", name)
+	return in, nil
+}
+
+// Exists reports whether CREATE TABLE would find its table or view there.
+func (s *Schema) Exists(n *ast.CreateTableStmt) bool {
+	in, err := s.creates(n.Name, n.Temp)
+	return err == nil && in.Table(n.Name.Name.Name) != nil
 }
 
 // checkForeign refuses names of other databases in a text that main keeps.
