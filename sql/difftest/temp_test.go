@@ -77,7 +77,7 @@ var looks = []string{
 	"SELECT type, name, tbl_name FROM temp.sqlite_master WHERE name NOT LIKE 'sqlite%'",
 	"SELECT * FROM main.log", "SELECT * FROM log", "SELECT * FROM n1", "SELECT * FROM main.n2", "SELECT * FROM temp.n3", "SELECT * FROM v1", "SELECT * FROM v2",
 	"SELECT name, pk FROM pragma_table_info('n1')", "PRAGMA main.index_list(n1)", "PRAGMA temp.index_list(n2)",
-	"SELECT schema, name, type, ncol FROM pragma_table_list WHERE name IN ('n1', 'n2', 'n3')",
+	"SELECT schema, name, type FROM pragma_table_list WHERE name IN ('n1', 'n2', 'n3')",
 }
 
 // TestTemporaryObjects makes, uses and drops objects of the same names in main

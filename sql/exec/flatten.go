@@ -22,7 +22,11 @@ func (c *compiler) flatten(sc *scope, ref *ast.TableRef) (*source, error) {
 	}
 	core, _ := stmt.Cores[0].(*ast.SelectQuery)
 	if ref.Name != nil {
-		defer c.enter(c.schema.Find(ref.Name))()
+		leave, err := c.enter(c.schema.Find(ref.Name))
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
 	}
 	c.depth++
 	c.nSelects++

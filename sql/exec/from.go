@@ -168,12 +168,15 @@ func nameOf(t *schema.Table) *ast.QualifiedName {
 	return &ast.QualifiedName{Schema: &ast.Ident{Name: t.Database()}, Name: &ast.Ident{Name: t.Name}}
 }
 
-// enter has names be those that the text of a table or view sees; leave is to be
-// called at its end.
-func (c *compiler) enter(t *schema.Table) (leave func()) {
-	in, stored := c.schema, c.stored
-	c.schema, c.stored = in.Within(t.IsTemp()), !t.IsTemp()
-	return func() { c.schema, c.stored = in, stored }
+// enter has names be those that the text of a view sees; leave is to be called at
+// its end.
+func (c *compiler) enter(t *schema.Table) (leave func(), err error) {
+	if slices.Contains(c.views, t) {
+		return nil, errorf("view %s is circularly defined", t.Name)
+	}
+	in, stored, depth := c.schema, c.stored, len(c.views)
+	c.schema, c.stored, c.views = in.Within(t.IsTemp()), !t.IsTemp(), append(c.views, t)
+	return func() { c.schema, c.stored, c.views = in, stored, c.views[:depth] }, nil
 }
 
 func (c *compiler) tableSource(t *schema.Table) (*source, error) {
@@ -210,7 +213,11 @@ func (c *compiler) querySource(q *query, names []string) *source {
 }
 
 func (c *compiler) viewSource(t *schema.Table) (*source, error) {
-	defer c.enter(t)()
+	leave, err := c.enter(t)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	q, err := c.selectStmt(nil, t.View)
 	if err != nil {
 		return nil, err

@@ -62,6 +62,7 @@ type compiler struct {
 	byLiteral   bool                    // some table has an index whose expressions hold literals
 	programs    map[programKey]*program // compiled so far, of the whole statement
 	inProgram   bool
+	views       []*schema.Table    // whose texts are being compiled, the innermost last
 	stored      bool               // the text is that of a view or trigger, whose names are those of this database
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known

@@ -64,9 +64,6 @@ func CreateIndex(tx *engine.Tx, s *Schema, st parse.Stmt) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if taken, err := in.nameTaken(n.Name, "index", n.IfNotExists); taken || err != nil {
-		return nil, err
-	}
 	t := in.Table(n.Table.Name)
 	switch {
 	case t == nil && in.Place().temp() && s.Table(n.Table.Name) != nil:
@@ -75,6 +72,9 @@ func CreateIndex(tx *engine.Tx, s *Schema, st parse.Stmt) (*Index, error) {
 		return nil, sqlerr.Errorf("no such table: %s.%s", in.Name(), n.Table.Name)
 	case t.IsView():
 		return nil, sqlerr.Errorf("views may not be indexed")
+	}
+	if taken, err := in.nameTaken(n.Name, "index", n.IfNotExists); taken || err != nil {
+		return nil, err
 	}
 	ix, err := buildIndex(n, t)
 	if err != nil {
