@@ -46,6 +46,8 @@ type DB struct {
 	ownCache bool
 	inFleet  bool // counted there
 
+	opening uint64 // see Opening
+
 	writer  chan struct{} // holds the writer's token
 	keyOps  chan struct{} // holds the right to change which DEKs there are
 	closing chan struct{} // closed by Close
@@ -96,7 +98,7 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 		writer: make(chan struct{}, 1), keyOps: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	db.opts.fs = vfs.Counting(db.opts.fs, &db.traffic)
-	db.key = db.drill
+	db.key, db.opening = db.drill, newOpening()
 	db.life, db.endLife = context.WithCancel(context.Background())
 	db.log, db.clock, db.least = db.opts.Logger, db.opts.clock, db.opts.MinPosition
 	if err := db.opts.check(); err != nil {
@@ -122,6 +124,10 @@ func Open(ctx context.Context, dir string, key crypt.Provider, o *Options) (*DB,
 	}
 	return db, nil
 }
+
+// Opening returns a random number, which no other opening of a database has:
+// what a program marks with it, its next opening knows to be left behind.
+func (db *DB) Opening() uint64 { return db.opening }
 
 // exists tells whether the directory holds a database, and refuses one that
 // holds something else.

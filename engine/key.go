@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,12 @@ import (
 func newID() (id crypt.ID) {
 	rand.Read(id[:]) // never fails: crypto/rand ends the program instead
 	return id
+}
+
+// newOpening makes the number of an opening, which is never 0.
+func newOpening() uint64 {
+	id := newID()
+	return binary.BigEndian.Uint64(id[:]) | 1
 }
 
 // unwrapAll has the KMS unwrap every envelope, and checks that the DEKs that

@@ -114,6 +114,7 @@ func (s *shared) start(ctx context.Context, o *dsnOptions) error {
 		return errors.Join(err, key.Close())
 	}
 	s.key, s.eng, s.opened, s.db = key, eng, o.engine, exec.NewDatabase(eng)
+	_ = s.db.Sweep(ctx) // what fails is tried again before the first write
 	return nil
 }
 

@@ -3,16 +3,21 @@ package formatreader
 import (
 	"bytes"
 	"context"
+	stdsql "database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/crypt/keyuri"
 	"github.com/byokdb/byokdb/engine"
+	bsql "github.com/byokdb/byokdb/sql"
 )
 
 // TestWritersNeverRepeat follows a database through many states and looks for
@@ -207,4 +212,79 @@ func schemaVersion(t *testing.T, db *Database) uint64 {
 	}
 	t.Fatal("the schema has no version")
 	return 0
+}
+
+// TestTemporaryObjects reads what a connection has while it lasts, and nothing of
+// it after the next opening (S5).
+func TestTemporaryObjects(t *testing.T) {
+	base := t.TempDir()
+	dir, key := filepath.Join(base, "d.byok"), filepath.Join(base, "dev.key")
+	place := regexp.MustCompile(`^sql/tmp/[0-9a-f]{16}/[0-9a-f]{16}/(schema|[ti]/[0-9]{10})$`)
+	db := openEngine(t, dir, key, nil)
+	pool := stdsql.OpenDB(bsql.NewConnector(db))
+	conn, err := pool.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.ExecContext(t.Context(), `create table t (a); create temp table x (a integer primary key autoincrement, b unique);
+		insert into x (b) values ('temp'); create temp trigger g after insert on t begin insert into x (b) values (new.a); end`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for opening, want := range []map[string]int{{"schema": 5, "t": 1, "i": 1}, {}} { // objects, the version and a sequence
+		if opening > 0 {
+			db = openEngine(t, dir, key, nil)
+			execSQL(t, db, `insert into t values (1)`)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Open(dir, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		have := map[string]int{}
+		for _, c := range got.Collections {
+			if !strings.HasPrefix(c.Name, "sql/tmp/") {
+				continue
+			}
+			m := place.FindStringSubmatch(c.Name)
+			if m == nil {
+				t.Fatalf("a temporary collection is named %q", c.Name)
+			}
+			kind, _, _ := strings.Cut(m[1], "/")
+			have[kind] += len(c.Records)
+			for _, r := range c.Records {
+				if m[1] == "schema" && r.Key[0] == 'o' {
+					checkTemporary(t, r)
+				}
+			}
+		}
+		if !maps.Equal(have, want) {
+			t.Errorf("opening %d: %v, want %v", opening, have, want)
+		}
+		objects, err := got.Schema()
+		if err != nil || len(objects) != 1 {
+			t.Errorf("the schema is %v, %v", objects, err)
+		}
+	}
+	if err := errors.Join(conn.Close(), pool.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+func checkTemporary(t *testing.T, r Record) {
+	t.Helper()
+	o, err := DecodeObject(r.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := binary.BigEndian.Uint64(r.Key[1:])
+	root := id
+	if o.Type == "trigger" {
+		root = 1 // it is on a table of main
+	}
+	if id <= 1<<32 || o.Root != root {
+		t.Errorf("%s %s has the id %d and the root %d", o.Type, o.Name, id, o.Root)
+	}
 }

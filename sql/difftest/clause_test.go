@@ -44,6 +44,15 @@ var clauseSuites = []struct {
 		"CREATE TABLE k3(a INTEGER NOT NULL, b TEXT NOT NULL, e AS (a * 2), PRIMARY KEY(a, b))",
 		"CREATE INDEX k1c ON k1(c)", "CREATE INDEX k2d ON k2(d DESC, a)",
 	}},
+	{name: "temporary", ddl: []string{
+		"CREATE TABLE k1(x, y)", "INSERT INTO k1 VALUES (1, 2)",
+		"CREATE TEMP TABLE k1(id INTEGER PRIMARY KEY, a INTEGER, b TEXT COLLATE NOCASE, c, u INT UNIQUE)",
+		"CREATE TABLE k2(id INTEGER PRIMARY KEY, a NUMERIC, b TEXT, d REAL, u INT UNIQUE)",
+		"CREATE TEMP TABLE k3(a INTEGER, b TEXT COLLATE NOCASE, e, PRIMARY KEY(a, b)) WITHOUT ROWID",
+		"CREATE INDEX k1a ON k1(a, b)", "CREATE INDEX temp.k1b ON k1(b DESC, c)", "CREATE INDEX k1p ON k1(c) WHERE a > 1", "CREATE INDEX k2a ON k2(a)", "CREATE INDEX k3e ON k3(e)",
+		"CREATE TEMP TRIGGER k2g AFTER DELETE ON k2 WHEN old.a > 2 BEGIN UPDATE k1 SET c = old.d WHERE a = old.a; END",
+		"CREATE TRIGGER k1g BEFORE INSERT ON k1 WHEN new.c IS NULL BEGIN UPDATE k3 SET e = new.a WHERE a = new.a; END",
+	}},
 }
 
 // clauseGen makes statements with the clauses that gen lacks.

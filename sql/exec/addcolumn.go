@@ -3,7 +3,6 @@ package exec
 import (
 	"errors"
 
-	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 )
@@ -12,7 +11,7 @@ import (
 // the constraints that came with it.
 func (f *frame) testAdded(t *schema.Table) error {
 	return f.inner(func(c *compiler) (func(*frame) error, error) {
-		tg, err := c.target(&scope{}, &ast.QualifiedName{Name: &ast.Ident{Name: t.Name}}, nil)
+		tg, err := c.target(&scope{}, nameOf(t), nil)
 		if err != nil {
 			return nil, err
 		}

@@ -16,18 +16,36 @@ import (
 func (c *compiler) analyze(p *plan, n *ast.AnalyzeStmt) error {
 	p.write, p.ddl = true, true
 	name := ""
-	if n.Name != nil && (n.Name.Schema != nil || !isMain(n.Name.Name.Name)) {
-		if n.Name.Schema != nil && !isMain(n.Name.Schema.Name) {
-			return errorf("unknown database %s", n.Name.Schema.Name)
+	database := "main"
+	switch {
+	case n.Name == nil:
+	case n.Name.Schema == nil && c.schema.Catalog(n.Name.Name.Name) != nil:
+		database = n.Name.Name.Name
+	default:
+		in, err := c.database(n.Name)
+		if err != nil {
+			return err
+		}
+		if n.Name.Schema != nil {
+			database = n.Name.Schema.Name
 		}
 		name = n.Name.Name.Name
-		t, ix := c.schema.Table(name), c.schema.Index(name)
-		if fold(name) != "sqlite_schema" && fold(name) != "sqlite_master" && (t == nil || t.IsView()) && ix == nil {
-			return errorf("no such table: %s", name)
+		t, ix := in.Table(name), in.Index(name)
+		switch {
+		case t != nil && !t.IsView():
+			database = t.Database()
+		case ix != nil:
+			database = ix.Table.Database()
+		case fold(name) != "sqlite_schema" && fold(name) != "sqlite_master":
+			return errorf("no such table: %s%s", in.Qualifier(), name)
 		}
 	}
+	needsTemp := schema.NeedsTemp(n)
 	p.run = func(f *frame) error {
-		return f.withSchema(func(s *schema.Schema) error { return f.analyze(s, name) })
+		if needsTemp {
+			f.s.openTemp()
+		}
+		return f.withSchema(func(s *schema.Schema) error { return f.analyze(s.Catalog(database), name) })
 	}
 	return nil
 }
@@ -57,18 +75,19 @@ func (f *frame) analyze(s *schema.Schema, name string) error {
 	if err := schema.CreateStats(f.tx, s); err != nil {
 		return err
 	}
-	for _, table := range done {
-		if err := f.statement("DELETE FROM "+schema.StatsTable+" WHERE tbl = ?", value.NewText(table)); err != nil {
+	table := s.Name() + "." + schema.StatsTable
+	for _, name := range done {
+		if err := f.statement("DELETE FROM "+table+" WHERE tbl = ?", value.NewText(name)); err != nil {
 			return err
 		}
 	}
 	for _, st := range stats {
-		if err := f.statement("INSERT INTO "+schema.StatsTable+" VALUES (?, ?, ?)", st.table, st.index, st.counts); err != nil {
+		if err := f.statement("INSERT INTO "+table+" VALUES (?, ?, ?)", st.table, st.index, st.counts); err != nil {
 			return err
 		}
 	}
 	// The schema was loaded with the version above before the rows were there.
-	return f.withSchema(func(s *schema.Schema) error { return schema.CreateStats(f.tx, s) })
+	return f.withSchema(func(now *schema.Schema) error { return schema.CreateStats(f.tx, now.Catalog(s.Name())) })
 }
 
 // statement runs a statement inside of another one.
@@ -95,7 +114,7 @@ func (f *frame) count(t *schema.Table) ([]stat, error) {
 	for i := range t.PrimaryKey {
 		own = append(own, record.KeyColumn{Collation: t.PKCollations[i]})
 	}
-	rows, counts, err := f.countKeys(schema.TableCollection(t.Root), own)
+	rows, counts, err := f.countKeys(t.Collection(), own)
 	if err != nil || rows == 0 {
 		return nil, err
 	}
@@ -110,7 +129,7 @@ func (f *frame) count(t *schema.Table) ([]stat, error) {
 		for i, ic := range ix.Columns {
 			cols[i] = record.KeyColumn{Collation: ic.Collation, Desc: ic.Desc}
 		}
-		n, counts, err := f.countKeys(schema.IndexCollection(ix.Root), cols)
+		n, counts, err := f.countKeys(ix.Collection(), cols)
 		if err != nil {
 			return nil, err
 		}
@@ -180,10 +199,10 @@ func (f *frame) countKeys(collection string, cols []record.KeyColumn) (rows int6
 }
 
 // dropStats forgets the statistics of what was dropped.
-func (f *frame) dropStats(column, name string) error {
-	s, err := f.s.d.schemaOf(f.tx)
-	if err != nil || s.Table(schema.StatsTable) == nil || fold(name) == schema.StatsTable {
+func (f *frame) dropStats(database, column, name string) error {
+	s, err := f.s.schemaOf(f.tx)
+	if err != nil || s.Catalog(database).Table(schema.StatsTable) == nil || fold(name) == schema.StatsTable {
 		return err
 	}
-	return f.statement("DELETE FROM "+schema.StatsTable+" WHERE "+column+" = ? COLLATE NOCASE", value.NewText(name))
+	return f.statement("DELETE FROM "+database+"."+schema.StatsTable+" WHERE "+column+" = ? COLLATE NOCASE", value.NewText(name))
 }

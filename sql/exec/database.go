@@ -17,11 +17,8 @@ const plansMax = 1000
 // Database compiles and runs statements on an engine. It is safe for
 // concurrent use; sessions are made of it.
 type Database struct {
-	db     *engine.DB
-	mu     sync.Mutex
-	plans  [2]map[string]*plan // without and with foreign keys
-	shapes [2]map[string]*plan // of texts whose literals were taken out
-	schema *schema.Schema
+	db *engine.DB
+	planCache
 
 	// seen is the version of the schema at a commit, which read-only transactions
 	// that begin there need not read.
@@ -34,13 +31,19 @@ type Database struct {
 	sessionsMu sync.Mutex
 	sessions   map[*Session]struct{}
 
+	litter    atomic.Bool    // there may be temporary objects to drop
+	litterMu  sync.Mutex     // never held while something else is waited for
+	abandoned []schema.Place // temporary objects of sessions that have ended
+
 	asWritten bool // literals stay where they are; for tests, which compare
 }
 
 // NewDatabase returns a database on db, which stays the caller's to close. When
 // db wipes memory, the plans go too: they hold the literals of statements.
 func NewDatabase(db *engine.DB) *Database {
-	d := &Database{db: db, plans: noPlans(), shapes: noPlans(), sessions: map[*Session]struct{}{}, memoryTotal: memoryTotal}
+	d := &Database{db: db, sessions: map[*Session]struct{}{}, memoryTotal: memoryTotal}
+	d.clearPlans()
+	d.litter.Store(true) // of a crash
 	db.OnWipe(d.forget)
 	return d
 }
@@ -87,65 +90,6 @@ func (d *Database) schemaOf(tx *engine.Tx) (*schema.Schema, error) {
 	return s, nil
 }
 
-func noPlans() [2]map[string]*plan { return [2]map[string]*plan{{}, {}} }
-
-// planKind is the index in Database.plans.
-func planKind(foreignKeys bool) int {
-	if foreignKeys {
-		return 1
-	}
-	return 0
-}
-
-// cached returns the plan of a text, nil when there is none. Foreign keys do
-// not matter to BEGIN and its kin.
-func (d *Database) cached(text string, foreignKeys bool) *plan {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if p := d.plans[planKind(foreignKeys)][text]; p != nil || !foreignKeys {
-		return p
-	}
-	if p := d.plans[planKind(false)][text]; p != nil && p.control {
-		return p
-	}
-	return nil
-}
-
-// planOf returns the plan of a statement for the schema that tx sees.
-func (d *Database) planOf(tx *engine.Tx, text string, parsed *parse.Stmt, foreignKeys bool) (*plan, error) {
-	version, err := schema.Version(tx)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	p := d.plans[planKind(foreignKeys)][text]
-	d.mu.Unlock()
-	if p != nil && p.version == version {
-		return p, nil
-	}
-	s, err := d.schemaOf(tx)
-	if err != nil {
-		return nil, err
-	}
-	if parsed == nil {
-		st, err := parse.One(text)
-		if err != nil {
-			return nil, err
-		}
-		parsed = &st
-	}
-	if p, err = compile(s, *parsed, foreignKeys); err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := tx.Check(); err != nil { // memory may have been wiped: nothing is kept any more
-		return nil, err
-	}
-	d.keep(text, p)
-	return p, nil
-}
-
 // controlPlan returns the plan of BEGIN and its kin, nil for other statements.
 func (d *Database) controlPlan(text string, st parse.Stmt) (*plan, error) {
 	switch st.Stmt.(type) {
@@ -161,14 +105,4 @@ func (d *Database) controlPlan(text string, st parse.Stmt) (*plan, error) {
 	defer d.mu.Unlock()
 	d.keep(text, p) // foreign keys do not matter to it
 	return p, nil
-}
-
-// keep puts a plan into the cache. d.mu is held.
-func (d *Database) keep(text string, p *plan) { keepPlan(d.plans[planKind(p.keys)], text, p) }
-
-func keepPlan(plans map[string]*plan, text string, p *plan) {
-	if len(plans) >= plansMax {
-		clear(plans)
-	}
-	plans[text] = p
 }

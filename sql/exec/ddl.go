@@ -15,6 +15,18 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 	if ex := parse.Stmt(st); ex.Stmt != stmt {
 		return unsupported("EXPLAIN of this statement")
 	}
+	if err := c.ddlOf(p, stmt, st); err != nil || !schema.NeedsTemp(stmt) {
+		return err
+	}
+	run := p.run
+	p.run = func(f *frame) error {
+		f.s.openTemp()
+		return run(f)
+	}
+	return nil
+}
+
+func (c *compiler) ddlOf(p *plan, stmt ast.Stmt, st parse.Stmt) error {
 	switch n := stmt.(type) {
 	case *ast.CreateTableStmt:
 		if n.Select != nil {
@@ -33,7 +45,7 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 				if err != nil || ix == nil {
 					return err
 				}
-				return f.fillIndex(ix.Name, ix.Table.Name)
+				return f.fillIndex(ix.Name, ix.Table)
 			})
 		}
 	case *ast.CreateViewStmt:
@@ -56,10 +68,11 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 				}
 			}
 			return f.withSchema(func(s *schema.Schema) error {
-				if _, err := schema.DropTable(f.tx, s, n); err != nil {
+				t := s.Find(n.Name)
+				if done, err := schema.DropTable(f.tx, s, n); err != nil || !done {
 					return err
 				}
-				return f.dropStats("tbl", n.Name.Name.Name)
+				return f.dropStats(t.Database(), "tbl", t.Name)
 			})
 		}
 	case *ast.DropViewStmt:
@@ -68,11 +81,18 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 		}
 	case *ast.DropIndexStmt:
 		p.run = func(f *frame) error {
-			return f.withSchema(func(s *schema.Schema) error {
-				if _, err := schema.DropIndex(f.tx, s, n); err != nil {
+			return f.withDatabase(n.Name, func(s *schema.Schema) error {
+				if s == nil && n.IfExists {
+					return nil
+				}
+				if s == nil {
+					return errorf("no such index: %s.%s", n.Name.Schema.Name, n.Name.Name.Name)
+				}
+				ix := s.Index(n.Name.Name.Name)
+				if done, err := schema.DropIndex(f.tx, s, n); err != nil || !done {
 					return err
 				}
-				return f.dropStats("idx", n.Name.Name.Name)
+				return f.dropStats(ix.Table.Database(), "idx", ix.Name)
 			})
 		}
 	case *ast.AlterTableStmt:
@@ -84,11 +104,21 @@ func (c *compiler) ddl(p *plan, stmt ast.Stmt) error {
 }
 
 func (f *frame) withSchema(fn func(s *schema.Schema) error) error {
-	s, err := f.s.d.schemaOf(f.tx)
+	s, err := f.s.schemaOf(f.tx)
 	if err != nil {
 		return err
 	}
 	return fn(s)
+}
+
+// withDatabase is withSchema with the schema that a qualifier confines names to.
+func (f *frame) withDatabase(q *ast.QualifiedName, fn func(s *schema.Schema) error) error {
+	return f.withSchema(func(s *schema.Schema) error {
+		if q.Schema != nil {
+			s = s.Catalog(q.Schema.Name)
+		}
+		return fn(s)
+	})
 }
 
 // inner compiles something against the schema as it is now and runs it in a
@@ -109,9 +139,9 @@ func (f *frame) inner(fn func(c *compiler) (func(f *frame) error, error)) error 
 }
 
 // fillIndex makes the records of a new index.
-func (f *frame) fillIndex(name, table string) error {
+func (f *frame) fillIndex(name string, table *schema.Table) error {
 	return f.inner(func(c *compiler) (func(*frame) error, error) {
-		tg, err := c.target(&scope{}, &ast.QualifiedName{Name: &ast.Ident{Name: table}}, nil)
+		tg, err := c.target(&scope{}, nameOf(table), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -153,8 +183,9 @@ func (tg *target) addEntry(f *frame, ti *targetIndex) error {
 
 // createTableAs is CREATE TABLE … AS SELECT.
 func (c *compiler) createTableAs(p *plan, n *ast.CreateTableStmt) error {
-	if n.Temp {
-		return unsupported("temporary tables")
+	if n.IfNotExists && c.schema.Exists(n) { // whatever the query may be
+		p.run = func(*frame) error { return nil }
+		return nil
 	}
 	q, err := c.selectStmt(nil, n.Select)
 	if err != nil {
@@ -171,24 +202,25 @@ func (c *compiler) createTableAs(p *plan, n *ast.CreateTableStmt) error {
 			return errorf("not a CREATE TABLE statement")
 		}
 		create := *made
-		create.IfNotExists = n.IfNotExists
+		create.IfNotExists, create.Temp = n.IfNotExists, n.Temp
+		create.Name = &ast.QualifiedName{Schema: n.Name.Schema, Name: made.Name.Name}
 		st.Stmt = &create
 		kept := &buffer{slots: q.out}
 		defer kept.close(f)
 		if err := q.each(f, func() error { return kept.save(f) }); err != nil {
 			return err
 		}
-		isNew := false
+		var table *schema.Table
 		err = f.withSchema(func(s *schema.Schema) error {
 			t, err := schema.CreateTable(f.tx, s, st)
-			isNew = t != nil
+			table = t
 			return err
 		})
-		if err != nil || !isNew {
+		if err != nil || table == nil {
 			return err
 		}
 		return f.inner(func(c *compiler) (func(*frame) error, error) {
-			tg, err := c.target(&scope{}, &ast.QualifiedName{Name: n.Name.Name}, nil)
+			tg, err := c.target(&scope{}, nameOf(table), nil)
 			if err != nil {
 				return nil, err
 			}
@@ -258,7 +290,7 @@ func (f *frame) alter(s *schema.Schema, st parse.Stmt) error {
 	if done.Dropped < 0 {
 		return nil
 	}
-	rows, err := f.tx.Collection(schema.TableCollection(done.After.Root))
+	rows, err := f.tx.Collection(done.After.Collection())
 	if err != nil {
 		return err
 	}

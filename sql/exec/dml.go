@@ -45,16 +45,12 @@ type check struct {
 // target compiles what writing to a table takes; sc receives the table as its
 // first source, all of whose columns are read.
 func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*target, error) {
-	name := q.Name.Name
-	if q.Schema != nil && !isMain(q.Schema.Name) {
-		return nil, errorf("no such table: %s.%s", q.Schema.Name, name)
-	}
-	t := c.schema.Table(name)
+	t := c.schema.Find(q)
 	switch {
-	case t == nil && (fold(name) == "sqlite_master" || fold(name) == "sqlite_schema"):
-		return nil, errorf("table %s may not be modified", name)
+	case t == nil && c.catalogNamed(q) != "":
+		return nil, errorf("table %s may not be modified", q.Name.Name)
 	case t == nil:
-		return nil, c.noTable(name)
+		return nil, c.noTable(q)
 	case t.IsView():
 		return nil, errorf("cannot modify %s because it is a view", t.Name)
 	}
@@ -65,11 +61,12 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 	if alias != nil {
 		src.name = alias.Name
 	}
+	src.qualify(q, alias)
 	for i := range src.used {
 		src.used[i] = true
 	}
 	sc.sources = append(sc.sources, src)
-	tg := &target{t: t, src: src, rows: c.collection(schema.TableCollection(t.Root)), layout: c.layout(src)}
+	tg := &target{t: t, src: src, rows: c.collection(t.Collection()), layout: c.layout(src)}
 	tg.defaults = make([]*expr, len(t.Columns))
 	for i := range t.Columns {
 		if e := t.Columns[i].Default; e != nil {
@@ -82,7 +79,7 @@ func (c *compiler) target(sc *scope, q *ast.QualifiedName, alias *ast.Ident) (*t
 	}
 	own := &scope{sources: []*source{src}}
 	for _, ix := range t.Indexes {
-		ti := &targetIndex{ix: ix, coll: c.collection(schema.IndexCollection(ix.Root)), key: indexKey(ix)}
+		ti := &targetIndex{ix: ix, coll: c.collection(ix.Collection()), key: indexKey(ix)}
 		if err := c.indexExprs(own, ti); err != nil {
 			return nil, err
 		}

@@ -180,7 +180,7 @@ func (e *explainer) join(n node, parent int64) {
 
 // source renders a subquery or view in FROM.
 func (e *explainer) source(s *source, how string, parent int64) {
-	name := s.name
+	name := s.shown()
 	if name == "" {
 		name = "(subquery)"
 	}

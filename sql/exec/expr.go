@@ -107,14 +107,14 @@ func (c *compiler) exprOf(sc *scope, e ast.Expr) (*expr, error) {
 	case *ast.Ident:
 		return c.name(sc, "", n)
 	case *ast.QualifiedRef:
-		parts := n.Parts
-		if len(parts) == 3 {
-			if !isMain(parts[0].Name) {
-				return nil, errorf("no such column: %s.%s.%s", parts[0].Name, parts[1].Name, parts[2].Name)
+		if parts := n.Parts; len(parts) == 3 {
+			x, err := c.nameIn(sc, fold(parts[0].Name), parts[1].Name, parts[2])
+			if x == nil && err == nil {
+				err = errorf("no such column: %s.%s.%s", parts[0].Name, parts[1].Name, parts[2].Name)
 			}
-			parts = parts[1:]
+			return x, err
 		}
-		return c.name(sc, parts[0].Name, parts[1])
+		return c.name(sc, n.Parts[0].Name, n.Parts[1])
 	case *ast.BindParam:
 		i := n.Number - 1
 		return &expr{slot: -1, konst: true, eval: func(f *frame) (value.Value, error) {
@@ -218,8 +218,28 @@ func blobLiteral(raw string) (string, error) {
 // name compiles a column reference. A name found nowhere is an alias of a
 // result column, TRUE or FALSE, or, when it was double-quoted, a string.
 func (c *compiler) name(sc *scope, table string, id *ast.Ident) (*expr, error) {
+	if x, err := c.nameIn(sc, "", table, id); x != nil || err != nil {
+		return x, err
+	}
+	if table == "" && id.Quote == ast.QuoteNone {
+		if strings.EqualFold(id.Name, "true") {
+			return constant(value.NewInt(1)), nil
+		}
+		if strings.EqualFold(id.Name, "false") {
+			return constant(value.NewInt(0)), nil
+		}
+	}
+	if table == "" && id.Quote == ast.QuoteDouble {
+		return constant(value.NewText(id.Name)), nil
+	}
+	return nil, errorf("no such column: %s", qualified(table, id.Name))
+}
+
+// nameIn compiles a name that is found, with the name of a database in lower
+// case, "" for any; else nil.
+func (c *compiler) nameIn(sc *scope, db, table string, id *ast.Ident) (*expr, error) {
 	for s := sc; s != nil; s = s.parent {
-		m, err := s.lookup(table, id.Name)
+		m, err := s.lookupIn(db, table, id.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -236,18 +256,7 @@ func (c *compiler) name(sc *scope, table string, id *ast.Ident) (*expr, error) {
 			return x, err
 		}
 	}
-	if table == "" && id.Quote == ast.QuoteNone {
-		if strings.EqualFold(id.Name, "true") {
-			return constant(value.NewInt(1)), nil
-		}
-		if strings.EqualFold(id.Name, "false") {
-			return constant(value.NewInt(0)), nil
-		}
-	}
-	if table == "" && id.Quote == ast.QuoteDouble {
-		return constant(value.NewText(id.Name)), nil
-	}
-	return nil, errorf("no such column: %s", qualified(table, id.Name))
+	return nil, nil //nolint:nilnil // no such name
 }
 
 // alias expands the alias of a result column of scope s.

@@ -21,6 +21,13 @@ func (c *compiler) flatten(sc *scope, ref *ast.TableRef) (*source, error) {
 		return nil, nil //nolint:nilnil // it is compiled as a whole
 	}
 	core, _ := stmt.Cores[0].(*ast.SelectQuery)
+	if ref.Name != nil {
+		leave, err := c.enter(c.schema.Find(ref.Name))
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+	}
 	c.depth++
 	c.nSelects++
 	defer func() { c.depth-- }()
@@ -73,10 +80,10 @@ func (c *compiler) flattenable(sc *scope, ref *ast.TableRef) (stmt *ast.SelectSt
 	}
 	parent = sc.parent
 	if stmt = ref.Select; stmt == nil {
-		if ref.Name == nil || ref.Name.Schema != nil || ref.IndexedBy != nil || ref.NotIndexed || sc.findCTE(ref.Name.Name.Name) != nil {
+		if ref.Name == nil || ref.IndexedBy != nil || ref.NotIndexed || ref.Name.Schema == nil && sc.findCTE(ref.Name.Name.Name) != nil {
 			return nil, nil, nil
 		}
-		t := c.schema.Table(ref.Name.Name.Name)
+		t := c.schema.Find(ref.Name)
 		if t == nil || !t.IsView() {
 			return nil, nil, nil
 		}

@@ -69,7 +69,7 @@ func (c *compiler) keyChecks(tg *target, e schema.Event, changed []bool, trigger
 		ch.atOnce = e == schema.Insert && c.singleRow && !triggers && !fk.Deferred
 		k.children = append(k.children, ch)
 	}
-	for _, ref := range slices.Backward(c.schema.References(t.Name)) {
+	for _, ref := range slices.Backward(c.schema.Of(t).References(t.Name)) {
 		cols, ok := parentKey(t, ref.Key)
 		switch {
 		case !ok && (c.noTriggers || e == schema.Insert && c.singleRow && !triggers && !ref.Key.Deferred):
@@ -104,7 +104,7 @@ func (c *compiler) keysChanged(t *schema.Table, changed []bool) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.schema.References(t.Name), func(ref schema.Reference) bool {
+	return slices.ContainsFunc(c.schema.Of(t).References(t.Name), func(ref schema.Reference) bool {
 		cols, ok := parentKey(t, ref.Key)
 		return ok && anyOf(cols, changed) || !ok && namesChanged(t, ref.Key, changed)
 	})
@@ -196,12 +196,12 @@ func ownCollations(t *schema.Table, cols []int, colls []value.Collation) bool {
 
 func (c *compiler) childCheck(t *schema.Table, fk *schema.ForeignKey, self bool) (*childCheck, error) {
 	ch := &childCheck{deferred: fk.Deferred, cols: fk.Columns}
-	parent := c.schema.Table(fk.Parent)
+	parent := c.schema.Of(t).Table(fk.Parent)
 	if parent == nil {
 		if c.noTriggers {
 			return ch, nil
 		}
-		return nil, errorf("no such table: main.%s", fk.Parent)
+		return nil, errorf("no such table: %s.%s", t.Database(), fk.Parent)
 	}
 	cols, ok := parentKey(parent, fk)
 	if !ok {

@@ -64,7 +64,7 @@ func hasOuterJoin(refs []*ast.TableRef) bool {
 func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	if src, err := c.flatten(sc, ref); src != nil || err != nil {
 		if src != nil && ref.Name != nil {
-			src.name = ref.Name.Name.Name
+			src.name, src.db = ref.Name.Name.Name, c.schema.Find(ref.Name).Database()
 		}
 		if src != nil && ref.Alias != nil {
 			src.name = ref.Alias.Name
@@ -95,10 +95,7 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	case ref.Name.Schema == nil && sc.findCTE(name) != nil:
 		src, err = c.cteSource(sc, sc.findCTE(name))
 	default:
-		if ref.Name.Schema != nil && !isMain(ref.Name.Schema.Name) {
-			return nil, errorf("no such table: %s.%s", ref.Name.Schema.Name, name)
-		}
-		src, err = c.namedSource(name)
+		src, err = c.namedSource(ref.Name)
 	}
 	if err != nil {
 		return nil, err
@@ -110,21 +107,22 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	if ref.Alias != nil {
 		src.name = ref.Alias.Name
 	}
+	src.qualify(ref.Name, ref.Alias)
 	return src, nil
 }
 
-func (c *compiler) namedSource(name string) (*source, error) {
-	if strings.EqualFold(name, "sqlite_master") || strings.EqualFold(name, "sqlite_schema") {
-		return c.schemaSource(), nil
+func (c *compiler) namedSource(q *ast.QualifiedName) (*source, error) {
+	if database := c.catalogNamed(q); database != "" {
+		return c.schemaSource(database), nil
 	}
-	if c.isSequence(name) {
-		return c.sequenceSource(), nil
+	if s := c.sequenceOf(q); s != nil {
+		return c.sequenceSource(s.Name()), nil
 	}
-	t := c.schema.Table(name)
+	t := c.schema.Find(q)
 	if t == nil {
-		src, err := c.tableFunction(nil, name, nil)
+		src, err := c.tableFunction(nil, q.Name.Name, nil)
 		if src == nil && err == nil {
-			err = c.noTable(name)
+			err = c.noTable(q)
 		}
 		return src, err
 	}
@@ -134,16 +132,56 @@ func (c *compiler) namedSource(name string) (*source, error) {
 	return c.tableSource(t)
 }
 
-func (c *compiler) noTable(name string) error {
-	if c.stored {
+// catalogNamed returns the database whose sqlite_schema a name stands for, "" when
+// it stands for something else.
+func (c *compiler) catalogNamed(q *ast.QualifiedName) string {
+	in := ""
+	if q.Schema != nil {
+		in = fold(q.Schema.Name)
+	} else if c.stored {
+		in = "main"
+	}
+	switch name := fold(q.Name.Name); {
+	case (name == "sqlite_temp_master" || name == "sqlite_temp_schema") && (in == "" || in == "temp"):
+		return "temp"
+	case (name == "sqlite_master" || name == "sqlite_schema") && (in == "temp" || in == "main"):
+		return in
+	case (name == "sqlite_master" || name == "sqlite_schema") && in == "":
+		return "main"
+	}
+	return ""
+}
+
+func (c *compiler) noTable(q *ast.QualifiedName) error {
+	name := q.Name.Name
+	switch {
+	case q.Schema != nil:
+		name = q.Schema.Name + "." + name
+	case c.stored:
 		name = "main." + name
 	}
 	return errorf("no such table: %s", name)
 }
 
+// nameOf returns a name that is the table's alone.
+func nameOf(t *schema.Table) *ast.QualifiedName {
+	return &ast.QualifiedName{Schema: &ast.Ident{Name: t.Database()}, Name: &ast.Ident{Name: t.Name}}
+}
+
+// enter has names be those that the text of a view sees; leave is to be called at
+// its end.
+func (c *compiler) enter(t *schema.Table) (leave func(), err error) {
+	if slices.Contains(c.views, t) {
+		return nil, errorf("view %s is circularly defined", t.Name)
+	}
+	in, stored, depth := c.schema, c.stored, len(c.views)
+	c.schema, c.stored, c.views = in.Within(t.IsTemp()), !t.IsTemp(), append(c.views, t)
+	return func() { c.schema, c.stored, c.views = in, stored, c.views[:depth] }, nil
+}
+
 func (c *compiler) tableSource(t *schema.Table) (*source, error) {
 	c.byLiteral = c.byLiteral || indexesLiterals(t)
-	src := &source{name: t.Name, table: t, rowID: -1, used: make([]bool, len(t.Columns)), label: t.Name}
+	src := &source{name: t.Name, db: t.Database(), table: t, rowID: -1, used: make([]bool, len(t.Columns)), label: t.Name}
 	src.slots = c.regs(len(t.Columns))
 	if t.PrimaryKey == nil {
 		src.rowID = c.regs(1)[0]
@@ -175,9 +213,11 @@ func (c *compiler) querySource(q *query, names []string) *source {
 }
 
 func (c *compiler) viewSource(t *schema.Table) (*source, error) {
-	stored := c.stored
-	c.stored = true
-	defer func() { c.stored = stored }()
+	leave, err := c.enter(t)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	q, err := c.selectStmt(nil, t.View)
 	if err != nil {
 		return nil, err
@@ -186,7 +226,7 @@ func (c *compiler) viewSource(t *schema.Table) (*source, error) {
 		return nil, errorf("expected %d columns for '%s' but got %d", len(t.ViewColumns), t.Name, len(q.cols))
 	}
 	src := c.querySource(q, t.ViewColumns)
-	src.label = t.Name
+	src.label, src.db = t.Name, t.Database()
 	return src, nil
 }
 

@@ -38,7 +38,7 @@ func (c *compiler) integrityPragma(p *plan, name string, n *ast.PragmaStmt) {
 		}
 	}
 	c.dynamicRows(p, []string{name}, func(f *frame) (rows [][]value.Value, err error) {
-		err = f.withSchema(func(s *schema.Schema) error {
+		err = f.withDatabase(n.Name, func(s *schema.Schema) error {
 			rows, err = checkIntegrity(f, s, table, name == "quick_check", faults)
 			return err
 		})
@@ -49,14 +49,17 @@ func (c *compiler) integrityPragma(p *plan, name string, n *ast.PragmaStmt) {
 // checkIntegrity runs a check of a table, of all for "".
 func checkIntegrity(f *frame, s *schema.Schema, table string, quick bool, faults int) ([][]value.Value, error) {
 	ck := &integrityCheck{quick: quick, left: faults}
-	tables := s.Tables
+	var tables []*schema.Table
+	for _, in := range s.Databases() {
+		tables = append(tables, in.Tables...)
+	}
 	if table != "" {
 		var err error
 		if tables, err = tablesNamed(s, table); err != nil {
 			return nil, err
 		}
 	}
-	tables = slices.DeleteFunc(slices.Clone(tables), (*schema.Table).IsView)
+	tables = slices.DeleteFunc(tables, (*schema.Table).IsView)
 	if err := ck.tables(f, tables); err != nil && !errors.Is(err, errFaults) {
 		return nil, err
 	}
@@ -74,7 +77,7 @@ func tablesNamed(s *schema.Schema, name string) ([]*schema.Table, error) {
 	}
 	t := s.Table(name)
 	if t == nil {
-		return nil, errorf("no such table: %s", name)
+		return nil, errorf("no such table: %s%s", s.Qualifier(), name)
 	}
 	return []*schema.Table{t}, nil
 }
@@ -105,11 +108,11 @@ func (ck *integrityCheck) counts(f *frame, t *schema.Table) error {
 		}
 		var err error
 		if rows < 0 {
-			if rows, err = countRecords(f, schema.TableCollection(t.Root)); err != nil {
+			if rows, err = countRecords(f, t.Collection()); err != nil {
 				return err
 			}
 		}
-		n, err := countRecords(f, schema.IndexCollection(ix.Root))
+		n, err := countRecords(f, ix.Collection())
 		if err != nil {
 			return err
 		}
@@ -154,7 +157,7 @@ func (ck *integrityCheck) table(c *compiler, t *schema.Table) (func(*frame) erro
 			if ti.ix.Where == nil {
 				continue
 			}
-			n, err := countRecords(f, schema.IndexCollection(ti.ix.Root))
+			n, err := countRecords(f, ti.ix.Collection())
 			if err != nil {
 				return err
 			}

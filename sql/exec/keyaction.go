@@ -16,7 +16,7 @@ func (c *compiler) keyAction(tg *target, ref schema.Reference, cols []int, updat
 		return nil, nil //nolint:nilnil // no action
 	}
 	key := programKey{key: ref.Key, update: update, conflict: ast.ConflictAbort}
-	return c.programOf(key, func(c *compiler, p *program) error {
+	return c.programOf(key, c.schema.Within(ref.Child.IsTemp()), func(c *compiler, p *program) error {
 		p.restrict = action == ast.FKRestrict
 		sc := c.programRows(p, tg.src, true, update)
 		b := &actionBuilder{ref: ref, parent: tg.t, cols: cols}

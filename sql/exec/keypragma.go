@@ -119,7 +119,7 @@ func (c *compiler) orphans(t *schema.Table, rows *[][]value.Value) (func(f *fram
 		for _, col := range fk.Columns {
 			src.use(col)
 		}
-		if c.schema.Table(fk.Parent) == nil {
+		if c.schema.Of(t).Table(fk.Parent) == nil {
 			checks = append(checks, &childCheck{cols: fk.Columns})
 			continue
 		}
@@ -173,8 +173,8 @@ func (ch *childCheck) orphan(f *frame, row []value.Value) (bool, error) {
 // far as foreign keys are concerned. No trigger sees it.
 func (f *frame) deleteBeforeDrop(n *ast.DropTableStmt) error {
 	return f.inner(func(c *compiler) (func(*frame) error, error) {
-		t := c.schema.Table(n.Name.Name.Name)
-		if t == nil || t.IsView() || len(c.schema.References(t.Name)) == 0 && !f.mayMend(t) {
+		t := c.schema.Find(n.Name)
+		if t == nil || t.IsView() || len(c.schema.Of(t).References(t.Name)) == 0 && !f.mayMend(t) {
 			return func(*frame) error { return nil }, nil
 		}
 		c.noTriggers = true
@@ -217,11 +217,11 @@ func (f *frame) checkReferences(s *schema.Schema, st parse.Stmt) error {
 			value = !isLit || lit.Kind != ast.LitNull
 		}
 	}
-	t := s.Table(n.Table.Name.Name)
+	t := s.Find(n.Table)
 	if !references || !value || t == nil || t.IsView() {
 		return nil
 	}
-	rows, err := f.tx.Collection(schema.TableCollection(t.Root))
+	rows, err := f.tx.Collection(t.Collection())
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (s *Session) lift(ctx context.Context, text string) *Stmt {
 	if s.d.asWritten || !s.literals.Take(text) {
 		return nil
 	}
-	p := s.d.shape(s.literals.Text, s.foreignKeys)
+	p := s.cache().shape(s.literals.Text, s.foreignKeys)
 	if p == nil {
 		p = s.newShape(ctx, string(s.literals.Text))
 	}
@@ -58,20 +58,8 @@ func (s *Session) newShape(ctx context.Context, text string) *plan {
 		}
 		defer s.endOwn(tx) //nolint:errcheck // a snapshot has nothing to lose
 	}
-	p, err := s.d.shapeOf(tx, text, s.foreignKeys)
+	p, err := s.shapeOf(tx, text)
 	if err != nil {
-		return nil
-	}
-	return p
-}
-
-// shape returns what is known of a text without literals, nil for nothing. What
-// was refused under another schema may have to be allowed now.
-func (d *Database) shape(text []byte, foreignKeys bool) *plan {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	p := d.shapes[planKind(foreignKeys)][string(text)]
-	if p != nil && p.refused && d.schema != nil && d.schema.Version != p.version {
 		return nil
 	}
 	return p
@@ -79,18 +67,19 @@ func (d *Database) shape(text []byte, foreignKeys bool) *plan {
 
 // shapeOf is planOf for a text without literals; the plan says when it is
 // refused.
-func (d *Database) shapeOf(tx *engine.Tx, text string, foreignKeys bool) (*plan, error) {
-	s, err := d.schemaOf(tx)
+func (s *Session) shapeOf(tx *engine.Tx, text string) (*plan, error) {
+	sch, err := s.schemaOf(tx)
 	if err != nil {
 		return nil, err
 	}
-	p := d.shape([]byte(text), foreignKeys)
-	if p != nil && p.version == s.Version {
+	cache, foreignKeys := s.cache(), s.foreignKeys
+	p := cache.shape([]byte(text), foreignKeys)
+	if p != nil && p.fits(sch) {
 		return p, nil
 	}
-	p = &plan{text: text, version: s.Version, keys: foreignKeys, refused: true}
+	p = &plan{text: text, version: sch.Version, temp: sch.Temp(), keys: foreignKeys, refused: true}
 	if st, err := parse.One(text); err == nil && parse.Lifted(st) {
-		whole, err := compile(s, st, foreignKeys)
+		whole, err := compile(sch, st, foreignKeys)
 		if err != nil {
 			return nil, err
 		}
@@ -99,12 +88,12 @@ func (d *Database) shapeOf(tx *engine.Tx, text string, foreignKeys bool) (*plan,
 			p = whole
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
 	if err := tx.Check(); err != nil { // memory may have been wiped: nothing is kept any more
 		return nil, err
 	}
-	keepPlan(d.shapes[planKind(foreignKeys)], text, p)
+	keepPlan(cache.shapes[planKind(foreignKeys)], text, p)
 	return p, nil
 }
 

@@ -13,8 +13,9 @@ import (
 // and is shared by all sessions of a database.
 type plan struct {
 	text    string
-	version uint64 // of the schema that it was compiled against
-	keys    bool   // compiled with foreign keys enforced
+	version uint64         // of the schema that it was compiled against
+	temp    *schema.Schema // the temporary objects of then; nil for none
+	keys    bool           // compiled with foreign keys enforced
 	params  []string
 
 	query *query // rows come out: SELECT, RETURNING, PRAGMA, EXPLAIN
@@ -61,6 +62,7 @@ type compiler struct {
 	byLiteral   bool                    // some table has an index whose expressions hold literals
 	programs    map[programKey]*program // compiled so far, of the whole statement
 	inProgram   bool
+	views       []*schema.Table    // whose texts are being compiled, the innermost last
 	stored      bool               // the text is that of a view or trigger, whose names are those of this database
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known
@@ -123,7 +125,7 @@ func (c *compiler) defaultValue(t *schema.Table, col int) value.Value {
 // compile makes the plan of a statement.
 func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	c := &compiler{schema: s, stmt: st, foreignKeys: foreignKeys}
-	p := &plan{text: st.Text, version: s.Version, params: st.Params, keys: foreignKeys}
+	p := &plan{text: st.Text, version: s.Version, temp: s.Temp(), params: st.Params, keys: foreignKeys}
 	if err := c.statement(p, st.Stmt); err != nil {
 		return nil, err
 	}

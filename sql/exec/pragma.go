@@ -92,8 +92,12 @@ func describingPragma(name string) (tablePragma, bool) {
 	return tablePragma{}, false
 }
 
-func databaseList(*schema.Schema, string) [][]value.Value {
-	return [][]value.Value{{integer(0), text("main"), text("")}}
+func databaseList(s *schema.Schema, _ string) [][]value.Value {
+	rows := [][]value.Value{{integer(0), text("main"), text("")}}
+	if s.HasTemp() {
+		rows = append(rows, []value.Value{integer(1), text("temp"), text("")})
+	}
+	return rows
 }
 
 func collationList(*schema.Schema, string) [][]value.Value {
@@ -114,8 +118,9 @@ var fixedPragmas = map[string]value.Value{
 
 func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	name := fold(n.Name.Name.Name)
-	if n.Name.Schema != nil && !isMain(n.Name.Schema.Name) {
-		return errorf("unknown database %s", n.Name.Schema.Name)
+	in, err := c.database(n.Name)
+	if err != nil {
+		return err
 	}
 	arg := unquote(n.Value)
 	if name == "integrity_check" || name == "quick_check" {
@@ -124,24 +129,23 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	}
 	if tp, ok := lookupTablePragma(name); ok {
 		if tp.run == nil {
-			c.staticRows(p, tp.cols, tp.rows(c.schema, arg))
+			c.staticRows(p, tp.cols, tp.rows(in, arg))
 			return nil
 		}
 		c.dynamicRows(p, tp.cols, func(f *frame) (rows [][]value.Value, err error) {
-			err = f.withSchema(func(s *schema.Schema) error { rows, err = tp.run(f, s, arg); return err })
+			err = f.withDatabase(n.Name, func(s *schema.Schema) error { rows, err = tp.run(f, s, arg); return err })
 			return rows, err
 		})
 		return nil
 	}
 	switch name {
 	case "user_version", "application_id":
+		if in.Place() != schema.Main {
+			return unsupported("PRAGMA temp." + name)
+		}
 		return c.storedPragma(p, name, n)
 	case "schema_version":
-		if n.HasValue {
-			return unsupported("setting PRAGMA schema_version")
-		}
-		c.staticRows(p, []string{name}, [][]value.Value{{integer(int64(c.schema.Version >> 32))}})
-		return nil
+		return c.schemaVersion(p, in, n)
 	case "busy_timeout":
 		return c.busyTimeout(p, n)
 	case "optimize", "shrink_memory", "incremental_vacuum":
@@ -175,6 +179,18 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	return nil
 }
 
+// database returns the schema that a qualifier confines names to.
+func (c *compiler) database(q *ast.QualifiedName) (*schema.Schema, error) {
+	if q.Schema == nil {
+		return c.schema, nil
+	}
+	in := c.schema.Catalog(q.Schema.Name)
+	if in == nil {
+		return nil, errorf("unknown database %s", q.Schema.Name)
+	}
+	return in, nil
+}
+
 func unquote(s string) string {
 	if len(s) >= 2 {
 		switch q := s[0]; q {
@@ -194,6 +210,14 @@ func isOn(s string) bool {
 	}
 	i, err := strconv.Atoi(s)
 	return err == nil && i != 0
+}
+
+func (c *compiler) schemaVersion(p *plan, in *schema.Schema, n *ast.PragmaStmt) error {
+	if n.HasValue {
+		return unsupported("setting PRAGMA schema_version")
+	}
+	c.staticRows(p, []string{"schema_version"}, [][]value.Value{{integer(int64(in.Version >> 32))}})
+	return nil
 }
 
 func (c *compiler) busyTimeout(p *plan, n *ast.PragmaStmt) error {
@@ -357,9 +381,12 @@ func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
 		add(ix.Table, indexKey(ix))
 		return rows
 	}
-	for _, t := range s.Tables {
-		if t.PrimaryKey != nil && strings.EqualFold(primaryName(t), arg) {
-			add(t, tableKey(t))
+	for _, in := range slices.Backward(s.Databases()) {
+		for _, t := range in.Tables {
+			if t.PrimaryKey != nil && strings.EqualFold(primaryName(t), arg) {
+				add(t, tableKey(t))
+				return rows
+			}
 		}
 	}
 	return rows
@@ -400,20 +427,26 @@ func foreignKeyList(s *schema.Schema, arg string) [][]value.Value {
 
 func tableList(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
-	for _, t := range s.Tables {
-		if arg != "" && !strings.EqualFold(arg, t.Name) {
-			continue
+	for _, in := range s.Databases() {
+		add := func(name, kind string, columns int, withoutRowID, strict bool) {
+			if arg == "" || strings.EqualFold(arg, name) {
+				rows = append(rows, []value.Value{
+					text(in.Name()), text(name), text(kind), integer(int64(columns)), boolean(withoutRowID), boolean(strict),
+				})
+			}
 		}
-		kind := "table"
-		if t.IsView() {
-			kind = "view"
+		for _, t := range in.Tables {
+			kind := "table"
+			if t.IsView() {
+				kind = "view"
+			}
+			add(t.Name, kind, len(columnsOf(s, t)), t.WithoutRowID, t.Strict)
 		}
-		rows = append(rows, []value.Value{
-			text("main"), text(t.Name), text(kind), integer(int64(len(columnsOf(s, t)))), boolean(t.WithoutRowID), boolean(t.Strict),
-		})
-	}
-	if arg == "" {
-		rows = append(rows, []value.Value{text("main"), text("sqlite_schema"), text("table"), integer(5), integer(0), integer(0)})
+		own := "sqlite_schema"
+		if in.Place() != schema.Main {
+			own = "sqlite_temp_schema"
+		}
+		add(own, "table", 5, false, false)
 	}
 	return rows
 }

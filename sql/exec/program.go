@@ -39,8 +39,9 @@ type programKey struct {
 }
 
 // programOf returns the program of a key, compiled once per statement; fill
-// compiles it. A program that sets off itself finds itself half made.
-func (c *compiler) programOf(key programKey, fill func(c *compiler, p *program) error) (*program, error) {
+// compiles it, with names as s has them. A program that sets off itself finds
+// itself half made.
+func (c *compiler) programOf(key programKey, s *schema.Schema, fill func(c *compiler, p *program) error) (*program, error) {
 	if p := c.programs[key]; p != nil {
 		return p, nil
 	}
@@ -50,8 +51,8 @@ func (c *compiler) programOf(key programKey, fill func(c *compiler, p *program) 
 	p := &program{trigger: key.trigger}
 	c.programs[key] = p
 	in := &compiler{
-		schema: c.schema, stmt: c.stmt, programs: c.programs, foreignKeys: c.foreignKeys,
-		conflict: key.conflict, inProgram: true, stored: true,
+		schema: s, stmt: c.stmt, programs: c.programs, foreignKeys: c.foreignKeys,
+		conflict: key.conflict, inProgram: true, stored: s.Qualifier() != "" || !s.HasTemp(),
 	}
 	if err := fill(in, p); err != nil {
 		return nil, err

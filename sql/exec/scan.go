@@ -29,10 +29,10 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	if a != nil && a.or != nil {
 		return c.unionScan(s, a, conds)
 	}
-	n := &scanNode{t: s.table, name: s.name, a: a, index: -1, rows: c.collection(schema.TableCollection(s.table.Root))}
+	n := &scanNode{t: s.table, name: s.shown(), a: a, index: -1, rows: c.collection(s.table.Collection())}
 	n.layout = c.layout(s)
 	if a != nil && a.index != nil {
-		n.index = c.collection(schema.IndexCollection(a.index.Root))
+		n.index = c.collection(a.index.Collection())
 		n.cover = covering(s, a.index, n.layout)
 	}
 	var rest []*expr

@@ -26,6 +26,8 @@ type column struct {
 // slots[i], its row id (tables only) in rowID.
 type source struct {
 	name  string // alias or table name, as written
+	db    string // main or temp, of a table or view; "" for others
+	whole string // the name with the database that was written before it, for EXPLAIN QUERY PLAN
 	cols  []column
 	slots []int
 	rowID int // register, -1 when the source has none
@@ -135,6 +137,11 @@ type match struct {
 // lookup finds a column in this scope alone. It reports ambiguous names as an
 // error and an unknown one as a nil match.
 func (sc *scope) lookup(table, name string) (*match, error) {
+	return sc.lookupIn("", table, name)
+}
+
+// lookupIn is lookup with the name of a database in lower case, "" for any.
+func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 	var found *match
 	if table == "" {
 		for _, m := range sc.merged {
@@ -144,7 +151,7 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 		}
 	}
 	for _, src := range sc.sources {
-		if src.inner || table != "" && !strings.EqualFold(src.name, table) {
+		if src.inner || !src.isNamed(db, table) {
 			continue
 		}
 		for i := range src.cols {
@@ -162,7 +169,7 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 		return found, nil
 	}
 	for _, src := range sc.sources {
-		if src.inner || src.rowID < 0 || (table != "" && !strings.EqualFold(src.name, table)) || (table == "" && src.qualifiedOnly) {
+		if src.inner || src.rowID < 0 || !src.isNamed(db, table) || (table == "" && src.qualifiedOnly) {
 			continue
 		}
 		if found != nil {
@@ -171,6 +178,26 @@ func (sc *scope) lookup(table, name string) (*match, error) {
 		found = &match{sc: sc, src: src, col: -1}
 	}
 	return found, nil
+}
+
+// qualify keeps the database that is written before a name.
+func (s *source) qualify(q *ast.QualifiedName, alias *ast.Ident) {
+	if q.Schema != nil && alias == nil {
+		s.whole = q.Schema.Name + "." + s.name
+	}
+}
+
+// shown is the source's name for EXPLAIN QUERY PLAN.
+func (s *source) shown() string {
+	if s.whole != "" {
+		return s.whole
+	}
+	return s.name
+}
+
+// isNamed reports whether a qualifier stands for s; "" stands for all.
+func (s *source) isNamed(db, table string) bool {
+	return (table == "" || strings.EqualFold(s.name, table)) && (db == "" || s.db == db)
 }
 
 func qualified(table, name string) string {

@@ -3,6 +3,7 @@ package exec
 import (
 	"strings"
 
+	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -12,8 +13,20 @@ import (
 // the first such table on, and has one row for each that ever had a row.
 const sequenceName = "sqlite_sequence"
 
-func (c *compiler) isSequence(name string) bool {
-	return strings.EqualFold(name, sequenceName) && hasAutoIncrement(c.schema)
+// sequenceOf returns the schema whose sequenceName a name stands for, nil when it
+// stands for something else.
+func (c *compiler) sequenceOf(q *ast.QualifiedName) *schema.Schema {
+	if !strings.EqualFold(q.Name.Name, sequenceName) {
+		return nil
+	}
+	for _, name := range []string{"temp", "main"} { // as all names are looked up
+		s := c.schema.Catalog(name)
+		wanted := q.Schema == nil && (name == "main" || c.schema.Qualifier() == "")
+		if (wanted || q.Schema != nil && fold(q.Schema.Name) == name) && hasAutoIncrement(s) {
+			return s
+		}
+	}
+	return nil
 }
 
 func hasAutoIncrement(s *schema.Schema) bool {
@@ -25,10 +38,12 @@ func hasAutoIncrement(s *schema.Schema) bool {
 	return false
 }
 
-func (c *compiler) sequenceSource() *source {
-	src := &source{name: sequenceName, rowID: -1, slots: c.regs(2), cols: []column{{name: "name", aff: value.AffinityBlob, hasAff: true}, {name: "seq", aff: value.AffinityBlob, hasAff: true}}}
+// sequenceSource is the table of a database.
+func (c *compiler) sequenceSource(database string) *source {
+	src := &source{name: sequenceName, db: database, rowID: -1, slots: c.regs(2), cols: []column{{name: "name", aff: value.AffinityBlob, hasAff: true}, {name: "seq", aff: value.AffinityBlob, hasAff: true}}}
 	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (rows [][]value.Value, err error) {
 		err = f.withSchema(func(s *schema.Schema) error {
+			s = s.Catalog(database)
 			for _, t := range s.Tables {
 				if !t.AutoIncrement {
 					continue
@@ -48,14 +63,10 @@ func (c *compiler) sequenceSource() *source {
 	return src
 }
 
-// sequenceTable is how statements that change it see the table.
-func sequenceTable() *schema.Table {
-	return &schema.Table{Name: sequenceName, RowID: -1, Columns: []schema.Column{{Name: "name"}, {Name: "seq"}}}
-}
-
 // writeSequence changes one row of the table; nil stands for none.
-func (f *frame) writeSequence(old, after []value.Value) error {
+func (f *frame) writeSequence(database string, old, after []value.Value) error {
 	return f.withSchema(func(s *schema.Schema) error {
+		s = s.Catalog(database)
 		if old != nil && (after == nil || !strings.EqualFold(old[0].AsText(), after[0].AsText())) {
 			if t := s.Table(old[0].AsText()); t != nil && t.AutoIncrement {
 				if err := schema.DropSequence(f.tx, t); err != nil {

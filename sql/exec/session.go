@@ -11,6 +11,7 @@ import (
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/parse"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -52,6 +53,8 @@ type Session struct {
 	recursiveTriggers bool
 	violations        violations
 
+	temp *tempState // nil until the first temporary object
+
 	literals parse.Literals // of the statement that PrepareOnce made last
 	lifts    uint64         // counts these statements; only the last one's literals are there
 
@@ -85,6 +88,9 @@ func (s *Session) begin(ctx context.Context, writable bool) (*engine.Tx, error) 
 	}
 	wait, cancel := context.WithTimeout(ctx, s.busy)
 	defer cancel()
+	if s.d.litter.Load() {
+		_ = s.d.Sweep(wait) // what is left is dropped some other time
+	}
 	tx, err := s.d.db.BeginContext(wait, true)
 	switch {
 	case err == nil:
@@ -175,18 +181,30 @@ func (s *Session) end() {
 func (s *Session) forget() {
 	s.gen++
 	s.collsGen++
-	s.versionKnown = false
+	s.schemaChanged()
 	clear(s.rowIDs)
+}
+
+// schemaChanged has the next statement of the transaction read the versions anew.
+func (s *Session) schemaChanged() {
+	s.versionKnown = false
+	if s.temp != nil {
+		s.temp.changed()
+	}
 }
 
 // Reset undoes what is open, for a connection that goes back to its pool. It
 // leaves foreign keys and recursive triggers as they are: who turned them on
-// relies on it.
+// relies on it. Temporary objects are dropped: the next user of the connection
+// has none.
 func (s *Session) Reset() {
 	if s.tx != nil {
 		_ = s.Rollback() // the transaction is over in any case
 	}
 	s.busy, s.deferForeignKeys = s.busyDefault, false
+	if s.temp != nil {
+		s.dropTemp()
+	}
 }
 
 // Close ends the session.
@@ -402,17 +420,24 @@ func (s *Session) planFor(st *Stmt, tx *engine.Tx) (*plan, error) {
 			s.version, s.versionKnown = v, true
 		}
 	}
-	if st.plan != nil && st.plan.version == version && st.plan.keys == s.foreignKeys {
+	var temp *schema.Schema
+	if s.temp != nil {
+		var err error
+		if temp, err = s.tempBefore(tx); err != nil {
+			return nil, err
+		}
+	}
+	if st.plan != nil && st.plan.version == version && st.plan.temp == temp && st.plan.keys == s.foreignKeys {
 		return st.plan, nil
 	}
 	if st.lifted != 0 {
-		if p, err := s.d.shapeOf(tx, st.plan.text, s.foreignKeys); err == nil && !p.refused {
+		if p, err := s.shapeOf(tx, st.plan.text); err == nil && !p.refused {
 			st.plan = p
 			return p, nil
 		}
 		st.lifted = 0 // the text as it is: it plans, or says why not
 	}
-	p, err := s.d.planOf(tx, st.text, st.parsed, s.foreignKeys)
+	p, err := s.planOf(tx, st.text, st.parsed)
 	if err == nil {
 		st.plan, st.idle = p, nil
 	}
@@ -447,7 +472,7 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 		return errors.Join(err, f.tx.RollbackTo(sp))
 	}
 	if p.ddl {
-		s.versionKnown = false
+		s.schemaChanged()
 	}
 	if !p.rows {
 		s.collsGen++

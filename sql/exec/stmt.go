@@ -37,10 +37,10 @@ func (s *Session) Prepare(ctx context.Context, text string) (*Stmt, string, erro
 // prepare is Prepare with s.mu held.
 func (s *Session) prepare(ctx context.Context, text string) (*Stmt, string, error) {
 	first, tail := text, "" // of a text with a plan: it was cut before
-	cached := s.d.cached(first, s.foreignKeys)
+	cached := s.cached(first)
 	if cached == nil {
 		first, tail = split(text)
-		cached = s.d.cached(first, s.foreignKeys)
+		cached = s.cached(first)
 	}
 	st := &Stmt{s: s, text: first}
 	if cached == nil {
@@ -74,7 +74,7 @@ func (s *Session) prepare(ctx context.Context, text string) (*Stmt, string, erro
 		}
 		defer s.endOwn(tx) //nolint:errcheck // a snapshot has nothing to lose
 	}
-	p, err := s.d.planOf(tx, first, st.parsed, s.foreignKeys)
+	p, err := s.planOf(tx, first, st.parsed)
 	if err != nil {
 		return nil, "", err
 	}

@@ -21,7 +21,7 @@ type events struct {
 func (c *compiler) events(tg *target, e schema.Event, changed []bool) (*events, error) {
 	ev := &events{}
 	if !c.noTriggers {
-		for _, g := range slices.Backward(tg.t.Triggers) { // the newest fires first
+		for _, g := range c.schema.Fires(tg.t) {
 			if g.Event != e || !concerns(g, tg.t, changed) {
 				continue
 			}
@@ -79,7 +79,7 @@ func (a *assignments) changedColumns(tg *target) []bool {
 }
 
 func (c *compiler) triggerProgram(g *schema.Trigger, tg *target) (*program, error) {
-	return c.programOf(programKey{trigger: g, conflict: tg.conflict}, func(c *compiler, p *program) (err error) {
+	return c.programOf(programKey{trigger: g, conflict: tg.conflict}, c.schema.Within(g.IsTemp()), func(c *compiler, p *program) (err error) {
 		sc := c.programRows(p, tg.src, g.Event != schema.Insert, g.Event != schema.Delete)
 		c.outer = sc
 		if g.When != nil {

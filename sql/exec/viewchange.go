@@ -25,17 +25,14 @@ type viewChange struct {
 // change, which is one of the columns set, or sqlite_sequence; nil for anything
 // else.
 func (c *compiler) instead(q *ast.QualifiedName, e schema.Event, set []*ast.SetPair) *schema.Table {
-	if q.Schema != nil && !isMain(q.Schema.Name) {
-		return nil
+	if s := c.sequenceOf(q); s != nil {
+		return s.SequenceTable()
 	}
-	if c.isSequence(q.Name.Name) {
-		return sequenceTable()
-	}
-	t := c.schema.Table(q.Name.Name)
+	t := c.schema.Find(q)
 	if t == nil || !t.IsView() {
 		return nil
 	}
-	for _, g := range t.Triggers {
+	for _, g := range c.schema.Fires(t) {
 		if g.Event == e && (g.UpdateOf == nil || slices.ContainsFunc(set, func(p *ast.SetPair) bool { return setsAny(p, g.UpdateOf) })) {
 			return t
 		}
@@ -57,7 +54,7 @@ func (c *compiler) viewTarget(sc *scope, t *schema.Table, alias *ast.Ident) (*ta
 	if t.IsView() {
 		src, err = c.viewSource(t)
 	} else {
-		src = c.sequenceSource()
+		src = c.sequenceSource(t.Database())
 	}
 	if err != nil {
 		return nil, err
@@ -186,7 +183,7 @@ func (u *viewChange) row(f *frame) error {
 	}
 	if !u.t.IsView() {
 		f.changes++
-		return f.writeSequence(old, after)
+		return f.writeSequence(u.t.Database(), old, after)
 	}
 	if u.ev == nil { // UPDATE OF other columns
 		return nil
@@ -204,7 +201,7 @@ func (ins *inserter) insertView(f *frame) error {
 	}
 	if !ins.t.IsView() {
 		f.changes++
-		return f.writeSequence(nil, ins.save(f))
+		return f.writeSequence(ins.t.Database(), nil, ins.save(f))
 	}
 	return fireAll(f, ins.ev[schema.Insert].after, nil, ins.save(f))
 }

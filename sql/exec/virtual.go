@@ -9,8 +9,8 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// schemaSource is sqlite_schema, also known as sqlite_master.
-func (c *compiler) schemaSource() *source {
+// schemaSource is the sqlite_schema of a database, also known as sqlite_master.
+func (c *compiler) schemaSource(database string) *source {
 	src := c.virtual([]string{"type", "name", "tbl_name", "rootpage", "sql"}, func(s *schema.Schema) [][]value.Value {
 		var rows [][]value.Value
 		add := func(kind, name, table string, root uint64, sql string) {
@@ -19,14 +19,15 @@ func (c *compiler) schemaSource() *source {
 			})
 		}
 		sequence := false
+		s = s.Catalog(database)
 		for _, o := range s.Objects {
-			add(o.Type, o.Name, o.Table, o.Root, o.SQL)
+			add(o.Type, o.Name, o.Table, o.RootPage(), o.SQL)
 			t := s.Table(o.Name)
 			if o.Type != "table" || t == nil {
 				continue
 			}
 			if t.PrimaryKey != nil && !t.WithoutRowID { // the rows are in it: it has no record of its own
-				add("index", primaryName(t), o.Table, o.Root, "")
+				add("index", primaryName(t), o.Table, o.RootPage(), "")
 			}
 			if t.AutoIncrement && !sequence {
 				sequence = true
@@ -36,6 +37,7 @@ func (c *compiler) schemaSource() *source {
 		return rows
 	})
 	src.numberRows(c)
+	src.db = database
 	for i := range src.cols {
 		src.cols[i].aff, src.cols[i].hasAff, src.cols[i].declType = value.AffinityText, true, "TEXT"
 	}
@@ -98,17 +100,25 @@ func (c *compiler) pragmaSource(name string, args []*expr) (*source, error) {
 		if err := src.inputs.values(f, vals); err != nil {
 			return nil, err
 		}
-		arg := ""
+		arg, database := "", ""
 		for i, v := range vals {
 			switch {
 			case v.IsNull():
 			case tp.hidden[i] == "arg":
 				arg = v.AsText()
-			case !isMain(v.AsText()):
-				return nil, errorf("unknown database '%s'", strings.ReplaceAll(v.AsText(), "'", "''"))
+			default:
+				database = v.AsText()
 			}
 		}
-		err = f.withSchema(func(s *schema.Schema) error { out, err = tp.answer(f, s, arg); return err })
+		err = f.withSchema(func(s *schema.Schema) error {
+			if database != "" {
+				if s = s.Catalog(database); s == nil {
+					return errorf("unknown database '%s'", strings.ReplaceAll(database, "'", "''"))
+				}
+			}
+			out, err = tp.answer(f, s, arg)
+			return err
+		})
 		for i := range out {
 			out[i] = append(out[i], vals...)
 		}

@@ -8,9 +8,7 @@ import "github.com/byokdb/byokdb/sql/parse"
 // It waits for statements under way: they end at their next look at the
 // transaction.
 func (d *Database) forget() {
-	d.mu.Lock()
-	d.plans, d.shapes, d.schema = noPlans(), noPlans(), nil
-	d.mu.Unlock()
+	d.clearPlans()
 	d.sessionsMu.Lock()
 	defer d.sessionsMu.Unlock()
 	for s := range d.sessions {
@@ -24,6 +22,9 @@ func (s *Session) wipe() {
 	defer s.mu.Unlock()
 	for _, r := range s.open {
 		r.wipe()
+	}
+	if s.temp != nil {
+		s.temp.wipe()
 	}
 	s.literals = parse.Literals{}
 	s.lifts++

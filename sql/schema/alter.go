@@ -37,11 +37,14 @@ func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 	if t.IsView() {
 		return nil, sqlerr.Errorf("cannot alter view %s", t.Name)
 	}
-	w, err := newWriter(tx)
+	w, err := newWriter(tx, t.place)
 	if err != nil {
 		return nil, err
 	}
-	a := &alteration{s: s, t: t, n: n, st: st, w: w}
+	a := &alteration{s: s.Of(t), t: t, n: n, st: st, w: w}
+	if !t.IsTemp() && s.joined != nil {
+		a.temp = s.joined.temp
+	}
 	out := &Altered{Before: t, Dropped: -1}
 	name := t.Name
 	switch n.Action {
@@ -60,7 +63,7 @@ func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 	if err := errors.Join(err, w.finish()); err != nil {
 		return nil, err
 	}
-	after, err := Load(tx)
+	after, err := loadAt(tx, t.place)
 	if err != nil {
 		return nil, err
 	}
@@ -70,27 +73,50 @@ func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 
 // alteration is one ALTER TABLE at work.
 type alteration struct {
-	s  *Schema
-	t  *Table
-	n  *ast.AlterTableStmt
-	st parse.Stmt
-	w  *writer
+	s    *Schema // of the table's database alone
+	temp *Schema // whose views and triggers may name a table of main; or nil
+	t    *Table
+	n    *ast.AlterTableStmt
+	st   parse.Stmt
+	w    *writer
+}
+
+// readers calls fn for each view and trigger, with the other one nil, that may
+// name the table.
+func (a *alteration) readers(fn func(v *Table, g *Trigger) error) error {
+	for _, s := range []*Schema{a.s, a.temp} {
+		if s == nil {
+			continue
+		}
+		for _, o := range s.Objects {
+			v, g := s.tables[fold(o.Name)], s.triggers[fold(o.Name)]
+			var err error
+			switch {
+			case o.Type == "view" && v != nil:
+				err = fn(v, nil)
+			case o.Type == "trigger" && g != nil:
+				err = fn(nil, g)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // notUsed refuses what would break a view or trigger: those that read the
 // table and hold the name of the column.
 func (a *alteration) notUsed(what, column string) error {
-	for _, v := range a.s.Tables {
-		if v.IsView() && mentions(v.View, a.t.Name) && holdsWord(v.View, column) {
+	return a.readers(func(v *Table, g *Trigger) error {
+		switch {
+		case v != nil && mentions(v.View, a.t.Name) && holdsWord(v.View, column):
 			return a.usedError(what, "view", v.Name)
+		case g != nil && g.uses(a.t, column):
+			return a.usedError(what, "trigger", g.Name)
 		}
-		for _, g := range v.Triggers {
-			if g.uses(a.t, column) {
-				return a.usedError(what, "trigger", g.Name)
-			}
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (a *alteration) usedError(what, kind, name string) error {
@@ -100,35 +126,58 @@ func (a *alteration) usedError(what, kind, name string) error {
 // notShadowed refuses to rename a table in a view or trigger that gives its
 // name to something else too.
 func (a *alteration) notShadowed() error {
-	for _, v := range a.s.Tables {
-		if v.IsView() && mentions(v.View, a.t.Name) && shadows(v.View, a.t.Name) {
+	return a.readers(func(v *Table, g *Trigger) error {
+		if v != nil && mentions(v.View, a.t.Name) && (shadows(v.View, a.t.Name) || a.otherToo(v.View, v.IsTemp())) {
 			return a.usedError("renaming", "view", v.Name)
 		}
-		for _, g := range v.Triggers {
-			for _, stmt := range g.Body {
-				if shadows(stmt, a.t.Name) {
-					return a.usedError("renaming", "trigger", g.Name)
-				}
+		if g == nil {
+			return nil
+		}
+		for _, stmt := range g.Body {
+			if shadows(stmt, a.t.Name) || a.otherToo(stmt, g.temp) {
+				return a.usedError("renaming", "trigger", g.Name)
 			}
 		}
+		if g.When != nil && a.otherToo(g.When, g.temp) {
+			return a.usedError("renaming", "trigger", g.Name)
+		}
+		return nil
+	})
+}
+
+// otherToo reports whether a text of a temporary object names main's table
+// where temp has one of that name: names alone do not say what is to be edited.
+func (a *alteration) otherToo(n ast.Node, temp bool) (found bool) {
+	in := a.temp
+	if a.t.IsTemp() {
+		in = a.s
 	}
-	return nil
+	if !temp || in == nil || in.Table(a.t.Name) == nil {
+		return false
+	}
+	ast.Walk(n, func(n ast.Node) bool {
+		if q, ok := n.(*ast.QualifiedName); ok && q.Schema != nil && fold(q.Schema.Name) == "main" && fold(q.Name.Name) == fold(a.t.Name) {
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 // rewrite edits the text of every object and writes those that change.
-func (a *alteration) rewrite(edits func(parse.Stmt) []edit, change func(*Object)) error {
-	for _, o := range a.s.Objects {
+func (w *writer) rewrite(objects []Object, edits func(parse.Stmt, Object) []edit, change func(*Object)) error {
+	for _, o := range objects {
 		before := o
-		change(&o)
 		if o.SQL != "" {
 			st, err := parse.One(o.SQL)
 			if err != nil {
 				return err
 			}
-			o.SQL = apply(st, edits(st))
+			o.SQL = apply(st, edits(st, o))
 		}
+		change(&o)
 		if o != before {
-			if err := a.w.put(o); err != nil {
+			if err := w.put(o); err != nil {
 				return err
 			}
 		}
@@ -148,8 +197,14 @@ func (a *alteration) renameTable() error {
 		return err
 	}
 	auto := "sqlite_autoindex_" + from + "_"
-	return a.rewrite(func(st parse.Stmt) []edit { return renameTable(st.Stmt, from, quote(to)) }, func(o *Object) {
-		if fold(o.Table) != fold(from) {
+	foreign := func(o Object) bool { return a.t.IsTemp() && o.Type == "trigger" && o.Root == onMain }
+	if err := a.renameInTemp(); err != nil {
+		return err
+	}
+	return a.w.rewrite(a.s.Objects, func(st parse.Stmt, o Object) []edit {
+		return renameTable(st.Stmt, from, quote(to), !foreign(o))
+	}, func(o *Object) {
+		if fold(o.Table) != fold(from) || foreign(*o) {
 			return
 		}
 		o.Table = to
@@ -159,6 +214,38 @@ func (a *alteration) renameTable() error {
 			o.Name = "sqlite_autoindex_" + to + "_" + o.Name[len(auto):]
 		}
 	})
+}
+
+// renameInTemp renames a table of main in temporary views and triggers: in
+// their texts unless the name is that of a temporary table there, and in any case
+// where a trigger is on it.
+func (a *alteration) renameInTemp() error {
+	if a.temp == nil {
+		return nil
+	}
+	from, to := a.t.Name, a.n.NewName.Name
+	w, err := newWriter(a.w.tx, a.temp.place)
+	if err != nil {
+		return err
+	}
+	its := func(o Object) bool { return o.Type == "trigger" && o.Root == onMain && fold(o.Table) == fold(from) }
+	err = w.rewrite(a.temp.Objects, func(st parse.Stmt, o Object) []edit {
+		n, isTrigger := st.Stmt.(*ast.CreateTriggerStmt)
+		switch {
+		case o.Type != "view" && !isTrigger:
+			return nil
+		case a.temp.Table(from) == nil:
+			return renameTable(st.Stmt, from, quote(to), its(o))
+		case its(o):
+			return []edit{replace(n.Table.Name, quote(to))}
+		}
+		return nil
+	}, func(o *Object) {
+		if its(*o) {
+			o.Table = to
+		}
+	})
+	return errors.Join(err, w.finish())
 }
 
 func (a *alteration) renameColumn() error {
@@ -174,7 +261,7 @@ func (a *alteration) renameColumn() error {
 		return err
 	}
 	quoted := !isNameByte(a.st.Text[a.n.NewName.Pos()-a.st.Pos])
-	return a.rewrite(func(st parse.Stmt) []edit {
+	return a.w.rewrite(a.s.Objects, func(st parse.Stmt, _ Object) []edit {
 		edits := renameColumn(st.Stmt, a.t.Name, from, quote(to))
 		for i, e := range edits {
 			if !quoted && isNameByte(st.Text[e.start-st.Pos]) {
@@ -270,7 +357,7 @@ func isConstant(e ast.Expr) bool {
 }
 
 func (a *alteration) empty() (empty bool, err error) {
-	c, err := a.w.tx.Collection(TableCollection(a.t.Root))
+	c, err := a.w.tx.Collection(a.t.Collection())
 	if err != nil {
 		return false, fmt.Errorf("alter table: %w", err)
 	}

@@ -22,23 +22,24 @@ func CreateTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Table, error) {
 	if !ok {
 		return nil, sqlerr.New(sqlerr.Misuse, "not a CREATE TABLE statement")
 	}
-	if n.Temp {
-		return nil, sqlerr.Unsupported("temporary tables")
+	in, err := s.creates(n.Name, n.Temp)
+	if err != nil {
+		return nil, err
 	}
-	if taken, err := s.nameTaken(n.Name, "table", n.IfNotExists); taken || err != nil {
+	if taken, err := in.nameTaken(n.Name, "table", n.IfNotExists); taken || err != nil {
 		return nil, err
 	}
 	t, err := buildTable(n, st)
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWriter(tx)
+	w, err := newWriter(tx, in.Place())
 	if err != nil {
 		return nil, err
 	}
-	t.id = w.nextID()
+	t.place, t.id = in.Place(), w.nextID()
 	t.Root, t.SQL = t.id, "CREATE TABLE "+verbatim(st, n.Name)
-	if _, err := tx.CreateCollection(TableCollection(t.Root)); err != nil {
+	if _, err := tx.CreateCollection(t.Collection()); err != nil {
 		return nil, fmt.Errorf("create table: %w", err)
 	}
 	if err := w.put(Object{Type: "table", Name: t.Name, Table: t.Name, Root: t.Root, SQL: t.SQL, id: t.id}); err != nil {
@@ -59,15 +60,21 @@ func CreateIndex(tx *engine.Tx, s *Schema, st parse.Stmt) (*Index, error) {
 	if !ok {
 		return nil, sqlerr.New(sqlerr.Misuse, "not a CREATE INDEX statement")
 	}
-	if taken, err := s.nameTaken(n.Name, "index", n.IfNotExists); taken || err != nil {
+	in, err := s.indexed(n)
+	if err != nil {
 		return nil, err
 	}
-	t := s.Table(n.Table.Name)
+	t := in.Table(n.Table.Name)
 	switch {
+	case t == nil && in.Place().temp() && s.Table(n.Table.Name) != nil:
+		return nil, sqlerr.Errorf("cannot create a TEMP index on non-TEMP table \"%s\"", n.Table.Name)
 	case t == nil:
-		return nil, sqlerr.Errorf("no such table: main.%s", n.Table.Name)
+		return nil, sqlerr.Errorf("no such table: %s.%s", in.Name(), n.Table.Name)
 	case t.IsView():
 		return nil, sqlerr.Errorf("views may not be indexed")
+	}
+	if taken, err := in.nameTaken(n.Name, "index", n.IfNotExists); taken || err != nil {
+		return nil, err
 	}
 	ix, err := buildIndex(n, t)
 	if err != nil {
@@ -77,7 +84,7 @@ func CreateIndex(tx *engine.Tx, s *Schema, st parse.Stmt) (*Index, error) {
 	if n.Unique {
 		ix.SQL = "CREATE UNIQUE INDEX " + verbatim(st, n.Name)
 	}
-	w, err := newWriter(tx)
+	w, err := newWriter(tx, in.Place())
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +100,16 @@ func CreateView(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 	if !ok {
 		return sqlerr.New(sqlerr.Misuse, "not a CREATE VIEW statement")
 	}
-	if n.Temp {
-		return sqlerr.Unsupported("temporary views")
-	}
-	if taken, err := s.nameTaken(n.Name, "view", n.IfNotExists); taken || err != nil {
+	in, err := s.creates(n.Name, n.Temp)
+	if err != nil {
 		return err
 	}
-	var err error
+	if taken, err := in.nameTaken(n.Name, "view", n.IfNotExists); taken || err != nil {
+		return err
+	}
+	if !in.Place().temp() {
+		err = checkForeign("view", n.Name.Name.Name, n.Select)
+	}
 	ast.Walk(n.Select, func(c ast.Node) bool {
 		if _, ok := c.(*ast.BindParam); ok {
 			err = sqlerr.Errorf("parameters are not allowed in views")
@@ -109,7 +119,7 @@ func CreateView(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 	if err != nil {
 		return err
 	}
-	w, err := newWriter(tx)
+	w, err := newWriter(tx, in.Place())
 	if err != nil {
 		return err
 	}
@@ -143,7 +153,7 @@ func TableText(name string, columns []Column) string {
 func (w *writer) addIndex(ix *Index) error {
 	ix.id = w.nextID()
 	ix.Root = ix.id
-	if _, err := w.tx.CreateCollection(IndexCollection(ix.Root)); err != nil {
+	if _, err := w.tx.CreateCollection(ix.Collection()); err != nil {
 		return fmt.Errorf("create index: %w", err)
 	}
 	return w.put(Object{Type: "index", Name: ix.Name, Table: ix.Table.Name, Root: ix.Root, SQL: ix.SQL, id: ix.id})
@@ -153,9 +163,6 @@ func (w *writer) addIndex(ix *Index) error {
 // of IF NOT EXISTS; it returns an error for a name that cannot be given.
 func (s *Schema) nameTaken(q *ast.QualifiedName, kind string, ifNotExists bool) (bool, error) {
 	name := q.Name.Name
-	if err := checkDatabase(q); err != nil {
-		return false, err
-	}
 	if err := checkReserved(name); err != nil {
 		return false, err
 	}
@@ -184,12 +191,16 @@ func checkReserved(name string) error {
 	return nil
 }
 
-// checkDatabase accepts main alone: there is one database.
-func checkDatabase(q *ast.QualifiedName) error {
-	if q.Schema != nil && fold(q.Schema.Name) != "main" {
-		return sqlerr.Errorf("unknown database %s", q.Schema.Name)
+// indexed returns the schema in which CREATE INDEX makes an index: without a
+// qualifier, that of the table.
+func (s *Schema) indexed(n *ast.CreateIndexStmt) (*Schema, error) {
+	if n.Name.Schema != nil {
+		return s.creates(n.Name, false)
 	}
-	return nil
+	if t := s.Table(n.Table.Name); t != nil {
+		return s.Of(t), nil
+	}
+	return s.mainOnly(), nil
 }
 
 // verbatim returns the text of a CREATE statement from the object's name on.

@@ -19,7 +19,10 @@ func DropTable(tx *engine.Tx, s *Schema, n *ast.DropTableStmt) (bool, error) {
 	if t.IsView() {
 		return false, sqlerr.Errorf("use DROP VIEW to delete view %s", t.Name)
 	}
-	w, err := newWriter(tx)
+	if err := s.dropTempTriggers(tx, t); err != nil {
+		return false, err
+	}
+	w, err := newWriter(tx, t.place)
 	if err != nil {
 		return false, err
 	}
@@ -31,7 +34,7 @@ func DropTable(tx *engine.Tx, s *Schema, n *ast.DropTableStmt) (bool, error) {
 	if err := w.dropTriggers(t); err != nil {
 		return false, err
 	}
-	if err := tx.DropCollection(TableCollection(t.Root)); err != nil {
+	if err := tx.DropCollection(t.Collection()); err != nil {
 		return false, fmt.Errorf("drop table: %w", err)
 	}
 	if err := w.coll.Delete(numberKey(prefixSeq, t.Root)); err != nil {
@@ -49,7 +52,10 @@ func DropView(tx *engine.Tx, s *Schema, n *ast.DropViewStmt) (bool, error) {
 	if !t.IsView() {
 		return false, sqlerr.Errorf("use DROP TABLE to delete table %s", t.Name)
 	}
-	w, err := newWriter(tx)
+	if err := s.dropTempTriggers(tx, t); err != nil {
+		return false, err
+	}
+	w, err := newWriter(tx, t.place)
 	if err != nil {
 		return false, err
 	}
@@ -58,19 +64,16 @@ func DropView(tx *engine.Tx, s *Schema, n *ast.DropViewStmt) (bool, error) {
 
 // DropIndex removes an index. It returns false and no error when IF EXISTS finds none.
 func DropIndex(tx *engine.Tx, s *Schema, n *ast.DropIndexStmt) (bool, error) {
-	if err := checkDatabase(n.Name); err != nil {
-		return false, err
-	}
-	ix := s.Index(n.Name.Name.Name)
+	ix := s.qualified(n.Name).Index(n.Name.Name.Name)
 	switch {
 	case ix == nil && n.IfExists:
 		return false, nil
 	case ix == nil:
-		return false, sqlerr.Errorf("no such index: %s", n.Name.Name.Name)
+		return false, sqlerr.Errorf("no such index: %s", asWritten(n.Name))
 	case ix.Origin != OriginCreate:
 		return false, sqlerr.Errorf("index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped")
 	}
-	w, err := newWriter(tx)
+	w, err := newWriter(tx, ix.Table.place)
 	if err != nil {
 		return false, err
 	}
@@ -78,7 +81,7 @@ func DropIndex(tx *engine.Tx, s *Schema, n *ast.DropIndexStmt) (bool, error) {
 }
 
 func (w *writer) dropIndex(ix *Index) error {
-	if err := w.tx.DropCollection(IndexCollection(ix.Root)); err != nil {
+	if err := w.tx.DropCollection(ix.Collection()); err != nil {
 		return fmt.Errorf("drop index: %w", err)
 	}
 	return w.remove(ix.id)
@@ -86,16 +89,34 @@ func (w *writer) dropIndex(ix *Index) error {
 
 // target finds what a DROP or ALTER names; nil and no error: IF EXISTS.
 func (s *Schema) target(q *ast.QualifiedName, ifExists bool, kind string) (*Table, error) {
-	if err := checkDatabase(q); err != nil {
-		return nil, err
-	}
 	name := q.Name.Name
-	t := s.Table(name)
+	t := s.Find(q)
 	switch {
 	case t != nil, ifExists:
 		return t, nil
-	case fold(name) == "sqlite_schema", fold(name) == "sqlite_master", fold(name) == "sqlite_sequence":
+	}
+	switch fold(name) {
+	case "sqlite_schema", "sqlite_master", "sqlite_sequence", "sqlite_temp_schema", "sqlite_temp_master":
 		return nil, sqlerr.Errorf("table %s may not be dropped", name)
 	}
-	return nil, sqlerr.Errorf("no such %s: %s", kind, name)
+	return nil, sqlerr.Errorf("no such %s: %s", kind, asWritten(q))
+}
+
+// qualified returns the schema that a name is looked up in; an empty one for a
+// database that there is not.
+func (s *Schema) qualified(q *ast.QualifiedName) *Schema {
+	if q.Schema == nil {
+		return s
+	}
+	if c := s.Catalog(q.Schema.Name); c != nil {
+		return c
+	}
+	return &Schema{}
+}
+
+func asWritten(q *ast.QualifiedName) string {
+	if q.Schema == nil {
+		return q.Name.Name
+	}
+	return q.Schema.Name + "." + q.Name.Name
 }

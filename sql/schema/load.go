@@ -15,16 +15,18 @@ import (
 // keep the result for as long as Version returns the same number.
 //
 // Errors: those of the engine, and code 11 for records that do not make a schema.
-func Load(tx *engine.Tx) (*Schema, error) {
-	version, err := Version(tx)
+func Load(tx *engine.Tx) (*Schema, error) { return loadAt(tx, Main) }
+
+func loadAt(tx *engine.Tx, p Place) (*Schema, error) {
+	version, err := versionAt(tx, p)
 	if err != nil {
 		return nil, err
 	}
 	s := &Schema{
-		Version: version, tables: map[string]*Table{}, indexes: map[string]*Index{},
-		triggers: map[string]*Trigger{}, references: map[string][]Reference{},
+		Version: version, place: p, tables: map[string]*Table{}, indexes: map[string]*Index{},
+		triggers: map[string]*Trigger{}, references: map[string][]Reference{}, mainTriggers: map[string][]*Trigger{},
 	}
-	if s.Objects, err = readObjects(tx); err != nil {
+	if s.Objects, err = readObjects(tx, p); err != nil {
 		return nil, err
 	}
 	for _, o := range s.Objects {
@@ -42,8 +44,8 @@ func Load(tx *engine.Tx) (*Schema, error) {
 	return s, s.loadStats(tx)
 }
 
-func readObjects(tx *engine.Tx) (list []Object, err error) {
-	c, err := tx.Collection(collection)
+func readObjects(tx *engine.Tx, p Place) (list []Object, err error) {
+	c, err := tx.Collection(p.catalog())
 	if errors.Is(err, engine.ErrNoCollection) {
 		return nil, nil
 	}
@@ -107,6 +109,7 @@ func (s *Schema) add(o Object) error {
 }
 
 func (s *Schema) enter(t *Table) {
+	t.place = s.place
 	s.Tables = append(s.Tables, t)
 	s.tables[fold(t.Name)] = t
 	for i := range t.ForeignKeys {

@@ -28,8 +28,9 @@ func apply(st parse.Stmt, edits []edit) string {
 
 // renameTable returns the edits that give table another name in the text of an
 // object: its own name, the qualifier in expressions, the parent in foreign
-// keys, what a view or trigger reads and changes.
-func renameTable(st ast.Stmt, from, to string) []edit {
+// keys, what a view or trigger reads and changes, and with its the table that a
+// trigger is on.
+func renameTable(st ast.Stmt, from, to string, its bool) []edit {
 	var out []edit
 	name := func(id *ast.Ident) {
 		if id != nil && fold(id.Name) == fold(from) {
@@ -52,7 +53,9 @@ func renameTable(st ast.Stmt, from, to string) []edit {
 	case *ast.CreateViewStmt:
 		out = append(out, tableNames(n.Select, from, to)...)
 	case *ast.CreateTriggerStmt:
-		name(n.Table.Name)
+		if its {
+			name(n.Table.Name)
+		}
 		if n.When != nil {
 			out = append(out, tableNames(n.When, from, to)...)
 		}

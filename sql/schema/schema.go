@@ -114,7 +114,8 @@ type Table struct {
 	View        *ast.SelectStmt // nil for a table
 	ViewColumns []string        // the names in CREATE VIEW v(…), nil when there are none
 
-	id uint64 // of its record
+	place Place  // "" is Main
+	id    uint64 // of its record
 }
 
 // IsView reports whether t is a view.
@@ -141,6 +142,12 @@ type Schema struct {
 	indexes    map[string]*Index
 	triggers   map[string]*Trigger
 	references map[string][]Reference // by parent
+
+	place        Place                 // "" is Main
+	mainTriggers map[string][]*Trigger // of a temporary catalog, by the table of main that they are on
+
+	joined    *joined // of a schema that Join made; else nil
+	hidesTemp bool    // names are those of main
 }
 
 // Object is one row of sqlite_schema.
@@ -148,22 +155,34 @@ type Object struct {
 	Type  string // table, index, view or trigger
 	Name  string
 	Table string
-	Root  uint64 // 0 for a view or trigger
+	Root  uint64 // 0 for a view or trigger; see RootPage
 	SQL   string // "" stands for NULL
 
 	id uint64
 }
 
 // Table returns a table or view by name in any case, or nil.
-func (s *Schema) Table(name string) *Table { return s.tables[fold(name)] }
+func (s *Schema) Table(name string) *Table {
+	name = fold(name)
+	if temp := s.tempFirst(); temp != nil && temp.tables[name] != nil {
+		return temp.tables[name]
+	}
+	return s.tables[name]
+}
 
 // Index returns an index by name in any case, or nil.
-func (s *Schema) Index(name string) *Index { return s.indexes[fold(name)] }
+func (s *Schema) Index(name string) *Index {
+	name = fold(name)
+	if temp := s.tempFirst(); temp != nil && temp.indexes[name] != nil {
+		return temp.indexes[name]
+	}
+	return s.indexes[name]
+}
 
-// TableCollection returns the name of the collection of a table's rows.
+// TableCollection returns the name of the collection of the rows of a table of main.
 func TableCollection(root uint64) string { return fmt.Sprintf("sql/t/%08d", root) }
 
-// IndexCollection returns the name of the collection of an index's records.
+// IndexCollection returns the name of the collection of the records of an index of main.
 func IndexCollection(root uint64) string { return fmt.Sprintf("sql/i/%08d", root) }
 
 // fold maps names that SQLite takes for one to one: ASCII letters alone.

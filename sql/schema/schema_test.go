@@ -198,7 +198,8 @@ func TestRefused(t *testing.T) {
 		{"CREATE INDEX j ON t(b COLLATE klingon)", "no such collation sequence: klingon"},
 		{"CREATE TABLE sqlite_x(a)", "object name reserved for internal use: sqlite_x"},
 		{"CREATE TABLE other.x(a)", "unknown database other"},
-		{"CREATE TEMP TABLE x(a)", "byokdb does not support temporary tables"},
+		{"CREATE TEMP TABLE main.x(a)", "temporary table name must be unqualified"},
+		{"CREATE TEMP TABLE x(a)", "temporary objects of nobody"}, // the schema is not joined
 		{"CREATE TABLE x(a, A)", "duplicate column name: A"},
 		{"CREATE TABLE x(a PRIMARY KEY, b PRIMARY KEY)", `table "x" has more than one primary key`},
 		{"CREATE TABLE x(a TEXT PRIMARY KEY AUTOINCREMENT)", "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY"},
@@ -259,7 +260,7 @@ func TestDrop(t *testing.T) {
 		t.Errorf("left: %+v", s.Objects)
 	}
 	names, err := tx.Collections()
-	if err != nil || !slices.Equal(names, []string{collection}) {
+	if err != nil || !slices.Equal(names, []string{Main.catalog()}) {
 		t.Errorf("collections %q, %v", names, err)
 	}
 	old := s

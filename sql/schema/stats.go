@@ -28,7 +28,7 @@ func (s *Schema) loadStats(tx *engine.Tx) error {
 	if t == nil || t.IsView() {
 		return nil
 	}
-	c, err := tx.Collection(TableCollection(t.Root))
+	c, err := tx.Collection(t.Collection())
 	if err != nil {
 		return fmt.Errorf("read statistics: %w", err)
 	}
@@ -80,16 +80,16 @@ func (s *Schema) addStat(tbl, idx, stat value.Value) {
 	}
 }
 
-// CreateStats makes StatsTable if there is none, and gives the schema a new
+// CreateStats makes StatsTable in s, which is not joined, if there is none, and gives the schema a new
 // version in any case: plans are made anew.
 func CreateStats(tx *engine.Tx, s *Schema) error {
-	w, err := newWriter(tx)
+	w, err := newWriter(tx, s.Place())
 	if err != nil {
 		return err
 	}
 	if s.Table(StatsTable) == nil {
 		id := w.nextID()
-		if _, err := tx.CreateCollection(TableCollection(id)); err != nil {
+		if _, err := tx.CreateCollection((&Table{place: s.place, Root: id}).Collection()); err != nil {
 			return fmt.Errorf("create table: %w", err)
 		}
 		if err := w.put(Object{Type: "table", Name: StatsTable, Table: StatsTable, Root: id, SQL: StatsText, id: id}); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/byokdb/byokdb/sql/sqlerr"
 )
 
-// What is on disk. The collection of the schema holds
+// What is on disk. The collection "schema" of a place holds
 //
 //	"v"                → version (8 B, big-endian) ‖ last object id (8 B, big-endian)
 //	"o" ‖ id (8 B, BE) → record: layout (1 B) ‖ root (uvarint) ‖ type, name, table, SQL (each uvarint length ‖ bytes)
@@ -19,7 +19,6 @@ import (
 //
 // Object ids and roots come from one counter and are never used twice.
 const (
-	collection   = "sql/schema"
 	keyVersion   = "v"
 	prefixObject = "o"
 	prefixSeq    = "s"
@@ -29,8 +28,10 @@ const (
 // Version returns the version of the schema that tx sees, 0 before the first
 // table. Two schemas that differ have different versions, those of
 // transactions that were rolled back included: the low half is random.
-func Version(tx *engine.Tx) (uint64, error) {
-	c, err := tx.Collection(collection)
+func Version(tx *engine.Tx) (uint64, error) { return versionAt(tx, Main) }
+
+func versionAt(tx *engine.Tx, p Place) (uint64, error) {
+	c, err := tx.Collection(p.catalog())
 	if errors.Is(err, engine.ErrNoCollection) {
 		return 0, nil
 	}
@@ -61,13 +62,21 @@ type writer struct {
 }
 
 // newWriter bumps the version. finish must be called.
-func newWriter(tx *engine.Tx) (*writer, error) {
-	c, err := tx.CreateCollectionIfNotExists(collection)
+func newWriter(tx *engine.Tx, p Place) (*writer, error) {
+	if p == tempRoot {
+		return nil, sqlerr.New(sqlerr.Misuse, "temporary objects of nobody")
+	}
+	c, err := tx.CreateCollectionIfNotExists(p.catalog())
 	if err != nil {
 		return nil, fmt.Errorf("open schema: %w", err)
 	}
 	w := &writer{tx: tx, coll: c}
-	if w.version, w.lastID, err = readVersion(c); err != nil && !errors.Is(err, engine.ErrNotFound) {
+	if p.temp() {
+		w.lastID = firstTempID
+	}
+	if version, lastID, err := readVersion(c); err == nil {
+		w.version, w.lastID = version, lastID
+	} else if !errors.Is(err, engine.ErrNotFound) {
 		return nil, err
 	}
 	var salt [4]byte
@@ -103,7 +112,7 @@ func (w *writer) remove(id uint64) error {
 // Sequence returns the greatest rowid that an AUTOINCREMENT table ever had, 0
 // and false before the first row.
 func Sequence(tx *engine.Tx, t *Table) (seq int64, known bool, err error) {
-	c, err := tx.Collection(collection)
+	c, err := tx.Collection(t.place.catalog())
 	if err != nil {
 		return 0, false, fmt.Errorf("read sequence: %w", err)
 	}
@@ -123,7 +132,7 @@ func Sequence(tx *engine.Tx, t *Table) (seq int64, known bool, err error) {
 // DropSequence makes an AUTOINCREMENT table forget the rowids of rows that are
 // gone.
 func DropSequence(tx *engine.Tx, t *Table) error {
-	c, err := tx.Collection(collection)
+	c, err := tx.Collection(t.place.catalog())
 	if err != nil {
 		return fmt.Errorf("write sequence: %w", err)
 	}
@@ -135,7 +144,7 @@ func DropSequence(tx *engine.Tx, t *Table) error {
 
 // SetSequence records the greatest rowid of an AUTOINCREMENT table.
 func SetSequence(tx *engine.Tx, t *Table, rowID int64) error {
-	c, err := tx.Collection(collection)
+	c, err := tx.Collection(t.place.catalog())
 	if err != nil {
 		return fmt.Errorf("write sequence: %w", err)
 	}

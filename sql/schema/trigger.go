@@ -31,7 +31,9 @@ type Trigger struct {
 	Body     []ast.Stmt
 	SQL      string
 
-	id uint64 // of its record
+	id   uint64 // of its record
+	on   string // name of its table
+	temp bool   // Table is nil where that is one of main
 }
 
 // Reference is a foreign key seen from its parent.
@@ -41,7 +43,13 @@ type Reference struct {
 }
 
 // Trigger returns a trigger by name in any case, or nil.
-func (s *Schema) Trigger(name string) *Trigger { return s.triggers[fold(name)] }
+func (s *Schema) Trigger(name string) *Trigger {
+	name = fold(name)
+	if temp := s.tempFirst(); temp != nil && temp.triggers[name] != nil {
+		return temp.triggers[name]
+	}
+	return s.triggers[name]
+}
 
 // References returns the foreign keys whose parent has this name, in order of
 // creation.
@@ -65,14 +73,27 @@ func buildTrigger(n *ast.CreateTriggerStmt, t *Table) *Trigger {
 
 func (s *Schema) addTrigger(n *ast.CreateTriggerStmt, o Object) error {
 	t := s.Table(o.Table)
-	if t == nil {
+	foreign := s.Place().temp() && o.Root == onMain
+	switch {
+	case foreign:
+		t = nil
+	case t == nil:
 		return sqlerr.Errorf("no such table: %s", o.Table)
 	}
 	g := buildTrigger(n, t)
-	g.SQL, g.id = o.SQL, o.id
-	t.Triggers = append(t.Triggers, g)
+	g.SQL, g.id, g.on, g.temp = o.SQL, o.id, o.Table, s.Place().temp()
+	if foreign {
+		s.mainTriggers[fold(o.Table)] = append(s.mainTriggers[fold(o.Table)], g)
+	} else {
+		t.Triggers = append(t.Triggers, g)
+	}
 	s.triggers[fold(g.Name)] = g
 	return nil
+}
+
+// isOn reports whether a trigger is one of t.
+func (g *Trigger) isOn(t *Table) bool {
+	return g.Table == t || g.Table == nil && !t.IsTemp() && fold(g.on) == fold(t.Name)
 }
 
 // uses reports whether a trigger is one of t or mentions it and holds the name
@@ -85,7 +106,7 @@ func (g *Trigger) uses(t *Table, column string) bool {
 	if g.When != nil {
 		parts = append(parts, g.When)
 	}
-	found, word := g.Table == t, false
+	found, word := g.isOn(t), false
 	for _, name := range g.UpdateOf {
 		word = word || fold(name) == fold(column)
 	}
@@ -103,7 +124,7 @@ func CreateTrigger(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 	if !ok {
 		return sqlerr.New(sqlerr.Misuse, "not a CREATE TRIGGER statement")
 	}
-	t, err := s.triggerTable(n)
+	in, t, err := s.triggerTable(n)
 	if err != nil {
 		return err
 	}
@@ -111,7 +132,7 @@ func CreateTrigger(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 	if err := checkReserved(name); err != nil {
 		return err
 	}
-	if s.Trigger(name) != nil {
+	if in.Trigger(name) != nil {
 		if n.IfNotExists {
 			return nil
 		}
@@ -120,39 +141,71 @@ func CreateTrigger(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 	if err := checkTriggerTime(n, t); err != nil {
 		return err
 	}
-	if err := checkTriggerBody(n); err != nil {
+	if err := checkTriggerBody(n, in.Place().temp()); err != nil {
 		return err
 	}
-	w, err := newWriter(tx)
+	if !in.Place().temp() {
+		parts := make([]ast.Node, 0, len(n.Body)+1)
+		for _, stmt := range n.Body {
+			parts = append(parts, stmt)
+		}
+		if n.When != nil {
+			parts = append(parts, n.When)
+		}
+		if err := checkForeign("trigger", name, parts...); err != nil {
+			return err
+		}
+	}
+	w, err := newWriter(tx, in.Place())
 	if err != nil {
 		return err
 	}
 	o := Object{Type: "trigger", Name: name, Table: t.Name, SQL: "CREATE TRIGGER " + verbatim(st, n.Name), id: w.nextID()}
+	if in.Place().temp() && !t.IsTemp() {
+		o.Root = onMain
+	}
 	if err := w.put(o); err != nil {
 		return err
 	}
 	return w.finish()
 }
 
-func (s *Schema) triggerTable(n *ast.CreateTriggerStmt) (*Table, error) {
-	if n.Temp {
-		return nil, sqlerr.Unsupported("temporary triggers")
-	}
-	if err := checkDatabase(n.Name); err != nil {
-		return nil, err
-	}
-	if err := checkDatabase(n.Table); err != nil {
-		return nil, err
+// triggerTable returns the schema in which CREATE TRIGGER makes a trigger, and
+// the table or view that it is on. A trigger on a temporary table is temporary.
+func (s *Schema) triggerTable(n *ast.CreateTriggerStmt) (in *Schema, t *Table, err error) {
+	t = s.Find(n.Table)
+	switch {
+	case n.Temp && n.Name.Schema != nil:
+		return nil, nil, sqlerr.Errorf("temporary trigger may not have qualified name")
+	case n.Temp:
+		in = s.Catalog("temp")
+	case n.Name.Schema != nil:
+		if in = s.Catalog(n.Name.Schema.Name); in == nil {
+			return nil, nil, sqlerr.Errorf("unknown database %s", n.Name.Schema.Name)
+		}
+	case t != nil:
+		in = s.Of(t)
+	default:
+		in = s.mainOnly()
 	}
 	table := n.Table.Name.Name
-	t := s.Table(table)
+	if !in.Place().temp() {
+		if q := n.Table.Schema; q != nil && fold(q.Name) != "main" {
+			return nil, nil, sqlerr.Errorf("trigger %s cannot reference objects in database %s", n.Name.Name.Name, q.Name)
+		}
+		t = in.Table(table)
+	}
 	if t != nil {
-		return t, nil
+		return in, t, nil
 	}
-	if name := fold(table); name == "sqlite_master" || name == "sqlite_schema" {
-		return nil, sqlerr.Errorf("cannot create trigger on system table")
+	switch fold(table) {
+	case "sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema":
+		return nil, nil, sqlerr.Errorf("cannot create trigger on system table")
 	}
-	return nil, sqlerr.Errorf("no such table: main.%s", table)
+	if in.Place().temp() {
+		return nil, nil, sqlerr.Errorf("no such table: %s", asWritten(n.Table))
+	}
+	return nil, nil, sqlerr.Errorf("no such table: main.%s", table)
 }
 
 func checkTriggerTime(n *ast.CreateTriggerStmt, t *Table) error {
@@ -169,7 +222,9 @@ func checkTriggerTime(n *ast.CreateTriggerStmt, t *Table) error {
 	return nil
 }
 
-func checkTriggerBody(n *ast.CreateTriggerStmt) error {
+// checkTriggerBody refuses what no trigger may do, and changes to tables with
+// qualified names, which a temporary one may make.
+func checkTriggerBody(n *ast.CreateTriggerStmt, temp bool) error {
 	for _, stmt := range n.Body {
 		var q *ast.QualifiedName
 		switch b := stmt.(type) {
@@ -180,7 +235,7 @@ func checkTriggerBody(n *ast.CreateTriggerStmt) error {
 		case *ast.DeleteStmt:
 			q = b.Table
 		}
-		if q != nil && q.Schema != nil {
+		if q != nil && q.Schema != nil && !temp {
 			return sqlerr.Errorf("qualified table names are not allowed on INSERT, UPDATE, and DELETE statements within triggers")
 		}
 	}
@@ -197,17 +252,18 @@ func checkTriggerBody(n *ast.CreateTriggerStmt) error {
 // DropTrigger removes a trigger. It returns false and no error when IF EXISTS
 // finds none.
 func DropTrigger(tx *engine.Tx, s *Schema, n *ast.DropTriggerStmt) (bool, error) {
-	if err := checkDatabase(n.Name); err != nil {
-		return false, err
-	}
-	g := s.Trigger(n.Name.Name.Name)
+	g := s.qualified(n.Name).Trigger(n.Name.Name.Name)
 	switch {
 	case g == nil && n.IfExists:
 		return false, nil
 	case g == nil:
-		return false, sqlerr.Errorf("no such trigger: %s", n.Name.Name.Name)
+		return false, sqlerr.Errorf("no such trigger: %s", asWritten(n.Name))
 	}
-	w, err := newWriter(tx)
+	in := s.mainOnly()
+	if g.temp {
+		in = s.joined.temp
+	}
+	w, err := newWriter(tx, in.Place())
 	if err != nil {
 		return false, err
 	}
