@@ -194,22 +194,19 @@ func (s *Session) schemaChanged() {
 }
 
 // Reset undoes what is open, for a connection that goes back to its pool. It
-// leaves foreign keys and recursive triggers as they are: who turned them on
-// relies on it. Temporary objects are dropped: the next user of the connection
-// has none.
+// leaves foreign keys, recursive triggers and temporary objects as they are: who
+// turned them on or made them, and has one connection, relies on it.
 func (s *Session) Reset() {
 	if s.tx != nil {
 		_ = s.Rollback() // the transaction is over in any case
 	}
 	s.busy, s.deferForeignKeys = s.busyDefault, false
-	if s.temp != nil {
-		s.dropTemp()
-	}
 }
 
 // Close ends the session.
 func (s *Session) Close() error {
 	s.Reset()
+	s.dropTemp()
 	s.d.sessionsMu.Lock()
 	defer s.d.sessionsMu.Unlock()
 	delete(s.d.sessions, s)
