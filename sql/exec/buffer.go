@@ -36,6 +36,18 @@ func (b *buffer) save(f *frame) error {
 	return nil
 }
 
+// saveValue adds a row of one value.
+func (b *buffer) saveValue(f *frame, v value.Value) error {
+	n := int64(valueSize + 8 + len(v.Str()))
+	b.rows = append(b.rows, v)
+	b.n++
+	b.mem += n
+	if f.keep(n, b.mem) {
+		return b.spill(f)
+	}
+	return nil
+}
+
 // append is save to memory, before the n bytes are accounted for.
 func (b *buffer) append(f *frame) (n int64) {
 	n = int64(len(b.slots)*valueSize + 8)

@@ -31,6 +31,9 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	}
 	n := &scanNode{t: s.table, name: s.name, a: a, index: -1, rows: c.collection(schema.TableCollection(s.table.Root))}
 	n.layout = c.layout(s)
+	if a != nil && a.inSet != nil {
+		a.inSet.listed = true
+	}
 	if a != nil && a.index != nil {
 		n.index = c.collection(schema.IndexCollection(a.index.Root))
 		n.cover = covering(s, a.index, n.layout)
