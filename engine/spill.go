@@ -17,8 +17,9 @@ var (
 	// The error wraps the cause.
 	ErrSpill = errors.New("temporary file failed")
 
-	// ErrSpillFull means that there is no room on the disk for a temporary file.
-	// It comes with ErrSpill.
+	// ErrSpillFull means that there is no room for a temporary file: the disk is
+	// full, or all files would hold more than Options.SpillMax. It comes with
+	// ErrSpill.
 	ErrSpillFull = errors.New("no room for a temporary file")
 )
 
@@ -117,16 +118,29 @@ func (s *Spill) Append(b []byte) (SpillBlock, error) {
 		return SpillBlock{}, fmt.Errorf("%w: a block of %d bytes", ErrSpill, len(b))
 	}
 	s.sealed = s.key.Seal(s.sealed[:0], b, crypt.PlaceAAD(uint64(s.size), spillContent))
+	if err := s.tx.db.reserveSpill(int64(len(s.sealed))); err != nil {
+		return SpillBlock{}, err
+	}
 	if _, err := s.file.WriteAt(s.sealed, s.size); err != nil {
+		s.tx.db.spilled.Add(-int64(len(s.sealed)))
 		return SpillBlock{}, spillError("write", err)
 	}
 	at := SpillBlock{off: s.size, size: int32(len(s.sealed))}
 	s.size += int64(len(s.sealed))
-	s.tx.db.spilled.Add(int64(len(s.sealed)))
 	if cap(s.sealed) > sealedKeepMax {
 		s.sealed = nil
 	}
 	return at, nil
+}
+
+// reserveSpill counts n bytes more in temporary files, if they may be there.
+func (db *DB) reserveSpill(n int64) error {
+	total, most := db.spilled.Add(n), db.opts.SpillMax
+	if most <= 0 || total <= most {
+		return nil
+	}
+	db.spilled.Add(-n)
+	return fmt.Errorf("%w: %w: all together may hold %d bytes", ErrSpill, ErrSpillFull, most)
 }
 
 // sealedKeepMax is the size in bytes of memory that a file keeps for the next
@@ -181,6 +195,35 @@ func (s *Spill) Size() int64 {
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
 	return s.size
+}
+
+// Move gives the file to another transaction of the same database: it ends with
+// that one, and its methods are operations of it. Errors: ErrSpill, why the other
+// transaction has ended, *KeyError; the file stays where it is then.
+func (s *Spill) Move(to *Tx) error {
+	from := s.tx
+	if to == from {
+		return nil
+	}
+	if err := to.enter(); err != nil {
+		return err
+	}
+	defer to.leave()
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	switch {
+	case to.db != from.db:
+		return fmt.Errorf("%w: moved to another database", ErrSpill)
+	case s.file == nil:
+		return fmt.Errorf("%w: it is closed", ErrSpill)
+	}
+	delete(from.spills, s)
+	if to.spills == nil {
+		to.spills = make(map[*Spill]struct{})
+	}
+	to.spills[s] = struct{}{}
+	s.tx = to
+	return nil
 }
 
 // Close wipes the key and removes the file. It needs no key, and does nothing

@@ -27,6 +27,7 @@ type engineOptions struct {
 	mustExist   bool
 	minPosition engine.Position
 	cacheSize   int64
+	spillMax    int64
 	sync        engine.SyncMode
 	given       []string // the parameters that were given, but for must_exist
 }
@@ -66,6 +67,12 @@ var dsnParameters = map[string]func(o *dsnOptions, value string) error{
 	},
 	"cache_size": func(o *dsnOptions, value string) (err error) {
 		if o.engine.cacheSize, err = strconv.ParseInt(value, 10, 64); err != nil || o.engine.cacheSize <= 0 {
+			return errors.New("takes a number of bytes")
+		}
+		return nil
+	},
+	"spill_max": func(o *dsnOptions, value string) (err error) {
+		if o.engine.spillMax, err = strconv.ParseInt(value, 10, 64); err != nil || o.engine.spillMax <= 0 {
 			return errors.New("takes a number of bytes")
 		}
 		return nil
@@ -115,7 +122,7 @@ func parseDSN(dsn string) (dir string, o dsnOptions, err error) {
 			return "", o, fmt.Errorf("byokdb: parameter %s of the data source name: %w", name, err)
 		}
 		switch name {
-		case "min_position", "cache_size", "sync":
+		case "min_position", "cache_size", "spill_max", "sync":
 			o.engine.given = append(o.engine.given, name)
 		}
 	}
@@ -142,6 +149,8 @@ func (o *engineOptions) verify(open *engineOptions) error {
 			same = o.minPosition == open.minPosition
 		case "cache_size":
 			same = o.cacheSize == open.cacheSize
+		case "spill_max":
+			same = o.spillMax == open.spillMax
 		case "sync":
 			same = o.sync == open.sync
 		}

@@ -205,7 +205,7 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 		return nil, err
 	}
 	if len(xs) > 1 {
-		return c.inSelectRows(q, xs), nil
+		return inSelectRows(q, xs), nil
 	}
 	x := xs[0]
 	cmp := comparisonOf(x, q.comparedAs(0))
@@ -249,45 +249,4 @@ func (q *query) each(f *frame, fn func() error) error {
 			return err
 		}
 	}
-}
-
-func (c *compiler) inSelectRows(q *subquery, xs []*expr) *expr {
-	cmps := make([]comparison, len(xs))
-	for i, x := range xs {
-		cmps[i] = comparisonOf(x, q.comparedAs(i))
-	}
-	return &expr{slot: -1, eval: func(f *frame) (value.Value, error) {
-		left := make([]value.Value, len(xs))
-		for i, x := range xs {
-			v, err := x.eval(f)
-			if err != nil {
-				return v, err
-			}
-			left[i] = v
-		}
-		found, unknown := false, false
-		err := q.each(f, func() error {
-			null := false
-			for i, s := range q.out {
-				v := f.regs[s]
-				if v.IsNull() || left[i].IsNull() {
-					null = true
-				} else if cmps[i].order(left[i], v) != 0 {
-					return nil
-				}
-			}
-			unknown = unknown || null
-			found = found || !null
-			return nil
-		})
-		switch {
-		case err != nil:
-			return value.Value{}, err
-		case found:
-			return value.NewBool(true), nil
-		case unknown:
-			return value.Value{}, nil
-		}
-		return value.NewBool(false), nil
-	}}
 }
