@@ -18,12 +18,17 @@ import (
 
 func openSession(tb testing.TB) *Session {
 	tb.Helper()
+	return openSessionWith(tb, nil)
+}
+
+func openSessionWith(tb testing.TB, opts *engine.Options) *Session {
+	tb.Helper()
 	dir := tb.TempDir()
 	key, err := keyuri.Open(context.Background(), "local:"+filepath.Join(dir, "dev.key"))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	db, err := engine.Open(context.Background(), filepath.Join(dir, "t.byok"), key, nil)
+	db, err := engine.Open(context.Background(), filepath.Join(dir, "t.byok"), key, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}

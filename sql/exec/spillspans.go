@@ -22,14 +22,14 @@ type spanList struct {
 const boundsSize = 80 // bytes beside the two keys
 
 // limit accounts for the ranges that were added to list, and moves the list to
-// the sorter when it is long.
+// the sorter when it is long. They count twice: the sorter needs as much.
 func (l *spanList) limit(f *frame) error {
 	n := int64(0)
 	for _, b := range l.list[l.nCounted:] {
 		n += int64(len(b.lo) + len(b.hi) + boundsSize)
 	}
 	l.nCounted, l.mem = len(l.list), l.mem+n
-	if !f.keep(n, l.mem) {
+	if !f.keep(n, 2*l.mem) {
 		return nil
 	}
 	return l.spill(f)
@@ -40,7 +40,8 @@ func (l *spanList) spill(f *frame) error {
 	if l.sorter == nil {
 		l.sorter = newRowSorter(f, func(a, b []value.Value) int { return compareKeys(a[0], b[0]) })
 	}
-	for _, b := range l.list {
+	for i, b := range l.list {
+		l.list[i] = bounds{}
 		row := []value.Value{value.NewBlob(string(b.lo)), {}}
 		if b.hi != nil {
 			row[1] = value.NewBlob(string(b.hi))
