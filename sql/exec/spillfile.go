@@ -205,13 +205,23 @@ func (r *runReader) load(i int) error {
 
 // raw takes the next row off the block without decoding it.
 func (r *runReader) raw() ([]byte, error) {
-	size, n := binary.Uvarint(r.rest)
-	if n <= 0 || size > uint64(len(r.rest)-n) {
+	b, n := rawSpilled(r.rest)
+	if n <= 0 {
 		return nil, errSpilled
 	}
-	b := r.rest[n : n+int(size)]
-	r.rest = r.rest[n+int(size):]
+	r.rest = r.rest[n:]
 	return b, nil
+}
+
+// rawSpilled returns the row at the beginning of a part of a block, and how many
+// bytes it takes; 0: there is none.
+func rawSpilled(rest []byte) (row []byte, size int) {
+	n, head := binary.Uvarint(rest)
+	if head <= 0 || n > uint64(len(rest)-head) {
+		return nil, 0
+	}
+	size = head + int(n)
+	return rest[head:size], size
 }
 
 func (r *runReader) close() {

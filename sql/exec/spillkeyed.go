@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"encoding/binary"
 	"sort"
 
 	"github.com/byokdb/byokdb/sql/value"
@@ -31,9 +30,13 @@ type keyedFile struct {
 }
 
 type cachedBlock struct {
-	i    int // number of the block, from 1; 0: none
-	rows []byte
+	i     int // number of the block, from 1; 0: none
+	rows  []byte
+	marks []int32 // where every keyedMark-th row begins
 }
+
+// keyedMark is after how many rows of a block the next mark is.
+const keyedMark = 16
 
 // newKeyedFile returns a file for rows of width values.
 func newKeyedFile(f *frame, width int) *keyedFile {
@@ -96,12 +99,11 @@ func (s *keyedFile) matchRaw() ([]byte, error) {
 				return nil, err
 			}
 		}
-		size, n := binary.Uvarint(s.rest)
-		if n <= 0 || size > uint64(len(s.rest)-n) {
+		b, n := rawSpilled(s.rest)
+		if n <= 0 {
 			return nil, errSpilled
 		}
-		b := s.rest[n : n+int(size)]
-		s.rest = s.rest[n+int(size):]
+		s.rest = s.rest[n:]
 		key, err := firstSpilled(b)
 		if err != nil {
 			return nil, err
@@ -117,21 +119,52 @@ func (s *keyedFile) matchRaw() ([]byte, error) {
 	}
 }
 
-// load reads a block, unless it is in the cache.
+// load reads a block, unless it is in the cache. rest begins before the first row
+// that may have the key.
 func (s *keyedFile) load(i int) error {
 	c := &s.cache[i%len(s.cache)]
 	if c.i != i+1 {
-		before := int64(cap(c.rows))
+		before := int64(cap(c.rows) + 4*cap(c.marks))
 		c.i = 0
 		rows, err := s.run.file.spill.Read(c.rows[:0], s.run.blocks[i])
 		c.rows = rows
-		s.hold(int64(cap(c.rows)) - before)
+		if err == nil {
+			err = c.mark()
+		}
+		s.hold(int64(cap(c.rows)+4*cap(c.marks)) - before)
 		if err != nil {
 			return err
 		}
 		c.i = i + 1
 	}
+	k := sort.Search(len(c.marks), func(k int) bool {
+		b, _ := rawSpilled(c.rows[c.marks[k]:])
+		key, _ := firstSpilled(b) // mark has looked
+		return string(key) >= string(s.key)
+	})
 	s.rest, s.next = c.rows, i+1
+	if k > 0 {
+		s.rest = c.rows[c.marks[k-1]:]
+	}
+	return nil
+}
+
+// mark notes where rows begin.
+func (c *cachedBlock) mark() error {
+	c.marks = c.marks[:0]
+	for at, k := 0, 0; at < len(c.rows); k++ {
+		b, n := rawSpilled(c.rows[at:])
+		if n <= 0 {
+			return errSpilled
+		}
+		if k%keyedMark == 0 {
+			if _, err := firstSpilled(b); err != nil {
+				return err
+			}
+			c.marks = append(c.marks, int32(at))
+		}
+		at += n
+	}
 	return nil
 }
 
