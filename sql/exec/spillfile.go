@@ -98,7 +98,7 @@ func (r *spillRun) flush() error {
 // account counts the memory of the file's buffers and of its list of blocks.
 func (w *spillFile) account() {
 	const perBlock = 32
-	n := int64(cap(w.block) + cap(w.row) + w.blockSize()) // what the engine seals into
+	n := int64(cap(w.block) + cap(w.row) + 2*w.blockSize()) // into which the engine packs and seals
 	n += int64(w.nBlocks) * perBlock
 	w.f.keep(n-w.mem, 0)
 	w.mem = n
