@@ -55,13 +55,18 @@ func (s *keyedFile) add(row []value.Value) error {
 
 // end ends the adding. memory is how many bytes of blocks may be cached.
 func (s *keyedFile) end(memory int64) error {
-	n := min(max(memory/keyedBlock, keyedCacheMin), keyedCacheMax)
-	s.cache = make([]cachedBlock, min(n, int64(len(s.firsts))))
+	s.cacheFor(memory)
 	if err := s.run.flush(); err != nil {
 		return err
 	}
 	s.run.file.written()
 	return nil
+}
+
+// cacheFor makes an empty cache.
+func (s *keyedFile) cacheFor(memory int64) {
+	n := min(max(memory/keyedBlock, keyedCacheMin), keyedCacheMax)
+	s.cache = make([]cachedBlock, min(n, int64(len(s.firsts))))
 }
 
 func (s *keyedFile) hold(n int64) {

@@ -125,10 +125,11 @@ func (s *keySet) settle() error {
 		return err
 	}
 	s.keys = nil
-	if len(s.files) == 1 {
-		return nil
+	if len(s.files) > 1 {
+		return s.merge(0)
 	}
-	return s.merge(0)
+	s.files[0].cacheFor(s.cacheSize())
+	return nil
 }
 
 // newFile begins a file for up to n keys, the last one of the list.
@@ -146,11 +147,17 @@ func (s *keySet) newFile(level, n int) *keyFile {
 func (s *keySet) addTo(file *keyFile, row []value.Value) error {
 	file.n++
 	file.filter.add(maphash.String(s.seed, row[0].Str()))
-	return file.keyedFile.add(row)
+	return file.add(row)
 }
 
-// cacheSize is how many bytes of a file's blocks are cached.
-func (s *keySet) cacheSize() int64 { return s.f.s.memory / 64 }
+// cacheSize is how many bytes of a file's blocks are cached; the one of a set that
+// is settled has what several would.
+func (s *keySet) cacheSize() int64 {
+	if s.keys == nil {
+		return s.f.s.memory / 16
+	}
+	return s.f.s.memory / 64
+}
 
 // merge makes one file of those from i on.
 func (s *keySet) merge(i int) error {
@@ -188,11 +195,7 @@ func (s *keySet) merge(i int) error {
 	}
 	clear(s.files[i:])
 	s.files = append(s.files[:i], into)
-	size := s.cacheSize()
-	if s.keys == nil { // it is settled: the one file has what the others would
-		size *= 4
-	}
-	return into.end(size)
+	return into.end(s.cacheSize())
 }
 
 // drop forgets the keys in memory.
