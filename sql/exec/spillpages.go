@@ -98,7 +98,26 @@ func (p *pagedRows) page(i int64) (*rowPage, error) {
 	page := &p.cache[oldest]
 	page.n = 0
 	page.used, p.last = p.clock, oldest
-	return page, p.read(page, i)
+	if err := p.read(page, i); err != nil {
+		return page, err
+	}
+	p.limit(oldest)
+	return page, nil
+}
+
+// limit drops all pages but one if they have large values.
+func (p *pagedRows) limit(but int) {
+	if p.mem <= p.f.s.memory/4 {
+		return
+	}
+	for k := range p.cache {
+		if k != but {
+			page := &p.cache[k]
+			clear(page.rows[:cap(page.rows)])
+			p.hold(-page.mem)
+			*page = rowPage{}
+		}
+	}
 }
 
 // read reads the page with row i.
@@ -108,6 +127,11 @@ func (p *pagedRows) read(page *rowPage, i int64) error {
 	end := p.run.n
 	if k+1 < len(firsts) {
 		end = firsts[k+1]
+	}
+	if cap(p.block) > 4*spillBlock {
+		clear(p.block[:cap(p.block)])
+		p.hold(-int64(cap(p.block)))
+		p.block = nil
 	}
 	before := int64(cap(p.block)) + page.mem
 	buf, err := p.run.file.spill.Read(p.block[:0], p.run.blocks[k])
