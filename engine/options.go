@@ -146,6 +146,10 @@ type Options struct {
 	// as much is used while a flush goes on.
 	MemtableSize int64
 
+	// SpillMax is how many bytes all temporary files of the database may hold
+	// together, see NewSpill. 0: what the disk has room for.
+	SpillMax int64
+
 	// PageSize is the logical size of pages in new runs: 4 to 64 KiB, 16 KiB if 0.
 	PageSize int
 

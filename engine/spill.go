@@ -6,6 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
+
+	"github.com/klauspost/compress/s2"
 
 	"github.com/byokdb/byokdb/crypt"
 	"github.com/byokdb/byokdb/internal/vfs"
@@ -17,8 +20,9 @@ var (
 	// The error wraps the cause.
 	ErrSpill = errors.New("temporary file failed")
 
-	// ErrSpillFull means that there is no room on the disk for a temporary file.
-	// It comes with ErrSpill.
+	// ErrSpillFull means that there is no room for a temporary file: the disk is
+	// full, or all files would hold more than Options.SpillMax. It comes with
+	// ErrSpill.
 	ErrSpillFull = errors.New("no room for a temporary file")
 )
 
@@ -31,9 +35,9 @@ const spillContent = 1
 
 // A Spill is a temporary file for what a transaction cannot hold in memory:
 // sorted rows, hash tables. It is a row of blocks that are written once, at the
-// end, and read in any order. Each is sealed under a key of random bits that is
-// of this file alone and in memory alone: no other process, and no later
-// opening, can read one.
+// end, and read in any order. Each is compressed, and sealed under a key of random
+// bits that is of this file alone and in memory alone: no other process, and no
+// later opening, can read one.
 //
 // The file is never synced. It is removed, and its key wiped, by Close, at the
 // end of the transaction, and so when memory is wiped; what a crash leaves is
@@ -47,16 +51,21 @@ type Spill struct {
 	key    *crypt.FileKey
 	size   int64
 	sealed []byte // memory for one sealed block
+	packed []byte // memory for one compressed block
 }
 
 // A SpillBlock is the place of one block.
 type SpillBlock struct {
 	off  int64
 	size int32 // sealed
+	n    int32 // bytes of its contents
 }
 
 // Size returns the size of the block's contents in bytes.
-func (b SpillBlock) Size() int { return int(b.size) - crypt.Overhead }
+func (b SpillBlock) Size() int { return int(b.n) }
+
+// packed reports whether the block is compressed.
+func (b SpillBlock) packed() bool { return b.size-crypt.Overhead != b.n }
 
 // spillBlockMax is the largest block in bytes.
 const spillBlockMax = 1 << 30
@@ -116,17 +125,53 @@ func (s *Spill) Append(b []byte) (SpillBlock, error) {
 	if len(b) > spillBlockMax {
 		return SpillBlock{}, fmt.Errorf("%w: a block of %d bytes", ErrSpill, len(b))
 	}
-	s.sealed = s.key.Seal(s.sealed[:0], b, crypt.PlaceAAD(uint64(s.size), spillContent))
+	s.sealed = s.key.Seal(s.sealed[:0], s.pack(b), crypt.PlaceAAD(uint64(s.size), spillContent))
+	if err := s.tx.db.reserveSpill(int64(len(s.sealed))); err != nil {
+		return SpillBlock{}, err
+	}
 	if _, err := s.file.WriteAt(s.sealed, s.size); err != nil {
+		s.tx.db.spilled.Add(-int64(len(s.sealed)))
 		return SpillBlock{}, spillError("write", err)
 	}
-	at := SpillBlock{off: s.size, size: int32(len(s.sealed))}
+	at := SpillBlock{off: s.size, size: int32(len(s.sealed)), n: int32(len(b))}
 	s.size += int64(len(s.sealed))
-	s.tx.db.spilled.Add(int64(len(s.sealed)))
+	s.trim()
+	return at, nil
+}
+
+// pack returns the compressed form of a block, valid until the next call, or the
+// block where that saves less than an eighth.
+func (s *Spill) pack(b []byte) []byte {
+	if need := s2.MaxEncodedLen(len(b)); cap(s.packed) < need {
+		clear(s.packed[:cap(s.packed)])
+		s.packed = make([]byte, need)
+	}
+	s.packed = s.packed[:cap(s.packed)]
+	if out := s2.Encode(s.packed, b); len(out) < len(b)-len(b)/8 {
+		return out
+	}
+	return b
+}
+
+// trim drops what a large block needed.
+func (s *Spill) trim() {
 	if cap(s.sealed) > sealedKeepMax {
 		s.sealed = nil
 	}
-	return at, nil
+	if cap(s.packed) > sealedKeepMax {
+		clear(s.packed[:cap(s.packed)])
+		s.packed = nil
+	}
+}
+
+// reserveSpill counts n bytes more in temporary files, if they may be there.
+func (db *DB) reserveSpill(n int64) error {
+	total, most := db.spilled.Add(n), db.opts.SpillMax
+	if most <= 0 || total <= most {
+		return nil
+	}
+	db.spilled.Add(-n)
+	return fmt.Errorf("%w: %w: all together may hold %d bytes", ErrSpill, ErrSpillFull, most)
 }
 
 // sealedKeepMax is the size in bytes of memory that a file keeps for the next
@@ -150,11 +195,22 @@ func (s *Spill) Read(dst []byte, b SpillBlock) ([]byte, error) {
 		}
 		return dst, spillError("read", err)
 	}
-	out, err := s.key.Open(dst, sealed, crypt.PlaceAAD(uint64(b.off), spillContent))
-	if cap(s.sealed) > sealedKeepMax {
-		s.sealed = nil
+	defer s.trim()
+	aad := crypt.PlaceAAD(uint64(b.off), spillContent)
+	if !b.packed() {
+		out, err := s.key.Open(dst, sealed, aad)
+		if err != nil {
+			return dst, s.damaged(b)
+		}
+		return out, nil
 	}
+	packed, err := s.key.Open(s.packed[:0], sealed, aad)
 	if err != nil {
+		return dst, s.damaged(b)
+	}
+	s.packed = packed
+	out := slices.Grow(dst, b.Size())[:len(dst)+b.Size()]
+	if got, err := s2.Decode(out[len(dst):], packed); err != nil || len(got) != b.Size() {
 		return dst, s.damaged(b)
 	}
 	return out, nil
@@ -183,6 +239,35 @@ func (s *Spill) Size() int64 {
 	return s.size
 }
 
+// Move gives the file to another transaction of the same database: it ends with
+// that one, and its methods are operations of it. Errors: ErrSpill, why the other
+// transaction has ended, *KeyError; the file stays where it is then.
+func (s *Spill) Move(to *Tx) error {
+	from := s.tx
+	if to == from {
+		return nil
+	}
+	if err := to.enter(); err != nil {
+		return err
+	}
+	defer to.leave()
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	switch {
+	case to.db != from.db:
+		return fmt.Errorf("%w: moved to another database", ErrSpill)
+	case s.file == nil:
+		return fmt.Errorf("%w: it is closed", ErrSpill)
+	}
+	delete(from.spills, s)
+	if to.spills == nil {
+		to.spills = make(map[*Spill]struct{})
+	}
+	to.spills[s] = struct{}{}
+	s.tx = to
+	return nil
+}
+
 // Close wipes the key and removes the file. It needs no key, and does nothing
 // the second time and after the end of the transaction.
 func (s *Spill) Close() {
@@ -199,11 +284,12 @@ func (s *Spill) release() {
 		return
 	}
 	s.key.Wipe()
+	clear(s.packed[:cap(s.packed)])
 	s.tx.db.spilled.Add(-s.size)
 	if err := errors.Join(s.file.Close(), s.tx.db.opts.fs.Remove(s.path)); err != nil {
 		s.tx.db.log.Warn("remove temporary file", "path", s.path, "err", err)
 	}
-	s.file, s.sealed = nil, nil
+	s.file, s.sealed, s.packed = nil, nil, nil
 }
 
 // endSpills ends the temporary files of a transaction: the keys of all of them

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -121,6 +122,110 @@ func TestSpill(t *testing.T) {
 	}
 	if _, err := other.Append([]byte("x")); !errors.Is(err, ErrTxClosed) {
 		t.Errorf("append after the transaction: %v", err)
+	}
+}
+
+// TestSpillPacked: blocks are compressed where that saves something.
+func TestSpillPacked(t *testing.T) {
+	db := openTest(t, memDir, newFakeKey("k"), smallOptions(memFS(t)))
+	tx, err := db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing to report
+	s := newSpill(t, tx)
+	noise := make([]byte, 40<<10)
+	if _, err := rand.Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	large := bytes.Repeat([]byte("large "), sealedKeepMax)
+	for name, want := range map[string][]byte{"nothing": nil, "byte": {7}, "noise": noise, "zeros": make([]byte, 40<<10), "half": append(make([]byte, 40<<10), noise...), "large": large} {
+		before := s.Size()
+		b, err := s.Append(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Read([]byte("before"), b)
+		if err != nil || string(got) != "before"+string(want) || b.Size() != len(want) {
+			t.Errorf("%s: %d bytes came back of %d, %v", name, len(got)-len("before"), len(want), err)
+		}
+		took := s.Size() - before - crypt.Overhead
+		if squeezable := name == "zeros" || name == "half" || name == "large"; squeezable != (took < int64(len(want))) || took > int64(len(want)) {
+			t.Errorf("%s: %d bytes take %d", name, len(want), took)
+		}
+		if cap(s.packed) > sealedKeepMax || cap(s.sealed) > sealedKeepMax {
+			t.Errorf("%s: %d and %d bytes are kept", name, cap(s.packed), cap(s.sealed))
+		}
+	}
+}
+
+// TestSpillMove: a file that was moved ends with its new transaction alone.
+func TestSpillMove(t *testing.T) {
+	f := memFS(t)
+	db := openTest(t, memDir, newFakeKey("k"), smallOptions(f))
+	put(t, db, "c", "k", "v")
+	begin := func(writable bool) *Tx {
+		tx, err := db.Begin(writable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	from, to, over := begin(true), begin(false), begin(false)
+	if err := over.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	s := newSpill(t, from)
+	blocks := appendBlocks(t, s, 3)
+	if err := s.Move(over); !errors.Is(err, ErrTxClosed) {
+		t.Errorf("moved to a transaction that is over: %v", err)
+	}
+	if err := errors.Join(s.Move(from), s.Move(to), from.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Read(nil, blocks[2]); err != nil || !bytes.Equal(got, spillBlockOf(2, 1440)) {
+		t.Errorf("after the commit: %v", err)
+	}
+	if err := to.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(nil, blocks[2]); !errors.Is(err, ErrTxClosed) {
+		t.Errorf("after the transaction: %v", err)
+	}
+	if names := spillsIn(t, f); len(names) != 0 || db.Status().SpillBytes != 0 {
+		t.Errorf("files: %v, %d bytes", names, db.Status().SpillBytes)
+	}
+	if err := s.Move(begin(false)); !errors.Is(err, ErrSpill) {
+		t.Errorf("moved when it is closed: %v", err)
+	}
+}
+
+// TestSpillMax: all files together hold no more than Options.SpillMax.
+func TestSpillMax(t *testing.T) {
+	opts := smallOptions(memFS(t))
+	opts.SpillMax = 1000
+	db := openTest(t, memDir, newFakeKey("k"), opts)
+	tx, err := db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing to report
+	block := make([]byte, 500-crypt.Overhead)
+	if _, err := rand.Read(block); err != nil {
+		t.Fatal(err)
+	}
+	first, second := newSpill(t, tx), newSpill(t, tx)
+	for _, s := range []*Spill{first, second} {
+		if _, err := s.Append(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := second.Append([]byte{1}); !errors.Is(err, ErrSpill) || !errors.Is(err, ErrSpillFull) || db.Status().SpillBytes != 1000 {
+		t.Errorf("beyond the limit: %v; %d bytes", err, db.Status().SpillBytes)
+	}
+	first.Close()
+	if _, err := second.Append(block); err != nil {
+		t.Errorf("when there is room again: %v", err)
 	}
 }
 

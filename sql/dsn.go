@@ -27,6 +27,7 @@ type engineOptions struct {
 	mustExist   bool
 	minPosition engine.Position
 	cacheSize   int64
+	spillMax    int64
 	sync        engine.SyncMode
 	compression engine.Compression
 	given       []string // the parameters that were given, but for must_exist
@@ -67,6 +68,12 @@ var dsnParameters = map[string]func(o *dsnOptions, value string) error{
 	},
 	"cache_size": func(o *dsnOptions, value string) (err error) {
 		if o.engine.cacheSize, err = strconv.ParseInt(value, 10, 64); err != nil || o.engine.cacheSize <= 0 {
+			return errors.New("takes a number of bytes")
+		}
+		return nil
+	},
+	"spill_max": func(o *dsnOptions, value string) (err error) {
+		if o.engine.spillMax, err = strconv.ParseInt(value, 10, 64); err != nil || o.engine.spillMax <= 0 {
 			return errors.New("takes a number of bytes")
 		}
 		return nil
@@ -126,7 +133,7 @@ func parseDSN(dsn string) (dir string, o dsnOptions, err error) {
 			return "", o, fmt.Errorf("byokdb: parameter %s of the data source name: %w", name, err)
 		}
 		switch name {
-		case "min_position", "cache_size", "sync", "compression":
+		case "min_position", "cache_size", "spill_max", "sync", "compression":
 			o.engine.given = append(o.engine.given, name)
 		}
 	}
@@ -153,6 +160,8 @@ func (o *engineOptions) verify(open *engineOptions) error {
 			same = o.minPosition == open.minPosition
 		case "cache_size":
 			same = o.cacheSize == open.cacheSize
+		case "spill_max":
+			same = o.spillMax == open.spillMax
 		case "sync":
 			same = o.sync == open.sync
 		case "compression":

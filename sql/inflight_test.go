@@ -211,6 +211,31 @@ var sqlFlights = []struct {
 	{name: "spilled rows", begin: spilled(`select t.b, v.b from t, v order by t.b || v.b`)},
 	{name: "spilled groups", begin: spilled(`select t.b || v.b, count(*) from t, v group by 1`)},
 	{name: "spilled distinct rows", begin: spilled(`select distinct t.b || v.b as c from t, v limit 20000, 8000`)},
+	{name: "spilled partition", begin: spilled(`select count(*) over (order by t.b, v.b rows 9 preceding), lag(t.b || v.b, 3000) over (order by t.b, v.b) from t, v`)},
+	{name: "spilled set", begin: spilled(`select t.b || v.b from t, v where t.b || v.b in (select t.b || v.b from t, v)`)},
+	{name: "spilled recursion", begin: spilled(`select * from (with recursive n(b) as (select t.b || v.b from t, v union select b || '+' from n where b < 'row 2' and length(b) < 30 order by 1) select b from n)`)},
+	{name: "spilled returned rows", begin: func(x *sqlRig) sqlFlight {
+		rows, err := x.db.QueryContext(x.t.Context(), `with recursive n(i) as (select 1 union all select i + 1 from n where i < 4000)
+			insert into t (b) select 'new' from n returning b, printf('%0100d', a)`)
+		x.must(err)
+		if !rows.Next() || len(x.spillFiles()) == 0 {
+			x.t.Fatal(rows.Err(), x.spillFiles())
+		}
+		return sqlFlight{step: func() error {
+			for range 700 {
+				if !rows.Next() {
+					return rows.Err()
+				}
+			}
+			return nil
+		}, over: func() int {
+			_ = rows.Close()
+			if names := x.spillFiles(); len(names) > 0 {
+				x.t.Errorf("%s: files are left: %v", x.event, names)
+			}
+			return 4000
+		}}
+	}},
 	{name: "windowed rows", begin: func(x *sqlRig) sqlFlight {
 		rows, err := x.db.QueryContext(x.t.Context(), `select b, lag(b) over w, group_concat(b) over w from t window w as (order by a)`)
 		x.must(err)
@@ -457,6 +482,10 @@ func TestKeyEndsEndlessStatements(t *testing.T) {
 		endless + `select distinct i from n limit -1 offset 1000000000`,
 		endless + `select 7 except select i from n`,
 		endless + `select row_number() over (order by i) from n`,
+		endless + `select 'none' in (select i || 'th' from n)`,
+		endless + `select (1, 'none') in (select i, 'a text ' || i from n)`,
+		`with recursive n(i, s) as (select 1, 's' union select i + 1, 'a text ' || i from n) select count(*) from n`,
+		`with recursive n(i, s) as (select 1, 's' union select i * 2 + column1, 'a text ' || i from n, (values (0), (1)) order by 1) select count(*) from n`,
 		endless + `select t.a from t, (select i from n limit -1) m where m.i = t.a`,
 		`select count(*) from t a, t b, t c, t d where a.b < b.b or c.b > d.b`,
 		endless + `insert into t (b) select 'never' from n where i % 1000 = 0`,

@@ -232,7 +232,7 @@ func TestStatementTimeout(t *testing.T) {
 }
 
 func TestDSNParameters(t *testing.T) {
-	db, dsn := openWith(t, "&foreign_keys=on&statement_memory=1048576&busy_timeout=1234&cache_size=8388608&sync=interval&compression=more")
+	db, dsn := openWith(t, "&foreign_keys=on&statement_memory=1048576&busy_timeout=1234&cache_size=8388608&spill_max=1073741824&sync=interval&compression=more")
 	if n := one[int](t, db, "PRAGMA busy_timeout"); n != 1234 {
 		t.Errorf("busy_timeout is %d", n)
 	}
@@ -253,7 +253,7 @@ func TestDSNParameters(t *testing.T) {
 	mustExec(t, db, "INSERT INTO p VALUES (1); INSERT INTO c VALUES (1)") // the writer is free again
 	lax := openDSN(t, dsn+"&foreign_keys=0")
 	mustExec(t, lax, "INSERT INTO c VALUES (2)")
-	for _, params := range []string{"&cache_size=4096000", "&sync=full", "&compression=none", "&min_position=" + positionOf(t, dsn)} {
+	for _, params := range []string{"&cache_size=4096000", "&spill_max=1000", "&sync=full", "&compression=none", "&min_position=" + positionOf(t, dsn)} {
 		other := openDSN(t, dsn+params)
 		if err := other.PingContext(t.Context()); err == nil || !strings.Contains(err.Error(), "another "+strings.Split(params[1:], "=")[0]) {
 			t.Errorf("%s beside an open engine: %v", params, err)
@@ -262,7 +262,7 @@ func TestDSNParameters(t *testing.T) {
 	if err := openDSN(t, dsn+"&cache_size=8388608&sync=interval&compression=more&must_exist=on").PingContext(t.Context()); err != nil {
 		t.Error(err)
 	}
-	for _, params := range []string{"&foreign_keys=maybe", "&busy_timeout=-1", "&busy_timeout=5s", "&statement_memory=1000", "&statement_memory=1M", "&cache_size=0", "&cache_size=x", "&sync=none", "&compression=s2", "&min_position=x", "&must_exist=2", "&_fk=1"} {
+	for _, params := range []string{"&foreign_keys=maybe", "&busy_timeout=-1", "&busy_timeout=5s", "&statement_memory=1000", "&statement_memory=1M", "&cache_size=0", "&cache_size=x", "&spill_max=0", "&spill_max=1G", "&sync=none", "&compression=s2", "&min_position=x", "&must_exist=2", "&_fk=1"} {
 		if _, err := stdsql.Open("byokdb", dsn+params); err == nil || !strings.Contains(err.Error(), strings.Split(params[1:], "=")[0]) {
 			t.Errorf("%s: %v", params, err)
 		}

@@ -107,7 +107,8 @@ func (s *shared) start(ctx context.Context, o *dsnOptions) error {
 		return err
 	}
 	eng, err := engine.Open(ctx, s.dir, key, &engine.Options{
-		MustExist: o.engine.mustExist, MinPosition: o.engine.minPosition, CacheSize: o.engine.cacheSize, Sync: o.engine.sync,
+		MustExist: o.engine.mustExist, MinPosition: o.engine.minPosition, CacheSize: o.engine.cacheSize,
+		SpillMax: o.engine.spillMax, Sync: o.engine.sync,
 		Compression: o.engine.compression,
 	})
 	if err != nil {

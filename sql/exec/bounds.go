@@ -17,58 +17,67 @@ type bounds struct {
 }
 
 // spans computes the ranges of keys to visit, in order.
-func (a *access) spans(f *frame, t *schema.Table) ([]bounds, error) {
+func (a *access) spans(f *frame, t *schema.Table) (spanList, error) {
 	switch {
 	case a.isIn:
 		return a.listSpans(f, t)
 	case a.prefix != nil:
-		return a.prefixSpans(f)
+		list, err := a.prefixSpans(f)
+		return spanList{list: list}, err
 	}
 	b, err := a.span(f, t, a.eq)
 	if err != nil || b.empty {
-		return nil, err
+		return spanList{}, err
 	}
-	return []bounds{b}, nil
+	return spanList{list: []bounds{b}}, nil
 }
 
 // listSpans makes one range per value of an IN, sorted and each once.
-func (a *access) listSpans(f *frame, t *schema.Table) ([]bounds, error) {
-	in := a.in
-	if a.inSet != nil {
-		vals, err := a.inSet.values(f)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range vals {
-			in = append(in, probe{x: constant(v)})
-		}
-	}
-	var out []bounds
-	for i := range in {
-		if err := f.tick(); err != nil {
-			return nil, err
-		}
-		eq := slices.Concat(a.eq, in[i:i+1], a.eq2)
-		if a.prefix != nil {
-			one := *a
-			one.eq = eq
-			list, err := one.prefixSpans(f)
-			if err != nil {
-				return nil, err
+func (a *access) listSpans(f *frame, t *schema.Table) (out spanList, err error) {
+	if a.inSet == nil {
+		for i := range a.in {
+			if err := f.tick(); err != nil {
+				return out, err
 			}
-			out = append(out, list...)
-			continue
+			if err := a.valueSpans(f, t, slices.Concat(a.eq, a.in[i:i+1], a.eq2), &out); err != nil {
+				return out, err
+			}
 		}
-		b, err := a.span(f, t, eq)
-		if err != nil {
-			return nil, err
-		}
-		if !b.empty {
-			out = append(out, b)
-		}
+		return out, out.sort(f)
 	}
-	slices.SortFunc(out, func(a, b bounds) int { return bytes.Compare(a.lo, b.lo) })
-	return slices.CompactFunc(out, func(a, b bounds) bool { return bytes.Equal(a.lo, b.lo) }), nil
+	var v value.Value
+	in := probe{x: &expr{slot: -1, eval: func(*frame) (value.Value, error) { return v, nil }}}
+	eq := slices.Concat(a.eq, []probe{in}, a.eq2)
+	err = a.inSet.each(f, func(x value.Value) error {
+		v = x
+		if err := a.valueSpans(f, t, eq, &out); err != nil {
+			return err
+		}
+		return out.limit(f)
+	})
+	if err == nil {
+		err = out.sort(f)
+	}
+	if err != nil {
+		out.close(f)
+	}
+	return out, err
+}
+
+// valueSpans adds the ranges of one value of an IN, which is in eq.
+func (a *access) valueSpans(f *frame, t *schema.Table, eq []probe, out *spanList) error {
+	if a.prefix != nil {
+		one := *a
+		one.eq = eq
+		list, err := one.prefixSpans(f)
+		out.list = append(out.list, list...)
+		return err
+	}
+	b, err := a.span(f, t, eq)
+	if err == nil && !b.empty {
+		out.list = append(out.list, b)
+	}
+	return err
 }
 
 // span computes the range with these values for the first columns.

@@ -13,7 +13,6 @@ const valueSize = 32 // bytes of a value.Value, rounded up
 // the transaction.
 type buffer struct {
 	slots []int
-	stays bool // in memory: it outlives the transaction
 	n     int
 	rows  []value.Value // the last rows, len(slots) values per row
 	mem   int64
@@ -27,9 +26,18 @@ type buffer struct {
 // save adds the row in the registers, whose values are copies.
 func (b *buffer) save(f *frame) error {
 	n := b.append(f)
-	if b.stays {
-		return f.hold(n)
+	if f.keep(n, b.mem) {
+		return b.spill(f)
 	}
+	return nil
+}
+
+// saveValue adds a row of one value.
+func (b *buffer) saveValue(f *frame, v value.Value) error {
+	n := int64(valueSize + 8 + len(v.Str()))
+	b.rows = append(b.rows, v)
+	b.n++
+	b.mem += n
 	if f.keep(n, b.mem) {
 		return b.spill(f)
 	}

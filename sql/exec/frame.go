@@ -206,11 +206,19 @@ func (f *frame) begin(ctx context.Context, s *Session, tx *engine.Tx, args []val
 	}
 }
 
+// clearSubs drops what subqueries gave.
+func (f *frame) clearSubs() {
+	for i := range f.subs {
+		f.subs[i].set.close(f)
+	}
+	clear(f.subs)
+}
+
 // clear drops every row that the frame holds, so that it can be used again.
 func (f *frame) clear() {
+	f.clearSubs()
 	f.giveBack()
 	clear(f.regs)
-	clear(f.subs)
 	clear(f.args)
 	clear(f.key[:cap(f.key)])
 	clear(f.stack[:cap(f.stack)])

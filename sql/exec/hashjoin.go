@@ -19,9 +19,9 @@ type hashIter struct {
 	inRow   bool
 	matched bool
 
-	nRows  int64        // of inner, so far
-	sorted *rowSorter   // the rows of inner, when they do not fit into memory
-	filed  *spilledHash // then: the table
+	nRows  int64      // of inner, so far
+	sorted *rowSorter // the rows of inner, when they do not fit into memory
+	filed  *keyedFile // then: the table
 }
 
 func (n *hashNode) open(f *frame) (iter, error) {
@@ -170,7 +170,7 @@ func (it *hashIter) look() {
 // match puts the next of them into the registers.
 func (it *hashIter) match() (bool, error) {
 	if it.filed != nil {
-		return it.filed.match(it.f, it.n.slots)
+		return it.matchFiled()
 	}
 	if len(it.found) == 0 {
 		return false, nil

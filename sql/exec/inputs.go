@@ -124,6 +124,9 @@ func anyArgument(terms []*expr, slot int) *expr {
 // returns the argument that is that value.
 func (c *compiler) oneByOne(s *source, in *expr) *expr {
 	slot := c.regs(1)[0]
+	if in.set != nil {
+		in.set.listed = true
+	}
 	s.node = &eachNode{in: s.node, of: in, slot: slot}
 	return &expr{eval: readSlot(slot), slot: slot, refs: in.refs}
 }
@@ -138,32 +141,44 @@ type eachNode struct {
 type eachIter struct {
 	n    *eachNode
 	f    *frame
-	vals []value.Value // to come
-	in   iter          // of the value in the slot; or nil
+	vals *rowSorter  // to come
+	last value.Value // that came
+	any  bool        // one did
+	in   iter        // of the value in the slot; or nil
 }
 
 // open evaluates the values: each counts once, and NULL not at all.
 func (n *eachNode) open(f *frame) (iter, error) {
-	var vals []value.Value
-	if n.of.set != nil {
-		set, err := n.of.set.values(f)
-		if err != nil {
-			return nil, err
-		}
-		vals = slices.Clone(set)
+	it := &eachIter{n: n, f: f}
+	it.vals = newRowSorter(f, func(a, b []value.Value) int { return compare(a[0], b[0], value.Binary) })
+	if err := it.fill(); err != nil {
+		it.close()
+		return nil, err
 	}
-	for _, e := range n.of.list {
+	return it, nil
+}
+
+func (it *eachIter) fill() error {
+	of, f := it.n.of, it.f
+	if of.set != nil {
+		err := of.set.each(f, func(v value.Value) error { return it.vals.add([]value.Value{v}) })
+		if err != nil {
+			return err
+		}
+	}
+	for _, e := range of.list {
 		v, err := e.eval(f)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		vals = append(vals, v)
+		if v.IsNull() {
+			continue
+		}
+		if err := it.vals.add([]value.Value{v}); err != nil {
+			return err
+		}
 	}
-	order := func(a, b value.Value) int { return compare(a, b, value.Binary) }
-	vals = slices.DeleteFunc(vals, value.Value.IsNull)
-	slices.SortFunc(vals, order)
-	vals = slices.CompactFunc(vals, func(a, b value.Value) bool { return order(a, b) == 0 })
-	return &eachIter{n: n, f: f, vals: vals}, nil
+	return it.vals.sort()
 }
 
 func (it *eachIter) next() (bool, error) {
@@ -176,12 +191,18 @@ func (it *eachIter) next() (bool, error) {
 			it.in.close()
 			it.in = nil
 		}
-		if len(it.vals) == 0 {
+		row, err := it.vals.next()
+		if err != nil {
+			return false, err
+		}
+		if row == nil {
 			return false, it.f.tick()
 		}
-		it.f.regs[it.n.slot] = it.vals[0]
-		it.vals[0] = value.Value{}
-		it.vals = it.vals[1:]
+		if it.any && compare(row[0], it.last, value.Binary) == 0 {
+			continue
+		}
+		it.last, it.any = row[0], true
+		it.f.regs[it.n.slot] = row[0]
 		in, err := it.n.in.open(it.f)
 		if err != nil {
 			return false, err
@@ -197,8 +218,8 @@ func (it *eachIter) close() {
 	if it.in != nil {
 		it.in.close()
 	}
-	clear(it.vals)
-	it.in, it.vals = nil, nil
+	it.vals.close()
+	it.in, it.last = nil, value.Value{}
 }
 
 // takeInputs gives tables that are functions the arguments which conditions have

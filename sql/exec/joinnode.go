@@ -143,7 +143,7 @@ type fullIter struct {
 	f       *frame
 	outer   iter
 	rows    *buffer
-	hit     []bool
+	hit     []uint64 // a bit for each row of inner
 	at      int
 	inRow   bool
 	matched bool
@@ -169,10 +169,8 @@ func (n *fullNode) open(f *frame) (iter, error) {
 			return nil, err
 		}
 	}
-	if err := f.hold(int64(it.rows.n)); err != nil {
-		return nil, err
-	}
-	it.hit = make([]bool, it.rows.n)
+	it.hit = make([]uint64, it.rows.n/64+1)
+	f.keep(int64(8*len(it.hit)), 0)
 	it.outer, err = n.outer.open(f)
 	return it, err
 }
@@ -203,7 +201,8 @@ func (it *fullIter) next() (bool, error) {
 				return false, err
 			}
 			if pass {
-				it.hit[it.at-1], it.matched = true, true
+				it.hit[(it.at-1)/64] |= 1 << ((it.at - 1) % 64)
+				it.matched = true
 				return true, nil
 			}
 		}
@@ -215,7 +214,7 @@ func (it *fullIter) next() (bool, error) {
 	}
 	for it.at < it.rows.n {
 		it.at++
-		if it.hit[it.at-1] {
+		if it.hit[(it.at-1)/64]>>((it.at-1)%64)&1 == 1 {
 			continue
 		}
 		setNull(it.f, it.n.outerSlots)
@@ -228,6 +227,6 @@ func (it *fullIter) close() {
 	if it.outer != nil {
 		it.outer.close()
 	}
-	it.f.release(int64(len(it.hit)))
+	it.f.release(int64(8 * len(it.hit)))
 	it.rows.close(it.f)
 }

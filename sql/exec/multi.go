@@ -79,12 +79,11 @@ type unionIter struct {
 	f      *frame
 	in     iter
 	branch int
-	seen   map[string]struct{}
-	mem    int64
+	seen   *keySet
 }
 
 func (n *unionNode) open(f *frame) (iter, error) {
-	return &unionIter{n: n, f: f, seen: map[string]struct{}{}}, nil
+	return &unionIter{n: n, f: f, seen: newKeySet(f)}, nil
 }
 
 func (it *unionIter) next() (bool, error) {
@@ -110,13 +109,16 @@ func (it *unionIter) next() (bool, error) {
 			continue
 		}
 		it.f.key = rowKey(it.f.key[:0], it.f.regs, it.n.key, it.n.colls)
-		if _, ok := it.seen[string(it.f.key)]; ok {
-			continue
+		fresh, err := it.seen.add(it.f.key)
+		if err != nil {
+			return false, err
 		}
-		it.seen[string(it.f.key)] = struct{}{}
-		n := int64(len(it.f.key) + 48)
-		it.mem += n
-		return true, it.f.hold(n)
+		if fresh {
+			return true, nil
+		}
+		if err := it.f.tick(); err != nil {
+			return false, err
+		}
 	}
 }
 
@@ -124,9 +126,7 @@ func (it *unionIter) close() {
 	if it.in != nil {
 		it.in.close()
 	}
-	clear(it.seen)
-	it.f.release(it.mem)
-	it.mem = 0
+	it.seen.close()
 }
 
 // indexHint is INDEXED BY or NOT INDEXED.

@@ -158,7 +158,7 @@ func (p *program) run(f *frame) error {
 		f.s.changes = f.changes
 		f.s.totalChanges += f.changes
 		f.changes = 0
-		clear(f.subs)
+		f.clearSubs()
 		if err != nil {
 			return err
 		}

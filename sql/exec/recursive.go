@@ -113,10 +113,9 @@ type recursiveIter struct {
 	in    iter
 	from  []int
 	queue [][]value.Value
-	seen  map[string]struct{}
-	mem   int64
+	seen  *keySet // of UNION
+	mem   int64   // of queue
 
-	stays bool   // the queue stays in memory
 	full  bool   // queue takes no more: later does, until it is read
 	later buffer // the rows behind those of queue
 	taken int    // of later
@@ -127,7 +126,7 @@ func (n *recursiveNode) open(f *frame) (iter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &recursiveIter{n: n, f: f, in: in, from: n.base.out, seen: map[string]struct{}{}}, nil
+	return &recursiveIter{n: n, f: f, in: in, from: n.base.out, seen: newKeySet(f)}, nil
 }
 
 func (it *recursiveIter) next() (bool, error) {
@@ -199,20 +198,26 @@ func (it *recursiveIter) dequeueLater() (bool, error) {
 	return true, nil
 }
 
+// fresh reports whether the row of the inner iterator is to be taken: UNION takes
+// each but once.
+func (it *recursiveIter) fresh() (bool, error) {
+	f := it.f
+	if it.n.all {
+		return true, nil
+	}
+	f.key = rowKey(f.key[:0], f.regs, it.from, it.n.colls)
+	fresh, err := it.seen.add(f.key)
+	if err != nil || fresh {
+		return fresh, err
+	}
+	return false, f.tick()
+}
+
 // enqueue takes the row of the inner iterator; false: UNION saw it before.
 func (it *recursiveIter) enqueue() (bool, error) {
 	f := it.f
-	if !it.n.all {
-		f.key = rowKey(f.key[:0], f.regs, it.from, it.n.colls)
-		if _, ok := it.seen[string(f.key)]; ok {
-			return false, f.tick()
-		}
-		it.seen[string(f.key)] = struct{}{}
-		n := int64(len(f.key) + 48)
-		it.mem += n
-		if err := f.hold(n); err != nil {
-			return false, err
-		}
+	if fresh, err := it.fresh(); err != nil || !fresh {
+		return false, err
 	}
 	copyRegisters(f, it.n.out, it.from)
 	if it.full {
@@ -226,9 +231,6 @@ func (it *recursiveIter) enqueue() (bool, error) {
 	it.queue = append(it.queue, row)
 	n := rowSize(row)
 	it.mem += n
-	if it.stays {
-		return true, f.hold(n)
-	}
 	it.full = f.keep(n, it.mem)
 	return true, nil
 }
@@ -240,7 +242,7 @@ func (it *recursiveIter) close() {
 	}
 	it.later.close(it.f)
 	clear(it.queue)
-	clear(it.seen)
+	it.seen.close()
 	it.queue = nil
 	it.f.release(it.mem)
 	it.mem = 0

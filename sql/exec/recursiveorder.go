@@ -1,7 +1,7 @@
 package exec
 
 import (
-	"container/heap"
+	stdcmp "cmp"
 
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -17,8 +17,8 @@ type orderedNode struct {
 type orderedIter struct {
 	recursiveIter
 	n       *orderedNode
-	waiting waitingRows
-	seq     int
+	waiting *rowQueue // of rows with their numbers behind them
+	seq     int64
 	filled  bool
 	current bool // a row was given that the step has not seen
 }
@@ -37,9 +37,19 @@ func newOrderedNode(n *recursiveNode, keys []sortKey) *orderedNode {
 }
 
 func (n *orderedNode) open(f *frame) (iter, error) {
-	it := &orderedIter{n: n, recursiveIter: recursiveIter{n: n.recursiveNode, f: f, seen: map[string]struct{}{}, stays: true}}
-	it.waiting.n = n
+	it := &orderedIter{n: n, recursiveIter: recursiveIter{n: n.recursiveNode, f: f, seen: newKeySet(f)}}
+	it.waiting = newRowQueue(f, n.order)
 	return it, nil
+}
+
+// order orders the rows of the queue, those that are alike by their numbers.
+func (n *orderedNode) order(a, b []value.Value) int {
+	for k, at := range n.keyPos {
+		if o := n.keys[k].order(a[at], b[at]); o != 0 {
+			return o
+		}
+	}
+	return stdcmp.Compare(a[len(a)-1].Int(), b[len(b)-1].Int())
 }
 
 func (it *orderedIter) next() (bool, error) {
@@ -53,17 +63,14 @@ func (it *orderedIter) next() (bool, error) {
 			return false, err
 		}
 	}
-	if it.current = len(it.waiting.rows) > 0; !it.current {
-		return false, nil
+	row, err := it.waiting.pop()
+	if it.current = row != nil; err != nil || !it.current {
+		return false, err
 	}
-	w, _ := heap.Pop(&it.waiting).(waitingRow)
 	for i, s := range it.n.rec.slots {
-		it.f.regs[s] = w.row[i]
-		it.f.regs[it.n.out[i]] = w.row[i]
+		it.f.regs[s] = row[i]
+		it.f.regs[it.n.out[i]] = row[i]
 	}
-	size := rowSize(w.row)
-	it.mem -= size
-	it.f.release(size)
 	return true, it.f.tick()
 }
 
@@ -71,59 +78,22 @@ func (it *orderedIter) next() (bool, error) {
 func (it *orderedIter) take(q *query) error {
 	it.from = q.out
 	return q.each(it.f, func() error {
-		if _, err := it.enqueue(); err != nil {
+		if fresh, err := it.fresh(); err != nil || !fresh {
 			return err
 		}
-		for _, row := range it.queue {
-			it.seq++
-			heap.Push(&it.waiting, waitingRow{row, it.seq})
+		it.seq++
+		row := make([]value.Value, 0, len(it.from)+1)
+		for _, s := range it.from {
+			row = append(row, it.f.regs[s])
 		}
-		it.queue = it.queue[:0]
+		if err := it.waiting.push(append(row, value.NewInt(it.seq))); err != nil {
+			return err
+		}
 		return it.f.tick()
 	})
 }
 
 func (it *orderedIter) close() {
-	clear(it.waiting.rows)
-	it.waiting.rows = nil
+	it.waiting.close()
 	it.recursiveIter.close()
-}
-
-type waitingRow struct {
-	row []value.Value
-	seq int
-}
-
-// waitingRows is a heap.
-type waitingRows struct {
-	n    *orderedNode
-	rows []waitingRow
-}
-
-func (w *waitingRows) Len() int      { return len(w.rows) }
-func (w *waitingRows) Swap(i, j int) { w.rows[i], w.rows[j] = w.rows[j], w.rows[i] }
-
-func (w *waitingRows) Push(x any) {
-	if r, ok := x.(waitingRow); ok { // nothing else is pushed
-		w.rows = append(w.rows, r)
-	}
-}
-
-func (w *waitingRows) Pop() any {
-	last := len(w.rows) - 1
-	x := w.rows[last]
-	w.rows[last] = waitingRow{}
-	w.rows = w.rows[:last]
-	return x
-}
-
-func (w *waitingRows) Less(i, j int) bool {
-	a, b := &w.rows[i], &w.rows[j]
-	for k := range w.n.keys {
-		at := w.n.keyPos[k]
-		if o := w.n.keys[k].order(a.row[at], b.row[at]); o != 0 {
-			return o < 0
-		}
-	}
-	return a.seq < b.seq
 }

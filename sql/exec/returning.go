@@ -1,6 +1,9 @@
 package exec
 
 import (
+	"context"
+
+	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
 )
 
@@ -41,7 +44,7 @@ func (r *returning) add(f *frame) error {
 		return nil
 	}
 	if f.returned == nil {
-		f.returned = &buffer{slots: r.out, stays: true}
+		f.returned = &buffer{slots: r.out}
 	}
 	for i, x := range r.exprs {
 		v, err := x.eval(f)
@@ -72,3 +75,21 @@ func (it *returnedIter) next() (bool, error) {
 }
 
 func (*returnedIter) close() {}
+
+// outlive has rows that are in a file stay there when the statement's transaction
+// is committed: it moves the file to a snapshot, which it returns; nil: none is
+// needed.
+func (r *Rows) outlive(ctx context.Context) (*engine.Tx, error) {
+	if r.f.returned == nil || r.f.returned.run == nil {
+		return nil, nil //nolint:nilnil // all rows are in memory
+	}
+	tx, err := r.s.begin(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.f.returned.run.file.spill.Move(tx); err != nil {
+		_ = r.s.endOwn(tx) // it is over in any case
+		return nil, err
+	}
+	return tx, nil
+}

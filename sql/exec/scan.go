@@ -31,6 +31,9 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	}
 	n := &scanNode{t: s.table, name: s.shown(), a: a, index: -1, rows: c.collection(s.table.Collection())}
 	n.layout = c.layout(s)
+	if a != nil && a.inSet != nil {
+		a.inSet.listed = true
+	}
 	if a != nil && a.index != nil {
 		n.index = c.collection(a.index.Collection())
 		n.cover = covering(s, a.index, n.layout)

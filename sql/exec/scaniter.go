@@ -17,7 +17,7 @@ type scanIter struct {
 	n    *scanNode
 	f    *frame
 	cur  *engine.Cursor
-	more []bounds   // ranges still to come: IN
+	more spanList   // ranges still to come: IN
 	row  *rowReader // of encoded rows; nil: they are read into the registers
 	all  *totals    // what the rows are added to, or nil
 
@@ -50,9 +50,9 @@ func (n *scanNode) open(f *frame) (iter, error) {
 	return it, nil
 }
 
-func (n *scanNode) ranges(f *frame) ([]bounds, error) {
+func (n *scanNode) ranges(f *frame) (spanList, error) {
 	if n.a == nil {
-		return []bounds{{}}, nil
+		return spanList{list: []bounds{{}}}, nil
 	}
 	return n.a.spans(f, n.t)
 }
@@ -105,13 +105,13 @@ func (it *scanIter) walk(fn func() (bool, error)) error {
 func (it *scanIter) advance() (bool, error) {
 	it.found, it.fetch = false, false
 	if it.cur == nil {
-		if len(it.more) == 0 {
-			return false, nil
-		}
-		if err := it.openCursor(it.more[0]); err != nil {
+		b, ok, err := it.more.next()
+		if err != nil || !ok {
 			return false, err
 		}
-		it.more = it.more[1:]
+		if err := it.openCursor(b); err != nil {
+			return false, err
+		}
 	}
 	it.nSteps, it.nBytes = 0, 0
 	values := it.n.index < 0 && len(it.n.layout.cols) > 0 || it.n.index >= 0 && it.n.t.PrimaryKey != nil
@@ -121,7 +121,7 @@ func (it *scanIter) advance() (bool, error) {
 	}
 	if !more {
 		err := it.cur.Err()
-		it.close()
+		it.closeCursor()
 		if err != nil {
 			return false, err
 		}
@@ -232,6 +232,11 @@ func (it *scanIter) give() bool {
 }
 
 func (it *scanIter) close() {
+	it.closeCursor()
+	it.more.close(it.f)
+}
+
+func (it *scanIter) closeCursor() {
 	if it.cur != nil {
 		_ = it.cur.Close() // releases memory alone
 		it.cur = nil

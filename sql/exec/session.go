@@ -352,11 +352,18 @@ func (s *Session) query(ctx context.Context, st *Stmt, args []value.Value) (*Row
 		s.deferForeignKeys = s.deferForeignKeys && st.plan.pragma // a transaction of its own ends
 		return r, nil
 	}
-	if err := tx.Commit(); err != nil {
+	snapshot, err := r.outlive(ctx)
+	if err != nil {
 		r.finish()
+		_ = s.endOwn(tx) // it is over in any case
 		return nil, err
 	}
-	r.f.tx = nil
+	err = tx.Commit()
+	r.f.tx, r.tx = snapshot, snapshot
+	if err != nil {
+		_ = r.end() // a snapshot has nothing to lose
+		return nil, err
+	}
 	return r, nil
 }
 

@@ -18,12 +18,17 @@ import (
 
 func openSession(tb testing.TB) *Session {
 	tb.Helper()
+	return openSessionWith(tb, nil)
+}
+
+func openSessionWith(tb testing.TB, opts *engine.Options) *Session {
+	tb.Helper()
 	dir := tb.TempDir()
 	key, err := keyuri.Open(context.Background(), "local:"+filepath.Join(dir, "dev.key"))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	db, err := engine.Open(context.Background(), filepath.Join(dir, "t.byok"), key, nil)
+	db, err := engine.Open(context.Background(), filepath.Join(dir, "t.byok"), key, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -300,10 +305,11 @@ func TestCloseDropsRows(t *testing.T) {
 // TestMemoryLimit: what cannot go to a file is refused.
 func TestMemoryLimit(t *testing.T) {
 	s := openSession(t)
-	s.Configure(Settings{StatementMemory: 4 << 20})
-	_, err := script(s, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 100) SELECT 'a' IN (SELECT zeroblob(100000+n) FROM c)")
+	s.Configure(Settings{StatementMemory: 1 << 20})
+	mustScript(t, s, "CREATE TABLE p(x INTEGER PRIMARY KEY); CREATE TABLE c(x REFERENCES p); INSERT INTO c WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) SELECT i FROM n")
+	_, err := script(s, "PRAGMA foreign_key_check")
 	var e *sqlerr.Error
-	if !errors.As(err, &e) || e.Code != sqlerr.NoMem || !strings.Contains(err.Error(), "4 MiB") {
+	if !errors.As(err, &e) || e.Code != sqlerr.NoMem || !strings.Contains(err.Error(), "1 MiB") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -9,9 +9,8 @@ type Settings struct {
 	ForeignKeys bool          // they are enforced
 
 	// StatementMemory is how many bytes a statement may hold to sort, group, join
-	// and keep rows: 256 MiB when 0, at least 1 MiB. Before that, sorts, groups,
-	// DISTINCT, compound queries, hash joins and rows that are kept go to sealed
-	// temporary files; what cannot is an error of code 7.
+	// and keep rows: 256 MiB when 0, at least 1 MiB. Before that they go to sealed
+	// temporary files.
 	StatementMemory int64
 
 	// SpillAfter has each sort, group or join of a statement go to a file when it

@@ -26,6 +26,8 @@ type spillFile struct {
 	block []byte // that is being filled
 	row   []byte // scratch
 	mem   int64  // accounted for
+
+	nBlocks int // that were written
 }
 
 // spillRun is a sequence of rows in a file.
@@ -47,14 +49,17 @@ func (r *spillRun) add(row []value.Value) error {
 	w.block = binary.AppendUvarint(w.block, uint64(len(w.row)))
 	w.block = append(w.block, w.row...)
 	r.n++
-	size := w.size
-	if size == 0 {
-		size = spillBlock
-	}
-	if len(w.block) >= size {
+	if len(w.block) >= w.blockSize() {
 		return r.flush()
 	}
 	return nil
+}
+
+func (w *spillFile) blockSize() int {
+	if w.size > 0 {
+		return w.size
+	}
+	return spillBlock
 }
 
 // flush writes the last block. One run is filled at a time.
@@ -75,6 +80,7 @@ func (r *spillRun) flush() error {
 		return err
 	}
 	r.blocks = append(r.blocks, b)
+	w.nBlocks++
 	r.largest = max(r.largest, len(w.block))
 	if cap(w.block) > 4*spillBlock {
 		clear(w.block[:cap(w.block)])
@@ -92,10 +98,20 @@ func (r *spillRun) flush() error {
 // account counts the memory of the file's buffers and of its list of blocks.
 func (w *spillFile) account() {
 	const perBlock = 32
-	n := int64(cap(w.block)+cap(w.row)) + spillBlock // which the engine seals into
-	n += w.spill.Size() / spillBlock * perBlock
+	n := int64(cap(w.block) + cap(w.row) + 2*w.blockSize()) // into which the engine packs and seals
+	n += int64(w.nBlocks) * perBlock
 	w.f.keep(n-w.mem, 0)
 	w.mem = n
+}
+
+// written drops the buffers, when nothing more is added.
+func (w *spillFile) written() {
+	clear(w.block[:cap(w.block)])
+	clear(w.row[:cap(w.row)])
+	w.block, w.row = nil, nil
+	if w.spill != nil {
+		w.account()
+	}
 }
 
 // close removes the file.
@@ -108,9 +124,7 @@ func (w *spillFile) close() {
 		delete(w.f.top().spills, w.spill)
 		w.spill = nil
 	}
-	clear(w.block[:cap(w.block)])
-	clear(w.row[:cap(w.row)])
-	w.block, w.row = nil, nil
+	w.written()
 	w.f.shrink(w.mem)
 	w.mem = 0
 }
@@ -191,13 +205,23 @@ func (r *runReader) load(i int) error {
 
 // raw takes the next row off the block without decoding it.
 func (r *runReader) raw() ([]byte, error) {
-	size, n := binary.Uvarint(r.rest)
-	if n <= 0 || size > uint64(len(r.rest)-n) {
+	b, n := rawSpilled(r.rest)
+	if n <= 0 {
 		return nil, errSpilled
 	}
-	b := r.rest[n : n+int(size)]
-	r.rest = r.rest[n+int(size):]
+	r.rest = r.rest[n:]
 	return b, nil
+}
+
+// rawSpilled returns the row at the beginning of a part of a block, and how many
+// bytes it takes; 0: there is none.
+func rawSpilled(rest []byte) (row []byte, size int) {
+	n, head := binary.Uvarint(rest)
+	if head <= 0 || n > uint64(len(rest)-head) {
+		return nil, 0
+	}
+	size = head + int(n)
+	return rest[head:size], size
 }
 
 func (r *runReader) close() {

@@ -97,25 +97,89 @@ func (q *query) first(f *frame) (bool, error) {
 
 // valueSet is the result of a subquery on the right of IN.
 type valueSet struct {
-	keys  map[string]struct{}
-	vals  []value.Value // the same, as values
+	keys  *keySet
+	vals  *buffer // the same, as values, where an index is asked for them; else nil
 	nulls bool
+}
+
+func (set *valueSet) close(f *frame) {
+	if set == nil {
+		return
+	}
+	set.keys.close()
+	if set.vals != nil {
+		set.vals.close(f)
+	}
+}
+
+// add takes a value that is converted and not NULL.
+func (set *valueSet) add(f *frame, v value.Value, coll value.Collation) error {
+	f.key = appendKey(f.key[:0], v, coll)
+	if _, ok := set.keys.keys[string(f.key)]; ok {
+		return nil
+	}
+	if err := set.keys.put(f.key); err != nil || set.vals == nil {
+		return err
+	}
+	return set.vals.saveValue(f, v)
 }
 
 // inSet is a subquery on the right of IN, whose values an index can be asked
 // for.
 type inSet struct {
-	q    *subquery
-	cmp  comparison
-	refs uint64 // sources of the FROM clause around it that it reads
+	q      *subquery
+	cmp    comparison
+	refs   uint64 // sources of the FROM clause around it that it reads
+	listed bool   // they are
 }
 
-func (s *inSet) values(f *frame) ([]value.Value, error) {
-	set, err := s.q.set(f, s.cmp)
+// each calls fn for every value, in the order in which they came; for some more
+// than once, when not all of them fit into memory.
+func (s *inSet) each(f *frame, fn func(v value.Value) error) error {
+	set, err := s.set(f)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return set.vals, nil
+	for i := range set.vals.n {
+		row, err := set.vals.row(i)
+		if err != nil {
+			return err
+		}
+		if err := f.tick(); err != nil {
+			return err
+		}
+		if err := fn(row[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set runs the subquery, if it has not run or reads the row around it.
+func (s *inSet) set(f *frame) (*valueSet, error) {
+	st := &f.subs[s.q.id]
+	if st.done && !s.q.correlated {
+		return st.set, nil
+	}
+	st.set.close(f)
+	set := &valueSet{keys: newKeySet(f)}
+	st.set = set
+	if s.listed {
+		set.vals = &buffer{slots: make([]int, 1)}
+	}
+	err := s.q.each(f, func() error {
+		v := f.regs[s.q.out[0]]
+		if v.IsNull() {
+			set.nulls = true
+			return nil
+		}
+		return set.add(f, s.cmp.convert(v), s.cmp.coll)
+	})
+	if err == nil {
+		err = set.keys.settle()
+	}
+	st.done = true
+	return set, err
 }
 
 // inSelect compiles x IN (SELECT …).
@@ -141,17 +205,17 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 		return nil, err
 	}
 	if len(xs) > 1 {
-		return c.inSelectRows(q, xs), nil
+		return inSelectRows(q, xs), nil
 	}
 	x := xs[0]
 	cmp := comparisonOf(x, q.comparedAs(0))
 	in := &inSet{q: q, cmp: cmp, refs: refs}
 	return &expr{slot: -1, left: x, set: in, eval: func(f *frame) (value.Value, error) {
-		set, err := q.set(f, cmp)
+		set, err := in.set(f)
 		if err != nil {
 			return value.Value{}, err
 		}
-		if len(set.keys) == 0 && !set.nulls {
+		if set.keys.empty() && !set.nulls {
 			return value.NewBool(false), nil
 		}
 		v, err := x.eval(f)
@@ -159,42 +223,14 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 			return value.Value{}, err
 		}
 		f.key = appendKey(f.key[:0], cmp.convert(v), cmp.coll)
-		if _, ok := set.keys[string(f.key)]; ok {
-			return value.NewBool(true), nil
+		if ok, err := set.keys.has(f.key); ok || err != nil {
+			return value.NewBool(true), err
 		}
 		if set.nulls {
 			return value.Value{}, nil
 		}
 		return value.NewBool(false), nil
 	}}, nil
-}
-
-func (q *subquery) set(f *frame, cmp comparison) (*valueSet, error) {
-	st := &f.subs[q.id]
-	if st.done && !q.correlated {
-		return st.set, nil
-	}
-	set := &valueSet{keys: map[string]struct{}{}}
-	err := q.each(f, func() error {
-		v := f.regs[q.out[0]]
-		if v.IsNull() {
-			set.nulls = true
-			return nil
-		}
-		v = cmp.convert(v)
-		key := string(appendKey(nil, v, cmp.coll))
-		if _, ok := set.keys[key]; ok {
-			return nil
-		}
-		set.keys[key] = struct{}{}
-		set.vals = append(set.vals, v)
-		if q.correlated {
-			return nil
-		}
-		return f.hold(int64(len(key) + 48 + valueSize + len(v.Str())))
-	})
-	st.done, st.set = true, set
-	return set, err
 }
 
 // each runs the query and calls fn for every row in the registers.
@@ -213,45 +249,4 @@ func (q *query) each(f *frame, fn func() error) error {
 			return err
 		}
 	}
-}
-
-func (c *compiler) inSelectRows(q *subquery, xs []*expr) *expr {
-	cmps := make([]comparison, len(xs))
-	for i, x := range xs {
-		cmps[i] = comparisonOf(x, q.comparedAs(i))
-	}
-	return &expr{slot: -1, eval: func(f *frame) (value.Value, error) {
-		left := make([]value.Value, len(xs))
-		for i, x := range xs {
-			v, err := x.eval(f)
-			if err != nil {
-				return v, err
-			}
-			left[i] = v
-		}
-		found, unknown := false, false
-		err := q.each(f, func() error {
-			null := false
-			for i, s := range q.out {
-				v := f.regs[s]
-				if v.IsNull() || left[i].IsNull() {
-					null = true
-				} else if cmps[i].order(left[i], v) != 0 {
-					return nil
-				}
-			}
-			unknown = unknown || null
-			found = found || !null
-			return nil
-		})
-		switch {
-		case err != nil:
-			return value.Value{}, err
-		case found:
-			return value.NewBool(true), nil
-		case unknown:
-			return value.Value{}, nil
-		}
-		return value.NewBool(false), nil
-	}}
 }

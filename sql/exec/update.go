@@ -376,17 +376,13 @@ func (c *compiler) conditions(sc *scope, where ast.Expr) ([]*expr, error) {
 // the statement does not meet its own rows.
 func (tg *target) found(f *frame, n node, extra []int, early *assignments) (*buffer, error) {
 	kept := &buffer{slots: append(tg.keySlots(), extra...)}
-	seen := map[string]struct{}{}
+	seen := newKeySet(f)
+	defer seen.close()
 	q := &query{node: n}
 	err := q.each(f, func() error {
 		if early != nil {
-			key := string(tg.key(f))
-			if _, ok := seen[key]; ok {
-				return nil // UPDATE FROM: the first match counts
-			}
-			seen[key] = struct{}{}
-			if err := f.hold(int64(len(key) + 48)); err != nil {
-				return err
+			if fresh, err := seen.add(tg.key(f)); err != nil || !fresh {
+				return err // UPDATE FROM: the first match counts
 			}
 			if err := early.compute(f); err != nil {
 				return err

@@ -2,7 +2,6 @@ package exec
 
 import (
 	"math"
-	"sort"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/value"
@@ -47,18 +46,32 @@ func (s *frameSpec) offset(f *frame, x *expr, which string) (value.Value, int, e
 }
 
 // frameOf returns the rows of row i's frame, before EXCLUDE: [lo, hi).
-func (p *partition) frameOf(s *frameSpec, o *offsets, i int) (lo, hi int) {
+func (r *windowRun) frameOf(i int) (lo, hi int, err error) {
+	p, s, o := r.p, &r.call.frame, &r.offsets
 	switch s.kind {
 	case ast.FrameRows:
-		lo, hi = rowBound(s.startType, o.from, i, len(p.rows)), rowBound(s.endType, o.to, i, len(p.rows))+1
+		lo, hi = rowBound(s.startType, o.from, i, p.n), rowBound(s.endType, o.to, i, p.n)+1
 	case ast.FrameGroups:
-		last := len(p.heads) - 1
-		lo = p.heads[clamp(rowBound(s.startType, o.from, p.peers[i], last), last)]
-		hi = p.heads[clamp(rowBound(s.endType, o.to, p.peers[i], last)+1, last)]
+		lo, hi, err = p.groupFrame(s, o, i)
 	default:
-		lo, hi = p.rangeStart(s.startType, o.start, i), p.rangeEnd(s.endType, o.end, i)
+		if lo, err = r.rangeStart(i); err == nil {
+			hi, err = r.rangeEnd(i)
+		}
 	}
-	return clamp(lo, len(p.rows)), clamp(hi, len(p.rows))
+	return clamp(lo, p.n), clamp(hi, p.n), err
+}
+
+func (p *partition) groupFrame(s *frameSpec, o *offsets, i int) (lo, hi int, err error) {
+	peer, err := p.peer(i)
+	if err != nil {
+		return 0, 0, err
+	}
+	last := p.nGroups
+	if lo, err = p.head(clamp(rowBound(s.startType, o.from, peer, last), last)); err != nil {
+		return 0, 0, err
+	}
+	hi, err = p.head(clamp(rowBound(s.endType, o.to, peer, last)+1, last))
+	return lo, hi, err
 }
 
 func clamp(i, most int) int { return max(0, min(i, most)) }
@@ -80,39 +93,80 @@ func rowBound(t ast.FrameBoundType, offset, i, n int) int {
 }
 
 // rangeStart finds the first row within a distance of row i.
-func (p *partition) rangeStart(t ast.FrameBoundType, offset value.Value, i int) int {
-	k, at := p.rangeKey()
-	switch t {
+func (r *windowRun) rangeStart(i int) (int, error) {
+	switch t := r.call.frame.startType; t {
 	case ast.BoundUnboundedPreceding:
-		return 0
-	case ast.BoundPreceding:
-		cur := p.rows[i][at]
-		return sort.Search(len(p.rows), func(r int) bool { return k.order(shift(k, p.rows[r][at], offset), cur) >= 0 })
-	case ast.BoundFollowing:
-		cur := shift(k, p.rows[i][at], offset)
-		return sort.Search(len(p.rows), func(r int) bool { return k.order(p.rows[r][at], cur) >= 0 })
+		return 0, nil
+	case ast.BoundPreceding, ast.BoundFollowing:
+		var err error
+		r.start, err = r.p.within(r.start, i, r.offsets.start, t == ast.BoundPreceding, func(order int) bool { return order >= 0 })
+		return r.start, err
 	default:
-		from, _ := p.group(i)
-		return from
+		from, _, err := r.p.group(i)
+		return from, err
 	}
 }
 
 // rangeEnd finds the first row after those within a distance of row i.
-func (p *partition) rangeEnd(t ast.FrameBoundType, offset value.Value, i int) int {
-	k, at := p.rangeKey()
-	switch t {
+func (r *windowRun) rangeEnd(i int) (int, error) {
+	switch t := r.call.frame.endType; t {
 	case ast.BoundUnboundedFollowing:
-		return len(p.rows)
-	case ast.BoundPreceding:
-		cur := p.rows[i][at]
-		return sort.Search(len(p.rows), func(r int) bool { return k.order(shift(k, p.rows[r][at], offset), cur) > 0 })
-	case ast.BoundFollowing:
-		cur := shift(k, p.rows[i][at], offset)
-		return sort.Search(len(p.rows), func(r int) bool { return k.order(p.rows[r][at], cur) > 0 })
+		return r.p.n, nil
+	case ast.BoundPreceding, ast.BoundFollowing:
+		var err error
+		r.end, err = r.p.within(r.end, i, r.offsets.end, t == ast.BoundPreceding, func(order int) bool { return order > 0 })
+		return r.end, err
 	default:
-		_, to := p.group(i)
-		return to
+		_, to, err := r.p.group(i)
+		return to, err
 	}
+}
+
+// within returns the first row whose order to row i, one of them moved by the
+// offset, is wanted. That of the row before is mostly near: the search goes on
+// from there.
+func (p *partition) within(near, i int, offset value.Value, preceding bool, wanted func(order int) bool) (int, error) {
+	k, at := p.rangeKey()
+	row, err := p.row(i)
+	if err != nil {
+		return 0, err
+	}
+	cur := row[at]
+	if !preceding {
+		cur = shift(k, cur, offset)
+	}
+	is := func(j int) (bool, error) {
+		row, err := p.row(j)
+		if err != nil {
+			return false, err
+		}
+		v := row[at]
+		if preceding {
+			v = shift(k, v, offset)
+		}
+		return wanted(k.order(v, cur)), p.it.f.tick()
+	}
+	for near > 0 {
+		ok, err := is(near - 1)
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			break
+		}
+		near--
+	}
+	for near < p.n {
+		ok, err := is(near)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			break
+		}
+		near++
+	}
+	return near, nil
 }
 
 func (p *partition) rangeKey() (*sortKey, int) {
@@ -136,15 +190,13 @@ func shift(k *sortKey, v, by value.Value) value.Value {
 }
 
 // excluded reports whether EXCLUDE takes row j out of row i's frame.
-func (p *partition) excluded(e ast.FrameExclude, i, j int) bool {
-	switch e {
-	case ast.ExcludeCurrentRow:
-		return i == j
-	case ast.ExcludeGroup:
-		return p.peers[i] == p.peers[j]
-	case ast.ExcludeTies:
-		return i != j && p.peers[i] == p.peers[j]
-	default:
-		return false
+func (p *partition) excluded(e ast.FrameExclude, i, j int) (bool, error) {
+	if i == j {
+		return e == ast.ExcludeCurrentRow || e == ast.ExcludeGroup, nil
 	}
+	if e != ast.ExcludeGroup && e != ast.ExcludeTies {
+		return false, nil
+	}
+	from, to, err := p.group(i)
+	return j >= from && j < to, err
 }

@@ -20,22 +20,34 @@ type windowRun struct {
 	known  bool
 
 	tiles int64 // of ntile
+
+	start, end int // of the frame of the row before, in a RANGE
 }
 
-func (r *windowRun) arg(row, n int) value.Value { return r.p.rows[row][r.call.args[n]] }
+func (r *windowRun) arg(i, n int) (value.Value, error) {
+	row, err := r.p.row(i)
+	if err != nil {
+		return value.Value{}, err
+	}
+	return row[r.call.args[n]], nil
+}
 
 // value computes the function for row i.
 func (r *windowRun) value(i int) (value.Value, error) {
-	p := r.p
-	from, to := p.group(i)
-	n := len(p.rows)
-	switch r.call.name {
-	case "row_number":
+	p, n := r.p, r.p.n
+	if r.call.name == "row_number" {
 		return value.NewInt(int64(i) + 1), nil
+	}
+	from, to, err := p.group(i)
+	if err != nil {
+		return value.Value{}, err
+	}
+	switch r.call.name {
 	case "rank":
 		return value.NewInt(int64(from) + 1), nil
 	case "dense_rank":
-		return value.NewInt(int64(p.peers[i]) + 1), nil
+		peer, err := p.peer(i)
+		return value.NewInt(int64(peer) + 1), err
 	case "percent_rank":
 		if n == 1 {
 			return value.NewFloat(0), nil
@@ -46,25 +58,31 @@ func (r *windowRun) value(i int) (value.Value, error) {
 	case "ntile":
 		return r.ntile(i)
 	case "lag":
-		return r.neighbour(i, -1), nil
+		return r.neighbour(i, -1)
 	case "lead":
-		return r.neighbour(i, +1), nil
+		return r.neighbour(i, +1)
 	}
 	if !r.offsetsKnown {
-		var err error
 		if r.offsets, err = r.call.frame.offsets(p.it.f); err != nil {
 			return value.Value{}, err
 		}
 		r.offsetsKnown = true
 	}
-	lo, hi := p.frameOf(&r.call.frame, &r.offsets, i)
+	lo, hi, err := r.frameOf(i)
+	if err != nil {
+		return value.Value{}, err
+	}
 	switch r.call.name {
 	case "first_value":
 		return r.nth(i, lo, hi, 1)
 	case "last_value":
-		return r.lastOf(i, lo, hi), nil
+		return r.lastOf(i, lo, hi)
 	case "nth_value":
-		v := applyAffinity(r.arg(i, 1), value.AffinityInteger)
+		v, err := r.arg(i, 1)
+		if err != nil {
+			return v, err
+		}
+		v = applyAffinity(v, value.AffinityInteger)
 		if v.Kind() != value.Int || v.Int() <= 0 {
 			return value.Value{}, errorf("second argument to nth_value must be a positive integer")
 		}
@@ -75,12 +93,16 @@ func (r *windowRun) value(i int) (value.Value, error) {
 
 func (r *windowRun) ntile(i int) (value.Value, error) {
 	if i == 0 {
-		r.tiles = value.Cast(r.arg(0, 0), value.AffinityInteger).Int()
+		v, err := r.arg(0, 0)
+		if err != nil {
+			return v, err
+		}
+		r.tiles = value.Cast(v, value.AffinityInteger).Int()
 	}
 	if r.tiles <= 0 {
 		return value.Value{}, errorf("argument of ntile must be a positive integer")
 	}
-	total, row := int64(len(r.p.rows)), int64(i)
+	total, row := int64(r.p.n), int64(i)
 	size := total / r.tiles
 	if size == 0 {
 		return value.NewInt(row + 1), nil
@@ -93,14 +115,17 @@ func (r *windowRun) ntile(i int) (value.Value, error) {
 }
 
 // neighbour is lag and lead.
-func (r *windowRun) neighbour(i int, sign int64) value.Value {
+func (r *windowRun) neighbour(i int, sign int64) (value.Value, error) {
 	distance := int64(1)
 	known := true
 	if len(r.call.args) > 1 {
-		v := applyAffinity(r.arg(i, 1), value.AffinityNumeric)
-		distance, known = asRowID(v)
+		v, err := r.arg(i, 1)
+		if err != nil {
+			return v, err
+		}
+		distance, known = asRowID(applyAffinity(v, value.AffinityNumeric))
 	}
-	n := int64(len(r.p.rows))
+	n := int64(r.p.n)
 	if known && distance >= -n && distance <= n {
 		if at := int64(i) + sign*distance; at >= 0 && at < n {
 			return r.arg(int(at), 0)
@@ -109,7 +134,7 @@ func (r *windowRun) neighbour(i int, sign int64) value.Value {
 	if len(r.call.args) > 2 {
 		return r.arg(i, 2)
 	}
-	return value.Value{}
+	return value.Value{}, nil
 }
 
 // nth returns the argument in the n-th row of the frame, from 1.
@@ -117,7 +142,7 @@ func (r *windowRun) nth(i, lo, hi int, n int64) (value.Value, error) {
 	e := r.call.frame.exclude
 	if e == ast.ExcludeNone || e == ast.ExcludeNoOthers {
 		if n <= int64(hi-lo) {
-			return r.arg(lo+int(n)-1, 0), nil
+			return r.arg(lo+int(n)-1, 0)
 		}
 		return value.Value{}, nil
 	}
@@ -125,23 +150,31 @@ func (r *windowRun) nth(i, lo, hi int, n int64) (value.Value, error) {
 		if err := r.p.it.f.tick(); err != nil {
 			return value.Value{}, err
 		}
-		if r.p.excluded(e, i, j) {
+		out, err := r.p.excluded(e, i, j)
+		if err != nil {
+			return value.Value{}, err
+		}
+		if out {
 			continue
 		}
 		if n--; n == 0 {
-			return r.arg(j, 0), nil
+			return r.arg(j, 0)
 		}
 	}
 	return value.Value{}, nil
 }
 
-func (r *windowRun) lastOf(i, lo, hi int) value.Value {
+func (r *windowRun) lastOf(i, lo, hi int) (value.Value, error) {
 	for j := hi - 1; j >= lo; j-- {
-		if !r.p.excluded(r.call.frame.exclude, i, j) {
+		out, err := r.p.excluded(r.call.frame.exclude, i, j)
+		if err != nil {
+			return value.Value{}, err
+		}
+		if !out {
 			return r.arg(j, 0)
 		}
 	}
-	return value.Value{}
+	return value.Value{}, nil
 }
 
 // aggregate runs an aggregate over the frame [lo, hi). What the rows before
@@ -153,7 +186,14 @@ func (r *windowRun) aggregate(i, lo, hi int) (value.Value, error) {
 	if r.known && !excludes && lo == r.lo && hi == r.hi {
 		return r.last, nil
 	}
-	if excludes || r.acc == nil || hi < r.hi || !r.forget(lo) {
+	if excludes || r.acc == nil || hi < r.hi {
+		r.acc = nil
+	} else if ok, err := r.forget(lo); err != nil {
+		return value.Value{}, err
+	} else if !ok {
+		r.acc = nil
+	}
+	if r.acc == nil {
 		acc, err := newAccumulator(&r.call.aggCall)
 		if err != nil {
 			return value.Value{}, err
@@ -161,13 +201,14 @@ func (r *windowRun) aggregate(i, lo, hi int) (value.Value, error) {
 		r.acc, r.lo, r.hi = acc, lo, lo
 	}
 	for j := r.hi; j < hi; j++ {
-		if err := r.p.it.f.tick(); err != nil {
-			return value.Value{}, err
+		if excludes {
+			if out, err := r.p.excluded(e, i, j); err != nil {
+				return value.Value{}, err
+			} else if out {
+				continue
+			}
 		}
-		if excludes && r.p.excluded(e, i, j) || !r.counts(j) {
-			continue
-		}
-		if _, err := r.acc.step(r.args(j)); err != nil {
+		if err := r.step(j); err != nil {
 			return value.Value{}, err
 		}
 	}
@@ -177,40 +218,57 @@ func (r *windowRun) aggregate(i, lo, hi int) (value.Value, error) {
 	return v, err
 }
 
-func (r *windowRun) args(row int) []value.Value {
+// step gives the accumulator row j, if FILTER lets it in.
+func (r *windowRun) step(j int) error {
+	if err := r.p.it.f.tick(); err != nil {
+		return err
+	}
+	row, err := r.p.row(j)
+	if err != nil || !r.counts(row) {
+		return err
+	}
+	_, err = r.acc.step(r.args(row))
+	return err
+}
+
+func (r *windowRun) args(row []value.Value) []value.Value {
 	out := make([]value.Value, len(r.call.args))
-	for k := range out {
-		out[k] = r.arg(row, k)
+	for k, at := range r.call.args {
+		out[k] = row[at]
 	}
 	return out
 }
 
 // counts reports whether FILTER lets a row in.
-func (r *windowRun) counts(row int) bool {
+func (r *windowRun) counts(row []value.Value) bool {
 	if r.call.filter < 0 {
 		return true
 	}
-	is, known := truth(r.p.rows[row][r.call.filter])
+	is, known := truth(row[r.call.filter])
 	return known && is
 }
 
 // forget takes the rows before lo out of the accumulator; false: it cannot.
-func (r *windowRun) forget(lo int) bool {
+func (r *windowRun) forget(lo int) (bool, error) {
 	if lo == r.lo {
-		return true
+		return true, nil
 	}
 	reg, ok := r.acc.(registered)
 	if !ok || lo < r.lo || lo > r.hi {
-		return false
+		return false, nil
 	}
 	inv, ok := reg.Aggregate.(fn.Inverter)
 	if !ok {
-		return false
+		return false, nil
 	}
 	for j := r.lo; j < lo; j++ {
-		if r.counts(j) && !inv.Inverse(r.args(j)) {
-			return false
+		row, err := r.p.row(j)
+		if err != nil {
+			return false, err
+		}
+		if r.counts(row) && !inv.Inverse(r.args(row)) {
+			return false, nil
 		}
 	}
-	return true
+	return true, nil
 }

@@ -56,11 +56,9 @@ type windowIter struct {
 	n      *windowNode
 	f      *frame
 	sorted *rowSorter
-	ahead  []value.Value   // the first row after those of part, nil behind the last
-	rows   [][]value.Value // of part
-	mem    int64
-	at     int // in rows
-	part   *partition
+	ahead  []value.Value // the first row after those of part, nil behind the last
+	at     int           // in part
+	part   *partition    // nil before the first
 }
 
 func (n *windowNode) open(f *frame) (iter, error) {
@@ -70,11 +68,6 @@ func (n *windowNode) open(f *frame) (iter, error) {
 		return nil, err
 	}
 	return it, nil
-}
-
-func (it *windowIter) hold(n int64) error {
-	it.mem += n
-	return it.f.hold(n)
 }
 
 func (it *windowIter) fill() error {
@@ -134,7 +127,7 @@ func (n *windowNode) compareOrder(a, b []value.Value) int {
 }
 
 func (it *windowIter) next() (bool, error) {
-	if it.at >= len(it.rows) {
+	if it.part == nil || it.at >= it.part.n {
 		if it.ahead == nil {
 			return false, nil
 		}
@@ -149,80 +142,47 @@ func (it *windowIter) next() (bool, error) {
 		}
 		it.f.regs[it.n.calls[j].slot] = v
 	}
+	row, err := it.part.row(it.at)
+	if err != nil {
+		return false, err
+	}
 	for k, s := range it.n.save {
-		it.f.regs[s] = it.rows[it.at][k]
+		it.f.regs[s] = row[k]
 	}
 	it.at++
 	return true, it.f.tick()
 }
 
-// nextPartition takes the rows of the next partition, which are in memory
-// together.
+// nextPartition takes the rows of the next partition.
 func (it *windowIter) nextPartition() error {
-	it.dropPartition()
-	filed := it.sorted.files != nil
-	for first := true; it.ahead != nil; first = false {
-		if !first && it.n.comparePartition(it.rows[0], it.ahead) != 0 {
+	it.part.close()
+	p := newPartition(it, it.part)
+	it.part, it.at = p, 0
+	var first []value.Value
+	for it.ahead != nil {
+		row := it.ahead
+		if first != nil && it.n.comparePartition(first, row) != 0 {
 			break
 		}
-		row := it.ahead
-		if filed {
+		if p.own {
 			row = slices.Clone(row)
-			if err := it.hold(rowSize(row)); err != nil {
-				return err
-			}
 		}
-		it.rows = append(it.rows, row)
+		if first == nil {
+			first = row
+		}
+		if err := p.add(row); err != nil {
+			return err
+		}
 		var err error
 		if it.ahead, err = it.sorted.next(); err != nil {
 			return err
 		}
 	}
-	it.part = newPartition(it, it.rows)
-	return it.hold(it.part.size())
-}
-
-func (it *windowIter) dropPartition() {
-	clear(it.rows)
-	it.rows, it.part, it.at = it.rows[:0], nil, 0
-	it.f.release(it.mem)
-	it.mem = 0
+	return p.end()
 }
 
 func (it *windowIter) close() {
-	it.dropPartition()
-	it.rows, it.ahead = nil, nil
+	it.part.close()
+	it.part, it.ahead = nil, nil
 	it.sorted.close()
-}
-
-// partition is the rows of one partition in their order.
-type partition struct {
-	it    *windowIter
-	rows  [][]value.Value
-	peers []int // for each row the index of its group of peers
-	heads []int // the first row of each group; one more for the end
-	runs  []windowRun
-}
-
-func newPartition(it *windowIter, rows [][]value.Value) *partition {
-	p := &partition{it: it, rows: rows, peers: make([]int, len(rows))}
-	for i := range rows {
-		if i == 0 || it.n.compareOrder(rows[i-1], rows[i]) != 0 {
-			p.heads = append(p.heads, i)
-		}
-		p.peers[i] = len(p.heads) - 1
-	}
-	p.heads = append(p.heads, len(rows))
-	for j := range it.n.calls {
-		p.runs = append(p.runs, windowRun{p: p, call: &it.n.calls[j]})
-	}
-	return p
-}
-
-func (p *partition) size() int64 { return int64(16*len(p.rows) + 64) }
-
-// group returns the peers of row i: [from, to).
-func (p *partition) group(i int) (from, to int) {
-	g := p.peers[i]
-	return p.heads[g], p.heads[g+1]
 }
