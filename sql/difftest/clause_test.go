@@ -71,7 +71,15 @@ type from struct {
 
 func (g *clauseGen) from() from {
 	join := func() string { return g.pick(" JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ", " JOIN ") }
-	switch g.r.IntN(8) {
+	switch g.r.IntN(12) {
+	case 8:
+		return from{"k1" + join() + "(k2" + join() + "k3 ON " + g.pick("k2.a = k3.a", "k3.b = k2.b", "k2.id > k3.a", "1") + ") ON " + g.pick("k1.id = k2.id", "k1.a = k3.a", "k3.b = k1.b AND k2.id < 5", "k2.id IS NULL OR k1.a = k2.a"), []string{"k1", "k2", "k3"}, []string{"c", "d", "e"}}
+	case 9:
+		return from{g.pick("k1", "(k1)") + join() + "(k2" + join() + "k3 USING (" + g.pick("a", "a, b", "b") + ")) USING (" + g.pick("a", "b", "a, b") + ")", []string{"k1", "k2", "k3"}, []string{"c", "d", "e", "a", "b"}}
+	case 10:
+		return from{"(k3" + join() + "k2 ON k3.a = k2.a)" + join() + "(k1" + join() + "k1 AS k1x ON k1x.a = k1." + g.pick("a", "id") + ") ON " + g.pick("k1.a = k3.a", "k1x.id = k2.id", "k1.b = k2.b"), []string{"k1", "k2", "k3", "k1x"}, []string{"d", "e"}}
+	case 11:
+		return from{"k1" + join() + "k2 ON " + g.pick("k1.id = k2.id", "k1.a = k2.a") + join() + "k3 ON " + g.pick("k3.a = k1.a", "k3.a = k2.a", "k3.b = k2.b OR k3.a = k1.id") + join() + "k2 AS k2x ON " + g.pick("k2x.id = k1.a", "k2x.a = k3.a", "k2x.id = k2.a"), []string{"k1", "k2", "k3", "k2x"}, []string{"c", "e"}}
 	case 0:
 		return from{"k1" + join() + "k2 USING (" + g.pick("a", "b", "id", "a, b", "id, b") + ")", []string{"k1", "k2"}, []string{"c", "d"}}
 	case 1:
@@ -230,7 +238,12 @@ func (g *clauseGen) query() (text string, sorted bool) {
 		return "SELECT s.p, s.q, " + g.column(f.aliases) + " FROM " + f.text + g.pick(" JOIN ", " LEFT JOIN ") + "(SELECT a AS p, " + g.pick("count(*)", "max(b)", "sum(a)") + " AS q FROM " + g.pick("k1", "k2", "k3") +
 			" GROUP BY a" + g.maybe(30, " ORDER BY 1 LIMIT 4") + ") AS s ON s.p = " + alias + "." + g.pick("a", "b"), false
 	default:
-		return "SELECT j.key, j.value, " + alias + ".a FROM " + f.text + ", json_each(json_array(" + g.pick("1, 'x', NULL", alias+".a, 2.5", alias+".a, 'b'") + ")) AS j WHERE " + g.pick("j.key > 0", "j.value = "+alias+".a", "j.type <> 'null'", "1"), false
+		each := "json_each(json_array(" + g.pick("1, 'x', NULL", alias+".a, 2.5", alias+".a, 'b'") + ")) AS j"
+		parts := []string{f.text, each}
+		if strings.HasPrefix(f.text, "k") && !strings.Contains(f.text, "JOIN") && g.chance(50) {
+			parts = []string{each, f.text}
+		}
+		return "SELECT j.key, j.value, " + alias + ".a FROM " + strings.Join(parts, ", ") + " WHERE " + g.pick("j.key > 0", "j.value = "+alias+".a", "j.type <> 'null'", "1"), false
 	}
 }
 

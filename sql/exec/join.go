@@ -27,6 +27,7 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	}
 	var sources []*source
 	for _, s := range sc.sources {
+		c.planNested(s)
 		if s.flat == nil {
 			sources = append(sources, s)
 		} else {
@@ -62,13 +63,22 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	return n
 }
 
-// checkJoins refuses what join would answer wrongly.
+// checkJoins refuses conditions and arguments that read tables behind their own
+// across an outer join.
 func checkJoins(sc *scope) error {
-	const full = ast.JoinLeft | ast.JoinRight
+	right := slices.ContainsFunc(sc.sources, func(s *source) bool { return s.join&ast.JoinRight != 0 })
 	for _, s := range sc.sources {
-		if len(sc.sources) > 2 && s.join&full == full {
-			return unsupported("FULL JOIN among more than two tables")
+		if !right && !hasOuter([]*source{s}) {
+			continue
 		}
+		for _, x := range s.on {
+			if lastBit(x.refs) > s.index {
+				return errorf("ON clause references tables to its right")
+			}
+		}
+	}
+	if _, ok := movedBehind(sc.sources); !ok && hasOuter(sc.sources) {
+		return errorf("table-function argument references tables to its right")
 	}
 	return nil
 }
@@ -88,8 +98,17 @@ func lastBit(set uint64) int { return bits.Len64(set) - 1 }
 // last RIGHT or FULL join, one of an inner join's ON not before the last such
 // join up to its own place.
 func fixedLevels(sources []*source, where []*expr) []*level {
+	sources, _ = movedBehind(sources)
 	levels := make([]*level, len(sources))
 	lastRight := 0
+	last := func(refs uint64) int {
+		for i := len(sources) - 1; i > 0; i-- {
+			if refs&(1<<uint(sources[i].index)) != 0 {
+				return i
+			}
+		}
+		return 0
+	}
 	for i, s := range sources {
 		levels[i] = &level{src: s, left: s.join&ast.JoinLeft != 0, right: s.join&ast.JoinRight != 0}
 		if levels[i].right {
@@ -106,11 +125,14 @@ func fixedLevels(sources []*source, where []*expr) []*level {
 				levels[i].on = append(levels[i].on, x)
 				continue
 			}
-			levels[max(lastBit(x.refs), barrier)].place(x)
+			levels[max(last(x.refs), barrier)].place(x)
+		}
+		for _, x := range s.after {
+			levels[max(last(x.refs), barrier)].place(x)
 		}
 	}
 	for _, x := range where {
-		levels[max(lastBit(x.refs), lastRight, 0)].place(x)
+		levels[max(last(x.refs), lastRight)].place(x)
 	}
 	return levels
 }
@@ -129,7 +151,7 @@ func (l *level) place(x *expr) {
 func (c *compiler) chosenLevels(sources []*source, where []*expr) []*level {
 	pool := append([]*expr(nil), where...)
 	for _, s := range sources {
-		pool = append(pool, s.on...)
+		pool = append(append(pool, s.on...), s.after...)
 	}
 	var order []*source
 	if slices.ContainsFunc(sources, func(s *source) bool { return s.lateral }) {
@@ -285,6 +307,9 @@ func (c *compiler) sourceNode(s *source, a *access, conds []*expr) (node, []*exp
 
 // registers returns the registers of a source's row that anything reads.
 func (s *source) registers() []int {
+	if s.nested != nil {
+		return s.nested.registers()
+	}
 	var out []int
 	seen := map[int]bool{}
 	for i, slot := range s.slots {

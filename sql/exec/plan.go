@@ -52,9 +52,10 @@ type compiler struct {
 	reads     []int // registers of the columns that were compiled so far, in order
 
 	// For EXPLAIN QUERY PLAN.
-	nested []nestedQuery    // subqueries in expressions that belong to no query yet
-	labels map[node]*source // subqueries and views in FROM
-	joined node             // the rows that the last FROM clause gives
+	nested  []nestedQuery    // subqueries in expressions that belong to no query yet
+	labels  map[node]*source // subqueries and views in FROM
+	joined  node             // the rows that the last FROM clause gives
+	nNested int              // joins in parentheses that are sources of others
 
 	foreignKeys bool                    // they are enforced
 	noTriggers  bool                    // the change is that of DROP TABLE
