@@ -186,6 +186,10 @@ func (g *clauseGen) inner(alias string) string {
 	return "(" + g.pick(
 		"SELECT count(*) FROM k2 AS i WHERE i.a = "+outer,
 		"SELECT max(i.b) FROM k1 AS i WHERE i.id <= "+outer,
+		"SELECT "+g.pick("count(*)", "sum(i.a)", "group_concat(i.id ORDER BY i.id)", "max(i.b)")+" FROM k2 AS i WHERE i."+g.pick("b", "d", "a")+" = "+outer+g.pick("", " AND i.id > 3", " AND i.b IS NOT NULL", " AND i.a < "+outer),
+		"SELECT i.c FROM k1 AS i LEFT JOIN k3 AS j ON j.a = i.a WHERE i.b = "+outer+" ORDER BY i.id, j.b LIMIT 1",
+		"SELECT count(*) FROM k1 AS i JOIN k2 AS j ON i.b = j.b WHERE j.d = "+outer,
+		"SELECT n FROM (SELECT b, count(*) AS n FROM k1 GROUP BY b) AS i WHERE i.b = "+outer+" ORDER BY 1 LIMIT 1",
 		"SELECT i.e FROM k3 AS i WHERE i.a = "+outer+" ORDER BY i.a, i.b LIMIT 1",
 		"SELECT sum("+outer+") FROM k3 AS i",
 		"SELECT count(*) FROM (SELECT a FROM k1 UNION SELECT a FROM k2 WHERE b = "+outer+")",
@@ -202,6 +206,8 @@ func (g *clauseGen) rowValue(alias string) string {
 		pair+" IN (VALUES ("+g.literal()+", "+g.literal()+"), (1, 'a'))",
 		pair+g.pick(" = ", " <> ", " < ", " >= ")+"("+g.literal()+", "+g.literal()+")",
 		"EXISTS ("+g.compound()+")",
+		g.pick("", "NOT ")+"EXISTS (SELECT 1 FROM k2 AS i WHERE i."+g.pick("b", "d", "u")+" = "+col()+g.pick("", " AND i.id > 4", " AND i.a = "+col())+")",
+		col()+g.pick(" IN ", " NOT IN ")+"(SELECT i.a FROM k1 AS i WHERE i."+g.pick("b", "c")+" = "+col()+")",
 		col()+g.pick(" IN ", " NOT IN ")+"(SELECT a FROM k1 "+g.pick("UNION ", "EXCEPT ", "INTERSECT ")+"SELECT a FROM k2)",
 		col()+" IS "+g.pick("", "NOT ")+g.pick("TRUE", "FALSE", "NULL", col()),
 		"iif("+col()+" > "+g.literal()+", "+col()+", "+col()+")")
@@ -387,6 +393,9 @@ func TestGeneratedClauses(t *testing.T) {
 					for _, table := range []string{"k1", "k2", "k3"} {
 						b.change("INSERT OR IGNORE INTO " + g.insert(table, 1))
 					}
+				}
+				if g.chance(50) { // plans and their changes of mind depend on how many rows there are
+					b.change("ANALYZE")
 				}
 				for range 120 {
 					q, sorted := g.query()

@@ -34,6 +34,7 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 			where = slices.Concat(where, s.on)
 		}
 	}
+	c.again = sc.correlated || c.recursing
 	c.takeInputs(sources, where)
 	var levels []*level
 	if hasOuter(sources) {
@@ -203,7 +204,7 @@ func (c *compiler) firstNode(levels []*level, w wanted) node {
 	l := levels[0]
 	conds := append(append([]*expr(nil), l.on...), l.filters...)
 	if l.src.table == nil {
-		return filtered(l.src.node, conds)
+		return c.transient(l.src, nil, conds, filtered(l.src.node, conds))
 	}
 	c.checkHint(l.src, conds)
 	a := c.best(l.src, conds, 0)
@@ -214,7 +215,7 @@ func (c *compiler) firstNode(levels []*level, w wanted) node {
 	if kept {
 		a = c.ordered(l.src, a, conds, w, len(levels) == 1)
 	}
-	return filtered(c.scan(l.src, a, conds))
+	return c.transient(l.src, a, conds, filtered(c.scan(l.src, a, conds)))
 }
 
 func filtered(n node, conds []*expr) node {
@@ -260,8 +261,13 @@ func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int, nOuter 
 	var out node
 	pairs, inner, rest := l.split(bound)
 	if len(pairs) > 0 && !l.src.lateral && (a == nil || a.bare() || hashes(l.src, a, nOuter)) {
+		kept := 0
+		if c.again && c.stable(l.src) && !slices.ContainsFunc(pairs, func(p *hashPair) bool { return p.inner.outer || p.inner.subs }) {
+			kept = c.keep()
+			inner, rest = l.independent(inner, rest)
+		}
 		in, left := c.sourceNode(l.src, c.best(l.src, inner, 0), inner)
-		out = &hashNode{outer: n, inner: filtered(in, left), pairs: pairs, on: rest, left: l.left, slots: saved}
+		out = &hashNode{outer: n, inner: filtered(in, left), pairs: pairs, on: rest, left: l.left, slots: saved, kept: kept}
 	} else {
 		in, on := c.sourceNode(l.src, a, l.on)
 		out = &loopNode{outer: n, inner: in, on: on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
@@ -294,6 +300,19 @@ func (l *level) split(bound uint64) (pairs []*hashPair, inner, rest []*expr) {
 		}
 	}
 	return pairs, inner, rest
+}
+
+// independent keeps in inner what is the same each time the join is run.
+func (l *level) independent(inner, rest []*expr) ([]*expr, []*expr) {
+	var same []*expr
+	for _, x := range inner {
+		if !x.quiet(l.src) {
+			rest = append(rest, x)
+		} else {
+			same = append(same, x)
+		}
+	}
+	return same, rest
 }
 
 // sourceNode produces the rows of s that pass conds, but for those conditions

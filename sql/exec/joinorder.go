@@ -52,16 +52,19 @@ func (o *orderer) reach(i int, bound uint64) reached {
 func (o *orderer) estimate(s *source, pool []*expr, bound uint64) reached {
 	rows := s.tableRows()
 	r := reached{rows: rows, cost: rows}
-	hash := false
+	hash, sought := false, false
 	for _, x := range pool {
 		if x.op == ast.OpEq && bound != 0 && hashSide(x, s, bound) != nil {
 			hash = true
 		}
+		sought = sought || correlatedSide(x, s) != nil
 	}
 	a := o.c.best(s, pool, bound)
 	switch {
 	case a != nil && !a.bare():
 		r.rows, r.cost = a.rows, a.cost
+	case (sought || hash && o.c.again) && o.c.stable(s): // in a hash table that is kept
+		r.rows, r.cost = min(rows, rowsEquality), costSeek+min(rows, rowsEquality)
 	case hash: // the table is built once
 		r.rows, r.cost, r.once = min(rows, rowsEquality), min(rows, rowsEquality), 2*rows
 	case s.table == nil:

@@ -35,10 +35,11 @@ type source struct {
 	used  []bool        // columns that some expression reads (tables only)
 	// generated are the columns that are computed, each after those it reads.
 	generated []*generated
-	query     *query // that its rows come from, for EXPLAIN QUERY PLAN
-	node      node   // how to produce the rows of anything but a table
-	label     string // for EXPLAIN QUERY PLAN
-	ways      []*way // see compiler.ways
+	query     *query  // that its rows come from, for EXPLAIN QUERY PLAN
+	node      node    // how to produce the rows of anything but a table
+	label     string  // for EXPLAIN QUERY PLAN
+	rows      float64 // how many there are of anything but a table; 0: nobody knows
+	ways      []*way  // see compiler.ways
 	indexed   *indexHint
 	flat      []*expr // it stands for these, and is no part of the join; or nil
 	inner     bool    // part of what a flat source stands for: no name finds it

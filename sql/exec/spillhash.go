@@ -103,6 +103,13 @@ func (s *spilledHash) find(key []byte) {
 	s.next = max(i-1, 0) // whose last rows may have the key
 }
 
+// forget ends the rows of the key that was looked for last.
+func (s *spilledHash) forget() {
+	if s != nil {
+		s.rest, s.next = nil, len(s.firsts)
+	}
+}
+
 // match puts the next row with the key into the registers.
 func (s *spilledHash) match(f *frame, slots []int) (bool, error) {
 	for {
