@@ -67,7 +67,7 @@ func TestCompression(t *testing.T) {
 // TestOptionsRefused lists settings that Open refuses before it touches anything.
 func TestOptionsRefused(t *testing.T) {
 	for _, o := range []Options{
-		{PageSize: 1}, {PageSize: 1 << 20}, {MemtableSize: -1}, {Compression: CompressNone + 1}, {Sync: SyncOff + 1}, {RotateEvery: 1},
+		{PageSize: 1}, {PageSize: 1 << 20}, {MemtableSize: -1}, {SpillMax: -1}, {Compression: CompressNone + 1}, {Sync: SyncOff + 1}, {RotateEvery: 1},
 	} {
 		dir := filepath.Join(t.TempDir(), "o.byok")
 		db, err := Open(t.Context(), dir, newFakeKey("k"), &o)

@@ -153,7 +153,7 @@ type Options struct {
 	// PageSize is the logical size of pages in new runs: 4 to 64 KiB, 16 KiB if 0.
 	PageSize int
 
-	// Compression is that of new runs. What is stored already changes as it is
+	// Compression is that of new runs and temporary files. What is stored already changes as it is
 	// compacted; Compact does it at once if there is anything to merge.
 	Compression Compression
 
@@ -190,6 +190,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("Options.PageSize is %d; it is 0 or from %d to %d", o.PageSize, pager.PageSizeMin, pager.PageSizeMax)
 	case o.MemtableSize < 0:
 		return fmt.Errorf("Options.MemtableSize is %d; it is 0 or more", o.MemtableSize)
+	case o.SpillMax < 0:
+		return fmt.Errorf("Options.SpillMax is %d; it is 0 or more", o.SpillMax)
 	case o.Compression > CompressNone:
 		return fmt.Errorf("Options.Compression is %d, which there is none of", o.Compression)
 	case o.Sync > SyncOff:

@@ -140,8 +140,11 @@ func (s *Spill) Append(b []byte) (SpillBlock, error) {
 }
 
 // pack returns the compressed form of a block, valid until the next call, or the
-// block where that saves less than an eighth.
+// block where that saves less than an eighth, or nothing is to be compressed.
 func (s *Spill) pack(b []byte) []byte {
+	if s.tx.db.opts.Compression == CompressNone {
+		return b
+	}
 	if need := s2.MaxEncodedLen(len(b)); cap(s.packed) < need {
 		clear(s.packed[:cap(s.packed)])
 		s.packed = make([]byte, need)

@@ -80,7 +80,15 @@ type from struct {
 
 func (g *clauseGen) from() from {
 	join := func() string { return g.pick(" JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ", " JOIN ") }
-	switch g.r.IntN(8) {
+	switch g.r.IntN(12) {
+	case 8:
+		return from{"k1" + join() + "(k2" + join() + "k3 ON " + g.pick("k2.a = k3.a", "k3.b = k2.b", "k2.id > k3.a", "1") + ") ON " + g.pick("k1.id = k2.id", "k1.a = k3.a", "k3.b = k1.b AND k2.id < 5", "k2.id IS NULL OR k1.a = k2.a"), []string{"k1", "k2", "k3"}, []string{"c", "d", "e"}}
+	case 9:
+		return from{g.pick("k1", "(k1)") + join() + "(k2" + join() + "k3 USING (" + g.pick("a", "a, b", "b") + ")) USING (" + g.pick("a", "b", "a, b") + ")", []string{"k1", "k2", "k3"}, []string{"c", "d", "e", "a", "b"}}
+	case 10:
+		return from{"(k3" + join() + "k2 ON k3.a = k2.a)" + join() + "(k1" + join() + "k1 AS k1x ON k1x.a = k1." + g.pick("a", "id") + ") ON " + g.pick("k1.a = k3.a", "k1x.id = k2.id", "k1.b = k2.b"), []string{"k1", "k2", "k3", "k1x"}, []string{"d", "e"}}
+	case 11:
+		return from{"k1" + join() + "k2 ON " + g.pick("k1.id = k2.id", "k1.a = k2.a") + join() + "k3 ON " + g.pick("k3.a = k1.a", "k3.a = k2.a", "k3.b = k2.b OR k3.a = k1.id") + join() + "k2 AS k2x ON " + g.pick("k2x.id = k1.a", "k2x.a = k3.a", "k2x.id = k2.a"), []string{"k1", "k2", "k3", "k2x"}, []string{"c", "e"}}
 	case 0:
 		return from{"k1" + join() + "k2 USING (" + g.pick("a", "b", "id", "a, b", "id, b") + ")", []string{"k1", "k2"}, []string{"c", "d"}}
 	case 1:
@@ -187,6 +195,10 @@ func (g *clauseGen) inner(alias string) string {
 	return "(" + g.pick(
 		"SELECT count(*) FROM k2 AS i WHERE i.a = "+outer,
 		"SELECT max(i.b) FROM k1 AS i WHERE i.id <= "+outer,
+		"SELECT "+g.pick("count(*)", "sum(i.a)", "group_concat(i.id ORDER BY i.id)", "max(i.b)")+" FROM k2 AS i WHERE i."+g.pick("b", "d", "a")+" = "+outer+g.pick("", " AND i.id > 3", " AND i.b IS NOT NULL", " AND i.a < "+outer),
+		"SELECT i.c FROM k1 AS i LEFT JOIN k3 AS j ON j.a = i.a WHERE i.b = "+outer+" ORDER BY i.id, j.b LIMIT 1",
+		"SELECT count(*) FROM k1 AS i JOIN k2 AS j ON i.b = j.b WHERE j.d = "+outer,
+		"SELECT n FROM (SELECT b, count(*) AS n FROM k1 GROUP BY b) AS i WHERE i.b = "+outer+" ORDER BY 1 LIMIT 1",
 		"SELECT i.e FROM k3 AS i WHERE i.a = "+outer+" ORDER BY i.a, i.b LIMIT 1",
 		"SELECT sum("+outer+") FROM k3 AS i",
 		"SELECT count(*) FROM (SELECT a FROM k1 UNION SELECT a FROM k2 WHERE b = "+outer+")",
@@ -203,6 +215,8 @@ func (g *clauseGen) rowValue(alias string) string {
 		pair+" IN (VALUES ("+g.literal()+", "+g.literal()+"), (1, 'a'))",
 		pair+g.pick(" = ", " <> ", " < ", " >= ")+"("+g.literal()+", "+g.literal()+")",
 		"EXISTS ("+g.compound()+")",
+		g.pick("", "NOT ")+"EXISTS (SELECT 1 FROM k2 AS i WHERE i."+g.pick("b", "d", "u")+" = "+col()+g.pick("", " AND i.id > 4", " AND i.a = "+col())+")",
+		col()+g.pick(" IN ", " NOT IN ")+"(SELECT i.a FROM k1 AS i WHERE i."+g.pick("b", "c")+" = "+col()+")",
 		col()+g.pick(" IN ", " NOT IN ")+"(SELECT a FROM k1 "+g.pick("UNION ", "EXCEPT ", "INTERSECT ")+"SELECT a FROM k2)",
 		col()+" IS "+g.pick("", "NOT ")+g.pick("TRUE", "FALSE", "NULL", col()),
 		"iif("+col()+" > "+g.literal()+", "+col()+", "+col()+")")
@@ -239,7 +253,12 @@ func (g *clauseGen) query() (text string, sorted bool) {
 		return "SELECT s.p, s.q, " + g.column(f.aliases) + " FROM " + f.text + g.pick(" JOIN ", " LEFT JOIN ") + "(SELECT a AS p, " + g.pick("count(*)", "max(b)", "sum(a)") + " AS q FROM " + g.pick("k1", "k2", "k3") +
 			" GROUP BY a" + g.maybe(30, " ORDER BY 1 LIMIT 4") + ") AS s ON s.p = " + alias + "." + g.pick("a", "b"), false
 	default:
-		return "SELECT j.key, j.value, " + alias + ".a FROM " + f.text + ", json_each(json_array(" + g.pick("1, 'x', NULL", alias+".a, 2.5", alias+".a, 'b'") + ")) AS j WHERE " + g.pick("j.key > 0", "j.value = "+alias+".a", "j.type <> 'null'", "1"), false
+		each := "json_each(json_array(" + g.pick("1, 'x', NULL", alias+".a, 2.5", alias+".a, 'b'") + ")) AS j"
+		parts := []string{f.text, each}
+		if strings.HasPrefix(f.text, "k") && !strings.Contains(f.text, "JOIN") && g.chance(50) {
+			parts = []string{each, f.text}
+		}
+		return "SELECT j.key, j.value, " + alias + ".a FROM " + strings.Join(parts, ", ") + " WHERE " + g.pick("j.key > 0", "j.value = "+alias+".a", "j.type <> 'null'", "1"), false
 	}
 }
 
@@ -383,6 +402,9 @@ func TestGeneratedClauses(t *testing.T) {
 					for _, table := range []string{"k1", "k2", "k3"} {
 						b.change("INSERT OR IGNORE INTO " + g.insert(table, 1))
 					}
+				}
+				if g.chance(50) { // plans and their changes of mind depend on how many rows there are
+					b.change("ANALYZE")
 				}
 				for range 120 {
 					q, sorted := g.query()

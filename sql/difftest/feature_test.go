@@ -317,3 +317,31 @@ func TestGeneratedWindows(t *testing.T) {
 		}
 	}
 }
+
+// TestFunctionList compares what PRAGMA function_list says of the functions that
+// both have.
+func TestFunctionList(t *testing.T) {
+	b := openBoth(t)
+	const list = "SELECT name, builtin, type, enc, narg, flags FROM pragma_function_list"
+	ours, err := b.ours(list)
+	if err != nil || len(ours) < 100 {
+		t.Fatalf("%d functions, error %v", len(ours), err)
+	}
+	theirs, err := b.theirs(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(row string) string { return row[:strings.IndexByte(row, '|')] }
+	known := map[string]bool{}
+	for _, row := range ours {
+		known[name(row)] = true
+		if !slices.Contains(theirs, row) {
+			t.Errorf("SQLite has no %s", row)
+		}
+	}
+	for _, row := range theirs {
+		if known[name(row)] && !slices.Contains(ours, row) {
+			t.Errorf("byokdb has no %s", row)
+		}
+	}
+}

@@ -105,3 +105,26 @@ func BenchmarkConstantCalls(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCorrelated runs subqueries for each of 2,000 rows on 4,000 rows
+// without an index.
+func BenchmarkCorrelated(b *testing.B) {
+	s := openSession(b)
+	mustScript(b, s, `CREATE TABLE p(id INTEGER PRIMARY KEY, a INT); CREATE TABLE c(pid INT, x INT);
+		WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < 2000) INSERT INTO p SELECT i, i % 7 FROM g;
+		WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < 4000) INSERT INTO c SELECT i * 7 % 2500, i FROM g`)
+	for _, c := range []struct{ name, text string }{
+		{"sum", "SELECT sum((SELECT sum(x) FROM c WHERE c.pid = p.id)) FROM p"},
+		{"exists", "SELECT count(*) FROM p WHERE EXISTS (SELECT 1 FROM c WHERE c.pid = p.id AND x > 10)"},
+		{"not exists", "SELECT count(*) FROM p WHERE NOT EXISTS (SELECT 1 FROM c WHERE c.pid = p.id)"},
+		{"in", "SELECT count(*) FROM p WHERE id IN (SELECT x FROM c WHERE c.pid = p.id)"},
+		{"one row", "SELECT (SELECT sum(x) FROM c WHERE c.pid = p.id) FROM p WHERE id = 77"},
+		{"recursion", "WITH RECURSIVE up(x) AS (SELECT 1 UNION SELECT c.x FROM c JOIN up ON c.pid = up.x) SELECT count(*) FROM up"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				mustScript(b, s, c.text)
+			}
+		})
+	}
+}

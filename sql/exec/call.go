@@ -10,6 +10,11 @@ import (
 // call compiles a function call, aggregates included.
 func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 	name := strings.ToLower(n.Name.Name)
+	if len(n.Args) == 0 && !n.Star && (len(n.OrderBy) > 0 || n.Distinct && knownScalar(name)) { // said of no argument
+		m := *n
+		m.OrderBy, m.Distinct = nil, n.Distinct && !knownScalar(name)
+		n = &m
+	}
 	if n.Over != nil {
 		return c.windowCall(sc, name, n)
 	}
@@ -80,6 +85,14 @@ var specials = map[string]special{
 	"changes":           {0, 0, ofSession(func(s *Session) int64 { return s.changes })},
 	"total_changes":     {0, 0, ofSession(func(s *Session) int64 { return s.totalChanges })},
 	"last_insert_rowid": {0, 0, ofSession(func(s *Session) int64 { return s.lastInsertRowID })},
+	"match":             {2, 2, noMatch},
+}
+
+// noMatch is match(), which in SQLite only the tables of full-text search have.
+func noMatch([]*expr) *expr {
+	return &expr{slot: -1, eval: func(*frame) (value.Value, error) {
+		return value.Value{}, errorf("unable to use function MATCH in the requested context")
+	}}
 }
 
 func same(args []*expr) *expr { return computed(args[0].eval, args[0]) }

@@ -314,8 +314,8 @@ func negation(x *expr) *expr {
 
 func (c *compiler) like(sc *scope, n *ast.LikeExpr) (*expr, error) {
 	op := strings.ToLower(n.Op.Name)
-	if op != "like" && op != "glob" {
-		return nil, unsupported("the " + strings.ToUpper(op) + " operator")
+	if op == "match" || op == "regexp" {
+		op = strings.ToUpper(op) // as messages name them
 	}
 	args, err := c.list(sc, []ast.Expr{n.Y, n.X})
 	if err != nil {
@@ -336,6 +336,9 @@ func (c *compiler) like(sc *scope, n *ast.LikeExpr) (*expr, error) {
 		return negation(x), nil
 	}
 	if n.Escape == nil {
+		if op == "MATCH" {
+			return x, nil
+		}
 		x.left, x.like = args[1], &likeMatch{pattern: args[0], glob: op == "glob"}
 	}
 	return x, nil
@@ -344,16 +347,13 @@ func (c *compiler) like(sc *scope, n *ast.LikeExpr) (*expr, error) {
 // inList compiles x IN (a, b, …): an OR of equalities in which the elements'
 // own affinity does not count.
 func (c *compiler) in(sc *scope, n *ast.InExpr) (*expr, error) {
-	if n.HasArgs {
-		return nil, unsupported("table-valued functions")
-	}
 	var x *expr
 	var err error
 	switch {
 	case n.Select != nil:
 		x, err = c.inSelect(sc, n.X, n.Select)
 	case n.Table != nil:
-		x, err = c.inSelect(sc, n.X, selectAll(n.Table))
+		x, err = c.inSelect(sc, n.X, selectAll(n))
 	default:
 		x, err = c.inList(sc, n)
 	}
@@ -434,9 +434,9 @@ func (c *compiler) inRows(sc *scope, n *ast.InExpr) (*expr, error) {
 	return any, nil
 }
 
-func selectAll(t *ast.QualifiedName) *ast.SelectStmt {
+func selectAll(n *ast.InExpr) *ast.SelectStmt {
 	return &ast.SelectStmt{Cores: []ast.SelectCore{&ast.SelectQuery{
 		Columns: []*ast.ResultColumn{{Expr: &ast.Star{}}},
-		From:    []*ast.TableRef{{Name: t}},
+		From:    []*ast.TableRef{{Name: n.Table, Args: n.Args, HasArgs: n.HasArgs}},
 	}}}
 }

@@ -23,6 +23,9 @@ const (
 // tableRows returns how many rows a source has.
 func (s *source) tableRows() float64 {
 	if s.table == nil {
+		if s.rows > 0 {
+			return s.rows
+		}
 		return rowsTable
 	}
 	if st := s.table.Stats; st != nil {

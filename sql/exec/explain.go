@@ -135,6 +135,12 @@ func (e *explainer) node(n node, parent int64) {
 // join renders what has more than one input.
 func (e *explainer) join(n node, parent int64) {
 	switch n := n.(type) {
+	case *transientNode:
+		if n.of != nil {
+			e.source(n.of, "MATERIALIZE", parent)
+			e.rows = e.rows[:len(e.rows)-1] // it is not scanned
+		}
+		e.add(parent, n.detail)
 	case *loopNode:
 		e.node(n.outer, parent)
 		if s := e.labels[n.inner]; s != nil && n.keep {

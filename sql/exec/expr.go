@@ -28,6 +28,8 @@ type expr struct {
 	refs    uint64 // sources of the FROM clause being compiled that it reads
 	konst   bool   // the same for the whole statement: literals and parameters alone
 	literal bool
+	plain   bool     // a literal or parameter itself
+	outer   bool     // it reads rows around the SELECT that it is part of
 	source  ast.Expr // the condition it was compiled from, for the planner
 	reads   []int    // registers of columns that it reads
 	subs    bool     // it runs a subquery
@@ -59,7 +61,7 @@ const (
 )
 
 func constant(v value.Value) *expr {
-	return &expr{eval: func(*frame) (value.Value, error) { return v, nil }, slot: -1, konst: true, literal: true}
+	return &expr{eval: func(*frame) (value.Value, error) { return v, nil }, slot: -1, konst: true, literal: true, plain: true}
 }
 
 func computed(fn evalFn, args ...*expr) *expr {
@@ -74,11 +76,11 @@ func computed(fn evalFn, args ...*expr) *expr {
 
 // exprIn compiles e and notes which sources of sc it reads.
 func (c *compiler) exprIn(sc *scope, e ast.Expr) (*expr, error) {
-	saved, reads, subs := sc.touched, len(c.reads), c.nSubs
-	sc.touched = 0
+	saved, reads, subs, correlated := sc.touched, len(c.reads), c.nSubs, sc.correlated
+	sc.touched, sc.correlated = 0, false
 	x, err := c.expr(sc, e)
 	if err == nil {
-		x.refs, x.reads, x.subs = sc.touched, slices.Clone(c.reads[reads:]), c.nSubs > subs
+		x.refs, x.reads, x.subs, x.outer = sc.touched, slices.Clone(c.reads[reads:]), c.nSubs > subs, sc.correlated
 		if sc.compares() {
 			if x.slot < 0 {
 				x.canon = canonical(sc, e)
@@ -88,6 +90,7 @@ func (c *compiler) exprIn(sc *scope, e ast.Expr) (*expr, error) {
 		}
 	}
 	sc.touched |= saved
+	sc.correlated = sc.correlated || correlated
 	return x, err
 }
 
@@ -117,7 +120,7 @@ func (c *compiler) exprOf(sc *scope, e ast.Expr) (*expr, error) {
 		return c.name(sc, n.Parts[0].Name, n.Parts[1])
 	case *ast.BindParam:
 		i := n.Number - 1
-		return &expr{slot: -1, konst: true, eval: func(f *frame) (value.Value, error) {
+		return &expr{slot: -1, konst: true, plain: true, eval: func(f *frame) (value.Value, error) {
 			if i < len(f.args) {
 				return f.args[i], nil
 			}

@@ -137,6 +137,7 @@ func repeatable(e ast.Expr) bool {
 func (c *compiler) flatColumn(m *match) *expr {
 	x := *m.src.flat[m.col]
 	m.sc.touched |= x.refs
+	m.sc.correlated = m.sc.correlated || x.outer
 	c.reads = append(c.reads, x.reads...)
 	if a := m.sc.aggs; a != nil && !m.sc.inAgg {
 		for _, slot := range x.reads {

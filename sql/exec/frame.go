@@ -25,6 +25,7 @@ type frame struct {
 	args  []value.Value
 	regs  []value.Value
 	subs  []subState
+	kept  []keptHash
 	colls []*engine.Collection // of collsOf
 	plan  *plan
 	key   []byte        // scratch for keys
@@ -150,6 +151,7 @@ func (p *plan) newFrame() *frame {
 		plan:  p,
 		regs:  make([]value.Value, p.nRegs),
 		subs:  make([]subState, p.nSubs),
+		kept:  make([]keptHash, p.nKept),
 		colls: make([]*engine.Collection, len(p.collNames)),
 	}
 }
@@ -217,6 +219,7 @@ func (f *frame) clearSubs() {
 // clear drops every row that the frame holds, so that it can be used again.
 func (f *frame) clear() {
 	f.clearSubs()
+	f.dropKept()
 	f.giveBack()
 	clear(f.regs)
 	clear(f.args)

@@ -8,53 +8,87 @@ import (
 	"github.com/byokdb/byokdb/sql/schema"
 )
 
-// from adds the items of a FROM clause to sc, with their conditions.
+// from adds the items of a FROM clause to sc, with their conditions. These, and
+// the arguments of functions, may read tables behind their own.
 func (c *compiler) from(sc *scope, refs []*ast.TableRef) error {
 	sc.keepsRight = sc.keepsRight || slices.ContainsFunc(refs, func(r *ast.TableRef) bool { return r.Join != nil && keepsRight(r.Join.Type) })
-	for _, ref := range refs {
-		join := ast.JoinInner
-		if ref.Join != nil {
-			join = ref.Join.Type
-		}
-		if ref.List != nil {
-			if join&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter|ast.JoinNatural) != 0 || len(ref.Using) > 0 || ref.Alias != nil {
-				return unsupported("parenthesized joins on the right of an outer, natural or USING join")
-			}
-			if len(sc.sources) > 0 && hasOuterJoin(ref.List) {
-				return unsupported("outer joins in parentheses")
-			}
-			if err := c.from(sc, ref.List); err != nil {
-				return err
-			}
-		} else {
-			src, err := c.source(sc, ref)
-			if err != nil {
-				return err
-			}
-			if sc.base+len(sc.sources) == sourcesMax {
-				return errorf("at most %d tables in a join", sourcesMax)
-			}
-			src.index, src.join = sc.base+len(sc.sources), join
-			sc.sources = append(sc.sources, src)
-			if err := c.using(sc, src, ref); err != nil {
-				return err
-			}
-		}
-		src := sc.sources[len(sc.sources)-1]
-		for _, e := range conjuncts(ref.On, nil) {
-			x, err := c.exprIn(sc, e)
-			if err != nil {
-				return err
-			}
-			src.on = append(src.on, x)
+	if err := c.fromItems(sc, refs); err != nil {
+		return err
+	}
+	later := sc.later
+	sc.later = nil
+	for _, compile := range later {
+		if err := compile(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+func (c *compiler) fromItems(sc *scope, refs []*ast.TableRef) error {
+	for _, ref := range refs {
+		if err := c.fromItem(sc, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func joinOf(ref *ast.TableRef) ast.JoinType {
+	if ref.Join != nil {
+		return ref.Join.Type
+	}
+	return ast.JoinInner
+}
+
+func (c *compiler) fromItem(sc *scope, ref *ast.TableRef) error {
+	if ref.List != nil {
+		return c.listItem(sc, ref)
+	}
+	src, err := c.source(sc, ref)
+	if err != nil {
+		return err
+	}
+	return c.addSource(sc, src, ref)
+}
+
+func (c *compiler) addSource(sc *scope, src *source, ref *ast.TableRef) error {
+	if sc.base+len(sc.sources) == sourcesMax {
+		return errorf("at most %d tables in a join", sourcesMax)
+	}
+	src.index, src.join = sc.base+len(sc.sources), joinOf(ref)
+	sc.sources = append(sc.sources, src)
+	if err := c.using(sc, src, ref); err != nil {
+		return err
+	}
+	c.later(sc, &src.on, ref.On)
+	return nil
+}
+
+// later has ON be compiled into list when all sources are known.
+func (c *compiler) later(sc *scope, list *[]*expr, on ast.Expr) {
+	if on == nil {
+		return
+	}
+	sc.later = append(sc.later, func() error {
+		for _, e := range conjuncts(on, nil) {
+			x, err := c.exprIn(sc, e)
+			if err != nil {
+				return err
+			}
+			*list = append(*list, x)
+		}
+		return nil
+	})
+}
+
 func hasOuterJoin(refs []*ast.TableRef) bool {
+	return hasJoin(refs, ast.JoinLeft|ast.JoinRight|ast.JoinOuter)
+}
+
+func hasJoin(refs []*ast.TableRef, kinds ast.JoinType) bool {
 	for _, r := range refs {
-		if r.Join != nil && r.Join.Type&(ast.JoinLeft|ast.JoinRight|ast.JoinOuter) != 0 || hasOuterJoin(r.List) {
+		if joinOf(r)&kinds != 0 || hasJoin(r.List, kinds) {
 			return true
 		}
 	}
@@ -90,7 +124,7 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	case ref.HasArgs:
 		src, err = c.tableFunction(sc, name, ref.Args)
 		if src == nil && err == nil {
-			err = unsupported("the table-valued function " + name)
+			err = c.noFunction(sc, ref.Name)
 		}
 	case ref.Name.Schema == nil && sc.findCTE(name) != nil:
 		src, err = c.cteSource(sc, sc.findCTE(name))
@@ -109,6 +143,15 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 	}
 	src.qualify(ref.Name, ref.Alias)
 	return src, nil
+}
+
+// noFunction says that a name with arguments is none of a table-valued function.
+func (c *compiler) noFunction(sc *scope, q *ast.QualifiedName) error {
+	name := q.Name.Name
+	if c.schema.Find(q) == nil && (q.Schema != nil || sc.findCTE(name) == nil) {
+		return c.noTable(q)
+	}
+	return errorf("'%s' is not a function", name)
 }
 
 func (c *compiler) namedSource(q *ast.QualifiedName) (*source, error) {
@@ -272,43 +315,69 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 		if ref.On != nil || len(names) > 0 {
 			return errorf("a NATURAL join may not have an ON or USING clause")
 		}
-		for i := range right.cols {
-			if !right.cols[i].input && leftMatch(sc, right, right.cols[i].name) != nil {
-				names = append(names, right.cols[i].name)
+		for _, name := range right.names() {
+			if leftMatch(sc, right, name) != nil {
+				names = append(names, name)
 			}
 		}
 	}
 	for _, name := range names {
 		l := leftMatch(sc, right, name)
-		r := right.column(name)
-		if l == nil || r < 0 {
+		rm := sc.inside(right, name)
+		if l == nil || rm == nil {
 			return errorf("cannot join using column %s - column not present in both tables", name)
 		}
 		if sc.keepsRight && ambiguousOnLeft(sc, l.src, right, name) {
 			return errorf("ambiguous reference to %s in USING()", name)
 		}
-		rm := &match{sc: sc, src: right, col: r}
 		saved := sc.touched
 		sc.touched = 0
 		reads := len(c.reads)
 		lx := c.columnRef(l)
 		lx.refs, sc.touched = sc.touched, 0
 		lx.reads = slices.Clone(c.reads[reads:])
+		reads = len(c.reads)
 		rx := c.columnRef(rm)
-		rx.refs, rx.reads = sc.touched, []int{rx.slot}
+		rx.refs, rx.reads = sc.touched, slices.Clone(c.reads[reads:])
 		sc.touched |= saved
 		right.on = append(right.on, compareExprs(ast.OpEq, lx, rx))
-		right.cols[r].hidden = true
-		m := sc.mergedOf(name)
+		parts := []sourceColumn{{rm.src, rm.col}}
+		if rm.mrg != nil {
+			parts = rm.mrg.shown
+			sc.merged = slices.DeleteFunc(sc.merged, func(m *mergedColumn) bool { return m == rm.mrg })
+			rm.mrg.all[0].hide()
+		}
+		for _, p := range parts {
+			p.hide()
+		}
+		first := sourceColumn{l.src, l.col}
+		if l.mrg != nil {
+			first = l.mrg.all[0]
+		}
+		m := sc.mergedAt(first)
 		if m == nil {
-			first := sourceColumn{l.src, l.col}
-			m = &mergedColumn{name: name, all: []sourceColumn{first}, shown: []sourceColumn{first}}
+			m = &mergedColumn{name: name, all: []sourceColumn{first}, shown: []sourceColumn{first}, covers: 1 << uint(first.src.index), before: sc.before(right)}
 			sc.merged = append(sc.merged, m)
 		}
-		m.add(sourceColumn{right, r})
+		m.add(right, parts)
 	}
 	return nil
 }
+
+// before returns the source in front of right that names find.
+func (sc *scope) before(right *source) (last *source) {
+	for _, src := range sc.named() {
+		if src == right || right.nested != nil && src == right.nested.members[0] {
+			break
+		}
+		if !src.inner && (last == nil || src.index != last.index) {
+			last = src
+		}
+	}
+	return last
+}
+
+func (p sourceColumn) hide() { p.src.cols[p.col].hidden = true }
 
 // keepsRight reports whether a join is RIGHT or FULL.
 func keepsRight(join ast.JoinType) bool {
@@ -319,8 +388,8 @@ func keepsRight(join ast.JoinType) bool {
 // of its own of this name. With RIGHT or FULL anywhere in the FROM clause SQLite
 // refuses to choose; else the first one counts.
 func ambiguousOnLeft(sc *scope, first, right *source, name string) bool {
-	for _, src := range sc.sources {
-		if src == right {
+	for _, src := range sc.named() {
+		if src == right || right.nested != nil && src == right.nested.members[0] {
 			break
 		}
 		if src == first || src.inner {
@@ -333,35 +402,40 @@ func ambiguousOnLeft(sc *scope, first, right *source, name string) bool {
 	return false
 }
 
-// add takes the column of a source into m that is joined by it.
-func (m *mergedColumn) add(c sourceColumn) {
-	m.all = append(m.all, c)
-	switch join := c.src.join; {
+// add takes a column of right into m that is joined by it.
+func (m *mergedColumn) add(right *source, parts []sourceColumn) {
+	m.all = append(m.all, parts...)
+	m.covers |= 1 << uint(right.index)
+	m.ambiguous = m.ambiguous || keepsRight(right.join) && right.shows(m.name)
+	switch join := right.join; {
 	case !keepsRight(join):
 	case join&ast.JoinRight != 0 && join&ast.JoinLeft == 0:
-		m.shown = []sourceColumn{c}
+		m.shown = slices.Clone(parts)
 	default:
-		m.shown = append(m.shown, c)
+		m.shown = append(m.shown, parts...)
 	}
 }
 
 // leftMatch is what a column of USING is compared with: the first one of the
 // name, from RIGHT and FULL joins on the first one that is not NULL.
 func leftMatch(sc *scope, right *source, name string) *match {
-	if m := sc.mergedOf(name); m != nil {
+	for _, src := range sc.named() {
+		if src == right || right.nested != nil && src == right.nested.members[0] {
+			break
+		}
+		i := src.column(name)
+		if i < 0 || src.cols[i].hidden {
+			continue
+		}
+		m := sc.mergedAt(sourceColumn{src, i})
+		if m == nil {
+			return &match{sc: sc, src: src, col: i}
+		}
 		shown := m.all[:1]
 		if sc.keepsRight {
 			shown = m.all
 		}
 		return (&mergedColumn{name: name, all: m.all, shown: shown}).match(sc)
-	}
-	for _, src := range sc.sources {
-		if src == right {
-			break
-		}
-		if i := src.column(name); i >= 0 && !src.cols[i].hidden {
-			return &match{sc: sc, src: src, col: i}
-		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ type hashNode struct {
 	on           []*expr
 	left         bool
 	slots        []int // of inner
+	kept         int   // the table is kept under this number in the frame; 0: it is not
 }
 
 type hashIter struct {
@@ -18,6 +19,8 @@ type hashIter struct {
 	found   []int32
 	inRow   bool
 	matched bool
+	stays   bool // the table outlives the iterator
+	inUse   bool // then: by an iterator
 
 	nRows  int64      // of inner, so far
 	sorted *rowSorter // the rows of inner, when they do not fit into memory
@@ -29,7 +32,20 @@ func (n *hashNode) open(f *frame) (iter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hashIter{n: n, f: f, outer: outer}, nil
+	it := &hashIter{n: n, f: f, outer: outer}
+	if n.kept == 0 || f.plan.volatile {
+		return it, nil
+	}
+	k := &f.kept[n.kept-1]
+	switch {
+	case k.hash == nil:
+		k.hash, it.stays, it.inUse = it, true, true
+	case !k.hash.inUse:
+		it = k.hash
+		it.outer, it.inRow, it.inUse = outer, false, true
+		it.filed.forget()
+	}
+	return it, nil
 }
 
 // key computes the hash key of one side in the frame's scratch; false: it holds a
@@ -181,9 +197,17 @@ func (it *hashIter) match() (bool, error) {
 }
 
 func (it *hashIter) close() {
+	it.outer.close()
+	it.inUse = false
+	if !it.stays {
+		it.drop()
+	}
+}
+
+// drop drops the table.
+func (it *hashIter) drop() {
 	it.sorted.close()
 	it.filed.close()
-	it.outer.close()
 	clear(it.table)
 	if it.rows != nil {
 		it.rows.close(it.f)

@@ -14,15 +14,30 @@ type inputs struct {
 	args  []*expr // by column, nil where it has none
 }
 
-// addInputs gives a source hidden columns, the first of which have arguments.
-func (c *compiler) addInputs(src *source, names []string, args []*expr) {
+// addInputs gives a source hidden columns.
+func (c *compiler) addInputs(src *source, names []string) {
 	src.inputs = &inputs{first: len(src.cols), args: make([]*expr, len(names))}
-	copy(src.inputs.args, args)
 	for _, name := range names {
 		src.cols = append(src.cols, column{name: name, aff: value.AffinityBlob, hasAff: true, input: true})
 	}
 	src.slots = append(src.slots, c.regs(len(names))...)
+}
+
+// arguments compiles those in parentheses, of the first hidden columns. One that
+// reads the table itself is none.
+func (c *compiler) arguments(sc *scope, src *source, exprs []ast.Expr) error {
+	args, err := c.list(sc, exprs)
+	if err != nil {
+		return err
+	}
+	for i, x := range args {
+		if x.refs&(1<<uint(src.index)) != 0 {
+			x = constant(value.Value{})
+		}
+		src.inputs.args[i] = x
+	}
 	src.lateral = src.inputs.refs() != 0
+	return nil
 }
 
 // refs are the sources that the arguments read.
@@ -248,7 +263,7 @@ func (c *compiler) takeInputs(sources []*source, where []*expr) {
 		}
 		for _, other := range sources {
 			if !outer && other != s {
-				pool = append(pool, other.on...)
+				pool = append(append(pool, other.on...), other.after...)
 			}
 		}
 		for _, x := range pool {

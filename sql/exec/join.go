@@ -27,12 +27,14 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	}
 	var sources []*source
 	for _, s := range sc.sources {
+		c.planNested(s)
 		if s.flat == nil {
 			sources = append(sources, s)
 		} else {
 			where = slices.Concat(where, s.on)
 		}
 	}
+	c.again = sc.correlated || c.recursing
 	c.takeInputs(sources, where)
 	var levels []*level
 	if hasOuter(sources) {
@@ -62,13 +64,22 @@ func (c *compiler) join(sc *scope, where []*expr, w wanted) node {
 	return n
 }
 
-// checkJoins refuses what join would answer wrongly.
+// checkJoins refuses conditions and arguments that read tables behind their own
+// across an outer join.
 func checkJoins(sc *scope) error {
-	const full = ast.JoinLeft | ast.JoinRight
+	right := slices.ContainsFunc(sc.sources, func(s *source) bool { return s.join&ast.JoinRight != 0 })
 	for _, s := range sc.sources {
-		if len(sc.sources) > 2 && s.join&full == full {
-			return unsupported("FULL JOIN among more than two tables")
+		if !right && !hasOuter([]*source{s}) {
+			continue
 		}
+		for _, x := range s.on {
+			if lastBit(x.refs) > s.index {
+				return errorf("ON clause references tables to its right")
+			}
+		}
+	}
+	if _, ok := movedBehind(sc.sources); !ok && hasOuter(sc.sources) {
+		return errorf("table-function argument references tables to its right")
 	}
 	return nil
 }
@@ -88,8 +99,17 @@ func lastBit(set uint64) int { return bits.Len64(set) - 1 }
 // last RIGHT or FULL join, one of an inner join's ON not before the last such
 // join up to its own place.
 func fixedLevels(sources []*source, where []*expr) []*level {
+	sources, _ = movedBehind(sources)
 	levels := make([]*level, len(sources))
 	lastRight := 0
+	last := func(refs uint64) int {
+		for i := len(sources) - 1; i > 0; i-- {
+			if refs&(1<<uint(sources[i].index)) != 0 {
+				return i
+			}
+		}
+		return 0
+	}
 	for i, s := range sources {
 		levels[i] = &level{src: s, left: s.join&ast.JoinLeft != 0, right: s.join&ast.JoinRight != 0}
 		if levels[i].right {
@@ -106,11 +126,14 @@ func fixedLevels(sources []*source, where []*expr) []*level {
 				levels[i].on = append(levels[i].on, x)
 				continue
 			}
-			levels[max(lastBit(x.refs), barrier)].place(x)
+			levels[max(last(x.refs), barrier)].place(x)
+		}
+		for _, x := range s.after {
+			levels[max(last(x.refs), barrier)].place(x)
 		}
 	}
 	for _, x := range where {
-		levels[max(lastBit(x.refs), lastRight, 0)].place(x)
+		levels[max(last(x.refs), lastRight)].place(x)
 	}
 	return levels
 }
@@ -129,7 +152,7 @@ func (l *level) place(x *expr) {
 func (c *compiler) chosenLevels(sources []*source, where []*expr) []*level {
 	pool := append([]*expr(nil), where...)
 	for _, s := range sources {
-		pool = append(pool, s.on...)
+		pool = append(append(pool, s.on...), s.after...)
 	}
 	var order []*source
 	if slices.ContainsFunc(sources, func(s *source) bool { return s.lateral }) {
@@ -181,7 +204,7 @@ func (c *compiler) firstNode(levels []*level, w wanted) node {
 	l := levels[0]
 	conds := append(append([]*expr(nil), l.on...), l.filters...)
 	if l.src.table == nil {
-		return filtered(l.src.node, conds)
+		return c.transient(l.src, nil, conds, filtered(l.src.node, conds))
 	}
 	c.checkHint(l.src, conds)
 	a := c.best(l.src, conds, 0)
@@ -192,7 +215,7 @@ func (c *compiler) firstNode(levels []*level, w wanted) node {
 	if kept {
 		a = c.ordered(l.src, a, conds, w, len(levels) == 1)
 	}
-	return filtered(c.scan(l.src, a, conds))
+	return c.transient(l.src, a, conds, filtered(c.scan(l.src, a, conds)))
 }
 
 func filtered(n node, conds []*expr) node {
@@ -238,8 +261,13 @@ func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int, nOuter 
 	var out node
 	pairs, inner, rest := l.split(bound)
 	if len(pairs) > 0 && !l.src.lateral && (a == nil || a.bare() || hashes(l.src, a, nOuter)) {
+		kept := 0
+		if c.again && c.stable(l.src) && !slices.ContainsFunc(pairs, func(p *hashPair) bool { return p.inner.outer || p.inner.subs }) {
+			kept = c.keep()
+			inner, rest = l.independent(inner, rest)
+		}
 		in, left := c.sourceNode(l.src, c.best(l.src, inner, 0), inner)
-		out = &hashNode{outer: n, inner: filtered(in, left), pairs: pairs, on: rest, left: l.left, slots: saved}
+		out = &hashNode{outer: n, inner: filtered(in, left), pairs: pairs, on: rest, left: l.left, slots: saved, kept: kept}
 	} else {
 		in, on := c.sourceNode(l.src, a, l.on)
 		out = &loopNode{outer: n, inner: in, on: on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
@@ -274,6 +302,19 @@ func (l *level) split(bound uint64) (pairs []*hashPair, inner, rest []*expr) {
 	return pairs, inner, rest
 }
 
+// independent keeps in inner what is the same each time the join is run.
+func (l *level) independent(inner, rest []*expr) ([]*expr, []*expr) {
+	var same []*expr
+	for _, x := range inner {
+		if !x.quiet(l.src) {
+			rest = append(rest, x)
+		} else {
+			same = append(same, x)
+		}
+	}
+	return same, rest
+}
+
 // sourceNode produces the rows of s that pass conds, but for those conditions
 // that it returns.
 func (c *compiler) sourceNode(s *source, a *access, conds []*expr) (node, []*expr) {
@@ -285,6 +326,9 @@ func (c *compiler) sourceNode(s *source, a *access, conds []*expr) (node, []*exp
 
 // registers returns the registers of a source's row that anything reads.
 func (s *source) registers() []int {
+	if s.nested != nil {
+		return s.nested.registers()
+	}
 	var out []int
 	seen := map[int]bool{}
 	for i, slot := range s.slots {

@@ -4,7 +4,8 @@ import "github.com/byokdb/byokdb/sql/ast"
 
 // orderer chooses the order of the sources of inner joins: greedily, the source
 // that is cheapest to reach from those before it comes next. It tries every
-// source as the first one of a small join, and the cheapest of a large one. The
+// source as the first one of a small join, and the cheapest of a large one; a
+// small join it orders by dynamic programming besides. The
 // work is bounded: a source is estimated once for each set of those before it
 // that its conditions read.
 type orderer struct {
@@ -52,16 +53,19 @@ func (o *orderer) reach(i int, bound uint64) reached {
 func (o *orderer) estimate(s *source, pool []*expr, bound uint64) reached {
 	rows := s.tableRows()
 	r := reached{rows: rows, cost: rows}
-	hash := false
+	hash, sought := false, false
 	for _, x := range pool {
 		if x.op == ast.OpEq && bound != 0 && hashSide(x, s, bound) != nil {
 			hash = true
 		}
+		sought = sought || correlatedSide(x, s) != nil
 	}
 	a := o.c.best(s, pool, bound)
 	switch {
 	case a != nil && !a.bare():
 		r.rows, r.cost = a.rows, a.cost
+	case (sought || hash && o.c.again) && o.c.stable(s): // in a hash table that is kept
+		r.rows, r.cost = min(rows, rowsEquality), costSeek+min(rows, rowsEquality)
 	case hash: // the table is built once
 		r.rows, r.cost, r.once = min(rows, rowsEquality), min(rows, rowsEquality), 2*rows
 	case s.table == nil:
@@ -100,7 +104,57 @@ func (o *orderer) order() []*source {
 			order, least = one, cost
 		}
 	}
+	if n := len(o.sources); n > 2 && n <= dynamicMax {
+		if one, cost := o.dynamic(); cost < least*dynamicGain {
+			order = one
+		}
+	}
 	return order
+}
+
+// Joins of up to dynamicMax sources are ordered by dynamic programming too; its
+// order is taken where it costs less than dynamicGain of the greedy one.
+const (
+	dynamicMax  = 10
+	dynamicGain = 0.95
+)
+
+// partial is the cheapest way to join a set of sources, the last of which is last.
+type partial struct {
+	cost, rows float64
+	last       int
+	bound      uint64
+}
+
+// dynamic returns the order that is built from the cheapest order of each set of
+// sources, and its cost.
+func (o *orderer) dynamic() ([]*source, float64) {
+	n := len(o.sources)
+	sets := make([]partial, 1<<n)
+	for i, s := range o.sources {
+		r := o.reach(i, 0)
+		sets[1<<i] = partial{r.cost + r.once, r.rows, i, 1 << uint(s.index)}
+	}
+	for set := 1; set < len(sets); set++ {
+		b := &sets[set]
+		for i, s := range o.sources {
+			if set&(1<<i) != 0 {
+				continue
+			}
+			r, to := o.reach(i, b.bound), &sets[set|1<<i]
+			cost := b.cost + b.rows*r.cost + r.once
+			if to.bound == 0 || cost < to.cost {
+				*to = partial{cost, min(b.rows*r.rows, 1e30), i, b.bound | 1<<uint(s.index)}
+			}
+		}
+	}
+	order := make([]*source, n)
+	set := len(sets) - 1
+	for i := n - 1; i >= 0; i-- {
+		order[i] = o.sources[sets[set].last]
+		set &^= 1 << sets[set].last
+	}
+	return order, sets[len(sets)-1].cost
 }
 
 // from returns the greedy order that begins with a source, and its cost.

@@ -25,19 +25,19 @@ type jsonIter struct {
 const jsonFirstHidden = 8
 
 // jsonSource makes a source of json_each() or json_tree(), nil for another name.
-func (c *compiler) jsonSource(name string, args []*expr) (*source, error) {
+func (c *compiler) jsonSource(name string, nArgs int) (*source, error) {
 	name = fold(name)
 	if name != "json_each" && name != "json_tree" {
 		return nil, nil //nolint:nilnil // it may be another table
 	}
-	if len(args) > 2 {
+	if nArgs > 2 {
 		return nil, errorf("too many arguments on %s() - max 2", name)
 	}
 	src := &source{slots: c.regs(jsonFirstHidden), used: make([]bool, len(fn.JSONColumns)), rowID: c.regs(1)[0], label: name}
 	for _, col := range fn.JSONColumns[:jsonFirstHidden] {
 		src.cols = append(src.cols, column{name: col, aff: value.AffinityBlob, hasAff: true})
 	}
-	c.addInputs(src, fn.JSONColumns[jsonFirstHidden:], args)
+	c.addInputs(src, fn.JSONColumns[jsonFirstHidden:])
 	src.node = &jsonNode{name: name, tree: name == "json_tree", src: src, rowID: src.rowID}
 	return src, nil
 }

@@ -35,6 +35,11 @@ func sessionPragma(name string) (get func(s *Session) bool, set func(s *Session,
 	return nil, nil
 }
 
+// settings are the names that settingPragma knows beside fixedPragmas.
+var settings = []string{
+	"user_version", "application_id", "schema_version", "busy_timeout", "foreign_keys", "defer_foreign_keys", "recursive_triggers",
+}
+
 // settingPragma returns a pragma of one value as a table, which reads it.
 func settingPragma(name string) (tablePragma, bool) {
 	one := func(col string, get func(f *frame) (value.Value, error)) (tablePragma, bool) {

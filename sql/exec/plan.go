@@ -34,8 +34,10 @@ type plan struct {
 
 	idle atomic.Pointer[frame] // of a run that is over, for statements that run once; it holds no rows
 
-	nRegs, nSubs int
-	collNames    []string
+	nRegs, nSubs, nKept int
+	collNames           []string
+
+	volatile bool // what it changes sets off programs: nothing of what it reads is kept
 }
 
 // runFunc executes a statement that changes something.
@@ -47,15 +49,19 @@ type compiler struct {
 	stmt      parse.Stmt
 	nRegs     int
 	nSubs     int
+	nKept     int  // hash tables that the frame keeps
+	recursing bool // what is compiled is run for each row of a recursion
+	again     bool // the join that is planned is run many times
 	nSelects  int
 	depth     int
 	collNames []string
 	reads     []int // registers of the columns that were compiled so far, in order
 
 	// For EXPLAIN QUERY PLAN.
-	nested []nestedQuery    // subqueries in expressions that belong to no query yet
-	labels map[node]*source // subqueries and views in FROM
-	joined node             // the rows that the last FROM clause gives
+	nested  []nestedQuery    // subqueries in expressions that belong to no query yet
+	labels  map[node]*source // subqueries and views in FROM
+	joined  node             // the rows that the last FROM clause gives
+	nNested int              // joins in parentheses that are sources of others
 
 	foreignKeys bool                    // they are enforced
 	noTriggers  bool                    // the change is that of DROP TABLE
@@ -63,6 +69,8 @@ type compiler struct {
 	programs    map[programKey]*program // compiled so far, of the whole statement
 	inProgram   bool
 	views       []*schema.Table    // whose texts are being compiled, the innermost last
+	reading     bool               // the statement changes nothing
+	changed     string             // else the table that it changes, folded; "": it is not known
 	stored      bool               // the text is that of a view or trigger, whose names are those of this database
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known
@@ -132,7 +140,8 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	if c.noSolution {
 		return nil, errorf("no query solution")
 	}
-	p.nRegs, p.nSubs, p.collNames, p.byLiteral = c.nRegs, c.nSubs, c.collNames, c.byLiteral
+	p.nRegs, p.nSubs, p.nKept, p.collNames, p.byLiteral = c.nRegs, c.nSubs, c.nKept, c.collNames, c.byLiteral
+	p.volatile = p.write && len(c.programs) > 0
 	if p.query != nil && p.run == nil {
 		p.point = pointOf(p.query.node)
 	}
@@ -140,7 +149,26 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	return p, nil
 }
 
+// changes reports whether a statement changes no rows, or else the name of the
+// table whose rows it changes, folded.
+func changes(stmt ast.Stmt) (none bool, table string) {
+	switch n := stmt.(type) {
+	case *ast.SelectStmt:
+		return true, ""
+	case *ast.InsertStmt:
+		return false, fold(n.Table.Name.Name)
+	case *ast.UpdateStmt:
+		return false, fold(n.Table.Name.Name)
+	case *ast.DeleteStmt:
+		return false, fold(n.Table.Name.Name)
+	}
+	return false, ""
+}
+
 func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
+	if !c.inProgram {
+		c.reading, c.changed = changes(stmt)
+	}
 	switch n := stmt.(type) {
 	case *ast.SelectStmt:
 		q, err := c.selectStmt(c.outer, n)

@@ -56,10 +56,16 @@ func lookupTablePragma(name string) (tablePragma, bool) {
 	switch name {
 	case "table_list":
 		tp.hidden = tp.hidden[:1]
-	case "database_list", "collation_list":
+	case "database_list", "collation_list", "function_list", "module_list", "pragma_list", "compile_options":
 		tp.hidden = nil
 	}
 	return tp, ok
+}
+
+// tablePragmas are the names that describingPragma knows.
+var tablePragmas = []string{
+	"table_info", "table_xinfo", "index_list", "index_info", "index_xinfo", "foreign_key_list", "table_list", "database_list",
+	"collation_list", "foreign_key_check", "integrity_check", "quick_check", "function_list", "module_list", "pragma_list", "compile_options",
 }
 
 func describingPragma(name string) (tablePragma, bool) {
@@ -82,6 +88,14 @@ func describingPragma(name string) (tablePragma, bool) {
 		return tablePragma{cols: []string{"seq", "name", "file"}, rows: databaseList}, true
 	case "collation_list":
 		return tablePragma{cols: []string{"seq", "name"}, rows: collationList}, true
+	case "function_list":
+		return tablePragma{cols: []string{"name", "builtin", "type", "enc", "narg", "flags"}, rows: functionList}, true
+	case "module_list":
+		return tablePragma{cols: []string{"name"}, rows: moduleList}, true
+	case "pragma_list":
+		return tablePragma{cols: []string{"name"}, rows: pragmaList}, true
+	case "compile_options":
+		return tablePragma{cols: []string{"compile_options"}, rows: compileOptions}, true
 	case "foreign_key_check":
 		return tablePragma{cols: []string{"table", "rowid", "parent", "fkid"}, run: foreignKeyCheck}, true
 	case "integrity_check", "quick_check":
@@ -154,8 +168,6 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	case "wal_checkpoint":
 		c.staticRows(p, []string{"busy", "log", "checkpointed"}, [][]value.Value{{integer(0), integer(0), integer(0)}})
 		return nil
-	case "compile_options", "function_list", "module_list", "pragma_list":
-		return unsupported("PRAGMA " + name)
 	}
 	if c.sessionSetting(p, name, n) {
 		return nil

@@ -19,7 +19,7 @@ type recursion struct {
 // reference makes the source for the expression's own name.
 func (r *recursion) reference() *source {
 	r.nRefs++
-	return &source{rowID: -1, node: &queueNode{}, slots: r.slots, cols: append([]column(nil), r.cols...), label: r.name}
+	return &source{rowID: -1, node: &queueNode{}, slots: r.slots, cols: append([]column(nil), r.cols...), label: r.name, rows: 1}
 }
 
 // cteQuery compiles the body of a common table expression, which is recursive
@@ -60,7 +60,10 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	}
 	step := *rec
 	step.OrderBy, step.Limit = nil, nil
+	recursing := c.recursing
+	c.recursing = true
 	q, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: []ast.SelectCore{&step}})
+	c.recursing = recursing
 	if err != nil {
 		return nil, err
 	}

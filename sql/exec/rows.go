@@ -156,6 +156,7 @@ func (r *Rows) finish() {
 	if r.f.returned != nil {
 		r.f.returned.close(r.f)
 	}
+	r.f.dropKept()
 	if r.f.spills != nil {
 		r.f.closeSpills()
 	}

@@ -37,21 +37,25 @@ type source struct {
 	used  []bool        // columns that some expression reads (tables only)
 	// generated are the columns that are computed, each after those it reads.
 	generated []*generated
-	query     *query // that its rows come from, for EXPLAIN QUERY PLAN
-	node      node   // how to produce the rows of anything but a table
-	label     string // for EXPLAIN QUERY PLAN
-	ways      []*way // see compiler.ways
+	query     *query  // that its rows come from, for EXPLAIN QUERY PLAN
+	node      node    // how to produce the rows of anything but a table
+	label     string  // for EXPLAIN QUERY PLAN
+	rows      float64 // how many there are of anything but a table; 0: nobody knows
+	ways      []*way  // see compiler.ways
 	indexed   *indexHint
 	flat      []*expr // it stands for these, and is no part of the join; or nil
 	inner     bool    // part of what a flat source stands for: no name finds it
 
 	qualifiedOnly bool // its columns are reached by their qualified names alone: OLD and NEW
 
+	nested *nestedJoin // a join in parentheses, which no name finds; else nil
+
 	inputs  *inputs // of a table that is a function, else nil
 	lateral bool    // its rows depend on those of other sources
 
-	join ast.JoinType
-	on   []*expr // conjuncts of ON, USING and NATURAL
+	join  ast.JoinType
+	on    []*expr // conjuncts of ON, USING and NATURAL
+	after []*expr // conjuncts of the ON of parentheses that end with it
 }
 
 // mergedColumn is the one column that a USING pair shows under its name.
@@ -62,6 +66,11 @@ type mergedColumn struct {
 	// counting: the leftmost, from a RIGHT join on its right one, and the right ones
 	// of FULL joins besides.
 	shown []sourceColumn
+
+	covers    uint64  // sources in which the name is no other column
+	before    *source // the last one on the left when it was merged
+	grouped   bool    // of a join in parentheses
+	ambiguous bool
 }
 
 type sourceColumn struct {
@@ -82,6 +91,7 @@ type scope struct {
 	base    int // index of its first source
 	flat    int // how deep it is among flattened queries from 1; 0: nothing is flattened
 	merged  []*mergedColumn
+	later   []func() error // compile what may read sources that are to come
 
 	keepsRight bool // a join of the FROM clause is RIGHT or FULL
 
@@ -146,11 +156,15 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 	if table == "" {
 		for _, m := range sc.merged {
 			if strings.EqualFold(m.name, name) {
+				if m.ambiguous || sc.besides(m) {
+					return nil, errorf("ambiguous column name: %s", name)
+				}
 				return m.match(sc), nil
 			}
 		}
 	}
-	for _, src := range sc.sources {
+	named := sc.named()
+	for _, src := range named {
 		if src.inner || !src.isNamed(db, table) {
 			continue
 		}
@@ -165,10 +179,13 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 			break
 		}
 	}
+	if found == nil && table != "" {
+		found = sc.aliased(table, name)
+	}
 	if found != nil || !isRowIDName(name) {
 		return found, nil
 	}
-	for _, src := range sc.sources {
+	for _, src := range named {
 		if src.inner || src.rowID < 0 || !src.isNamed(db, table) || (table == "" && src.qualifiedOnly) {
 			continue
 		}
@@ -198,6 +215,20 @@ func (s *source) shown() string {
 // isNamed reports whether a qualifier stands for s; "" stands for all.
 func (s *source) isNamed(db, table string) bool {
 	return (table == "" || strings.EqualFold(s.name, table)) && (db == "" || s.db == db)
+}
+
+// besides reports whether some other column has the name of one that USING
+// merged.
+func (sc *scope) besides(m *mergedColumn) bool {
+	for _, src := range sc.named() {
+		if src.inner || m.covers&(1<<uint(src.index)) != 0 {
+			continue
+		}
+		if i := src.column(m.name); i >= 0 && !src.cols[i].hidden {
+			return true
+		}
+	}
+	return false
 }
 
 func qualified(table, name string) string {

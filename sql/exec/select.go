@@ -153,19 +153,28 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			continue
 		}
 		n := len(items)
-		for _, src := range sc.sources {
+		for _, src := range sc.named() {
 			if src.inner {
 				continue
 			}
 			if star.Table != nil && !strings.EqualFold(src.name, star.Table.Name) {
 				continue
 			}
+			if star.Table == nil {
+				items = append(items, sc.mergedBefore(src)...)
+			}
 			for i := range src.cols {
 				if star.Table == nil && src.cols[i].hidden || src.cols[i].input {
 					continue
 				}
 				m := &match{sc: sc, src: src, col: i}
-				if mrg := sc.mergedOf(src.cols[i].name); star.Table == nil && mrg != nil && mrg.all[0].src == src {
+				if mrg := sc.mergedAt(sourceColumn{src, i}); star.Table == nil && mrg != nil {
+					if mrg.grouped {
+						continue
+					}
+					if sc.keepsRight && (mrg.ambiguous || sc.besides(mrg)) {
+						return nil, errorf("ambiguous column name: %s", mrg.name)
+					}
 					m = mrg.match(sc)
 				}
 				items = append(items, item{m: m, name: src.cols[i].name})
@@ -179,15 +188,6 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 		}
 	}
 	return items, nil
-}
-
-func (sc *scope) mergedOf(name string) *mergedColumn {
-	for _, m := range sc.merged {
-		if strings.EqualFold(m.name, name) {
-			return m
-		}
-	}
-	return nil
 }
 
 // exprName names a result column without an alias as SQLite does: a column by

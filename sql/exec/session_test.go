@@ -101,7 +101,6 @@ func TestUnsupportedIsNamed(t *testing.T) {
 		"CREATE VIRTUAL TABLE v USING fts5(a)": "virtual tables",
 		"ATTACH 'x' AS y":                      "attached databases",
 		"EXPLAIN SELECT 1":                     "EXPLAIN other than EXPLAIN QUERY PLAN",
-		"SELECT a REGEXP 'x' FROM t":           "the REGEXP operator",
 		"PRAGMA no_such_pragma":                "PRAGMA no_such_pragma",
 		"SELECT (SELECT sum(t.a)) FROM t":      "aggregates over columns of an outer query",
 	} {

@@ -82,6 +82,13 @@ func (s *keyedFile) find(key []byte) {
 	s.next = max(i-1, 0) // whose last rows may have the key
 }
 
+// forget ends the rows of the key that was looked for last.
+func (s *keyedFile) forget() {
+	if s != nil {
+		s.rest, s.next = nil, len(s.firsts)
+	}
+}
+
 // match puts the next row with the key into s.row; false: there are no more. Its
 // values are for ever.
 func (s *keyedFile) match() (bool, error) {

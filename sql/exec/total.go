@@ -53,6 +53,12 @@ const (
 
 // total returns n as a totalNode, if it can be one.
 func (n *aggregateNode) total() node {
+	if t, ok := n.in.(*transientNode); ok {
+		plain, hashed, both := *n, *n, *t
+		plain.in, hashed.in = t.plain, t.hashed
+		both.plain, both.hashed = plain.total(), hashed.total()
+		return &both
+	}
 	if len(n.by) > 0 || len(n.bare) > 0 || n.first || n.subs {
 		return n
 	}

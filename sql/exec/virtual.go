@@ -75,7 +75,7 @@ func isTableFunction(name string) bool {
 }
 
 // pragmaSource is a pragma as a table, nil for another name.
-func (c *compiler) pragmaSource(name string, args []*expr) (*source, error) {
+func (c *compiler) pragmaSource(name string, nArgs int) (*source, error) {
 	short, ok := strings.CutPrefix(fold(name), "pragma_")
 	if !ok {
 		return nil, nil //nolint:nilnil // it may be another table
@@ -87,14 +87,14 @@ func (c *compiler) pragmaSource(name string, args []*expr) (*source, error) {
 	if !ok {
 		return nil, nil //nolint:nilnil // as above
 	}
-	if len(args) > len(tp.hidden) {
+	if nArgs > len(tp.hidden) {
 		return nil, errorf("too many arguments on %s() - max %d", name, len(tp.hidden))
 	}
 	src := &source{rowID: -1, slots: c.regs(len(tp.cols))}
 	for _, name := range tp.cols {
 		src.cols = append(src.cols, column{name: name, aff: value.AffinityBlob, hasAff: true})
 	}
-	c.addInputs(src, tp.hidden, args)
+	c.addInputs(src, tp.hidden)
 	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (out [][]value.Value, err error) {
 		vals := make([]value.Value, len(tp.hidden))
 		if err := src.inputs.values(f, vals); err != nil {
@@ -133,13 +133,12 @@ func (c *compiler) tableFunction(sc *scope, name string, exprs []ast.Expr) (*sou
 	if !isTableFunction(name) {
 		return nil, nil //nolint:nilnil // it may be another table
 	}
-	args, err := c.list(sc, exprs)
-	if err != nil {
-		return nil, err
-	}
-	src, err := c.jsonSource(name, args)
+	src, err := c.jsonSource(name, len(exprs))
 	if src == nil && err == nil {
-		src, err = c.pragmaSource(name, args)
+		src, err = c.pragmaSource(name, len(exprs))
+	}
+	if src != nil && len(exprs) > 0 {
+		sc.later = append(sc.later, func() error { return c.arguments(sc, src, exprs) })
 	}
 	return src, err
 }

@@ -191,14 +191,14 @@ func checkWindowCall(name string, n *ast.FuncCall) error {
 	shown := n.Name.Name
 	limits, builtin := windowOnly[name]
 	switch {
+	case len(n.OrderBy) > 0:
+		return errorf("ORDER BY may not be used with non-aggregate %s()", shown)
 	case n.Distinct:
 		return errorf("DISTINCT is not supported for window functions")
 	case builtin && (len(n.Args) < limits[0] || len(n.Args) > limits[1] || n.Star):
 		return errorf("wrong number of arguments to function %s()", shown)
 	case builtin && n.Filter != nil:
 		return errorf("FILTER clause may only be used with aggregate window functions")
-	case builtin && len(n.OrderBy) > 0:
-		return errorf("ORDER BY may not be used with non-aggregate %s()", shown)
 	case builtin:
 		return nil
 	case !isAggregate(name, n):
@@ -208,8 +208,6 @@ func checkWindowCall(name string, n *ast.FuncCall) error {
 		return errorf("no such function: %s", shown)
 	case n.Star && name != "count":
 		return errorf("wrong number of arguments to function %s()", shown)
-	case len(n.OrderBy) > 0:
-		return unsupported("ORDER BY in the arguments of a window function")
 	}
 	return checkAggregate(name, len(n.Args), n.Star)
 }

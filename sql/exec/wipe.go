@@ -39,6 +39,7 @@ func (s *Session) wipe() {
 // wipe drops the rows; what ended the transaction ends the result.
 func (r *Rows) wipe() {
 	r.wiped, r.ended = true, r.f.tx
+	clear(r.f.kept) // as r.it below: closing it would use the database
 	r.f.clear()
 	r.f, r.it, r.plan, r.st = &frame{}, nil, nil, nil
 }
