@@ -145,36 +145,99 @@ func (r *windowRun) lastOf(i, lo, hi int) value.Value {
 }
 
 // aggregate runs an aggregate over the frame [lo, hi). What the rows before
-// have in common with it is kept.
+// have in common with it is kept, where rows can be taken out again. SQLite does
+// that too, which shows: a sum that was one of reals stays a real.
 func (r *windowRun) aggregate(i, lo, hi int) (value.Value, error) {
 	e := r.call.frame.exclude
 	excludes := e != ast.ExcludeNone && e != ast.ExcludeNoOthers
-	hi = max(hi, lo)
+	lo = min(lo, hi)
+	if r.offsets.none(&r.call.frame) {
+		lo, hi = 0, 0
+	}
 	if r.known && !excludes && lo == r.lo && hi == r.hi {
 		return r.last, nil
 	}
-	if excludes || r.acc == nil || hi < r.hi || !r.forget(lo) {
+	if excludes || r.acc == nil || lo < r.lo || hi < r.hi || lo > r.lo && r.inverter() == nil {
 		acc, err := newAccumulator(&r.call.aggCall)
 		if err != nil {
 			return value.Value{}, err
 		}
 		r.acc, r.lo, r.hi = acc, lo, lo
-	}
-	for j := r.hi; j < hi; j++ {
-		if err := r.p.it.f.tick(); err != nil {
-			return value.Value{}, err
-		}
-		if excludes && r.p.excluded(e, i, j) || !r.counts(j) {
-			continue
-		}
-		if _, err := r.acc.step(r.args(j)); err != nil {
-			return value.Value{}, err
+		if r.inverter() != nil {
+			r.lo, r.hi = 0, 0
 		}
 	}
-	r.lo, r.hi = lo, hi
+	if err := r.move(i, lo, hi); err != nil {
+		return value.Value{}, err
+	}
 	v, err := r.acc.final()
 	r.last, r.known = v, err == nil
 	return v, err
+}
+
+// move makes [lo, hi) of the rows in the accumulator. As in SQLite all rows of
+// the partition come in, also those before the first frame. Which go before
+// others come is SQLite's order too: the last digit of a sum depends on it.
+func (r *windowRun) move(i, lo, hi int) error {
+	s := &r.call.frame
+	late := s.kind == ast.FrameRange && (s.startType == ast.BoundFollowing || s.endType == ast.BoundPreceding)
+	excludes := s.exclude != ast.ExcludeNone && s.exclude != ast.ExcludeNoOthers
+	for r.hi < hi {
+		if !late && r.lo < lo && (i > 0 || r.full()) {
+			r.forget()
+			continue
+		}
+		if err := r.p.it.f.tick(); err != nil {
+			return err
+		}
+		j := r.hi
+		r.hi++
+		if excludes && r.p.excluded(s.exclude, i, j) || !r.counts(j) {
+			continue
+		}
+		if _, err := r.acc.step(r.args(j)); err != nil {
+			return err
+		}
+	}
+	for r.lo < lo {
+		if err := r.p.it.f.tick(); err != nil {
+			return err
+		}
+		r.forget()
+	}
+	return nil
+}
+
+// full reports whether a frame between two FOLLOWING that are no RANGE has its
+// rows: each more takes another out.
+func (r *windowRun) full() bool {
+	s := &r.call.frame
+	if s.endType != ast.BoundFollowing || r.hi == len(r.p.rows) {
+		return false
+	}
+	n := r.hi - r.lo
+	if s.kind == ast.FrameGroups {
+		n = r.p.peers[r.hi] - r.p.peers[r.lo]
+	}
+	return n > r.offsets.to-r.offsets.from
+}
+
+// inverter returns the accumulator as one that gives rows back, or nil. With
+// EXCLUDE, if only of NO OTHERS, SQLite adds up anew.
+func (r *windowRun) inverter() fn.Inverter {
+	if reg, ok := r.acc.(registered); ok && r.call.frame.exclude == ast.ExcludeNone {
+		inv, _ := reg.Aggregate.(fn.Inverter)
+		return inv
+	}
+	return nil
+}
+
+// forget takes the first row out of the accumulator.
+func (r *windowRun) forget() {
+	if r.counts(r.lo) {
+		r.inverter().Inverse(r.args(r.lo))
+	}
+	r.lo++
 }
 
 func (r *windowRun) args(row int) []value.Value {
@@ -192,25 +255,4 @@ func (r *windowRun) counts(row int) bool {
 	}
 	is, known := truth(r.p.rows[row][r.call.filter])
 	return known && is
-}
-
-// forget takes the rows before lo out of the accumulator; false: it cannot.
-func (r *windowRun) forget(lo int) bool {
-	if lo == r.lo {
-		return true
-	}
-	reg, ok := r.acc.(registered)
-	if !ok || lo < r.lo || lo > r.hi {
-		return false
-	}
-	inv, ok := reg.Aggregate.(fn.Inverter)
-	if !ok {
-		return false
-	}
-	for j := r.lo; j < lo; j++ {
-		if r.counts(j) && !inv.Inverse(r.args(j)) {
-			return false
-		}
-	}
-	return true
 }
