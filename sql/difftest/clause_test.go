@@ -316,6 +316,15 @@ func (g *clauseGen) returning(table string) string {
 	return g.pick("", "", " RETURNING *", " RETURNING a, b || 'x' AS x", " RETURNING "+g.pick(columns[table]...)+", (SELECT count(*) FROM "+map[string]string{"k1": "k2", "k2": "k3", "k3": "k1"}[table]+")")
 }
 
+// intoK3 is the rest of a statement that copies c1. SQLite keeps rows of a
+// statement that a value of another type fails under OR IGNORE.
+func (g *clauseGen) intoK3() string {
+	if g.strict {
+		return "DELETE FROM k3 WHERE b IN (SELECT q FROM c1)"
+	}
+	return "INSERT OR IGNORE INTO k3(a, b) SELECT p, q FROM c1 WHERE true"
+}
+
 // change changes one table. What it does must not depend on the order of rows.
 func (g *clauseGen) change() string {
 	or := g.pick("", "", "OR IGNORE ", "OR REPLACE ", "OR FAIL ", "OR ROLLBACK ")
@@ -345,7 +354,7 @@ func (g *clauseGen) change() string {
 	case 9:
 		return "DELETE FROM " + t + " WHERE " + g.expr([]string{t}, 2) + " AND " + g.pick("a = "+g.small(), "b = "+g.word()) + g.returning(t)
 	case 10:
-		return "WITH c1(p, q) AS (" + g.arm() + ") " + g.pick("DELETE FROM k3 WHERE a IN (SELECT p FROM c1) AND a < 3", "UPDATE k1 SET a = 3 WHERE b IN (SELECT q FROM c1)", "INSERT OR IGNORE INTO k3(a, b) SELECT p, q FROM c1 WHERE true", "DELETE FROM k2 WHERE (a, b) IN (SELECT p, q FROM c1)")
+		return "WITH c1(p, q) AS (" + g.arm() + ") " + g.pick("DELETE FROM k3 WHERE a IN (SELECT p FROM c1) AND a < 3", "UPDATE k1 SET a = 3 WHERE b IN (SELECT q FROM c1)", g.intoK3(), "DELETE FROM k2 WHERE (a, b) IN (SELECT p, q FROM c1)")
 	case 11:
 		return g.pick("SAVEPOINT s", "SAVEPOINT r", "ROLLBACK TO s", "RELEASE s", "ROLLBACK TO r", "RELEASE r", "BEGIN", "COMMIT", "ROLLBACK")
 	default:

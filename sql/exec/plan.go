@@ -46,6 +46,7 @@ type compiler struct {
 	stmt      parse.Stmt
 	nRegs     int
 	nSubs     int
+	collates  bool // a COLLATE was compiled
 	nSelects  int
 	depth     int
 	collNames []string
