@@ -21,10 +21,12 @@ var clauseSuites = []struct {
 		"CREATE TABLE k2(id INTEGER PRIMARY KEY, a NUMERIC, b TEXT, d REAL, u INT UNIQUE)",
 		"CREATE TABLE k3(a INTEGER NOT NULL, b TEXT NOT NULL, e, PRIMARY KEY(a, b))",
 	}},
+	// A key that begins with DESC is not used for (a, b) IN (SELECT a, b FROM k3):
+	// SQLite, where a or b is NULL, looks at the last row of such an index alone.
 	{name: "without row ids", ddl: []string{
 		"CREATE TABLE k1(id INT NOT NULL PRIMARY KEY, a INTEGER, b TEXT COLLATE RTRIM, c BLOB, u INT UNIQUE) WITHOUT ROWID",
 		"CREATE TABLE k2(id INT PRIMARY KEY DESC, a TEXT, b TEXT COLLATE NOCASE, d REAL, u INT UNIQUE) WITHOUT ROWID",
-		"CREATE TABLE k3(a INTEGER, b TEXT COLLATE NOCASE, e, PRIMARY KEY(b DESC, a)) WITHOUT ROWID",
+		"CREATE TABLE k3(a INTEGER, b TEXT COLLATE NOCASE, e, PRIMARY KEY(b, a DESC)) WITHOUT ROWID",
 	}},
 	{name: "indexes", ddl: []string{
 		"CREATE TABLE k1(id INTEGER PRIMARY KEY, a INTEGER, b TEXT COLLATE NOCASE, c, u INT)",
@@ -281,7 +283,7 @@ func (g *clauseGen) windowed(f from) string {
 	frame := g.pick("", "", " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", " GROUPS 1 PRECEDING EXCLUDE TIES", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW EXCLUDE GROUP", " RANGE UNBOUNDED PRECEDING EXCLUDE CURRENT ROW")
 	call := func() string {
 		alias := g.pick(f.aliases...)
-		return g.pick("row_number()", "rank()", "dense_rank()", "ntile(3)", "count(*)", "total("+alias+".a)", "max("+alias+".b)", "first_value("+alias+".a)", "nth_value("+alias+".b, 2)", "lag("+alias+".a, 1, 'none')", "group_concat("+alias+".a)")
+		return g.pick("row_number()", "rank()", "dense_rank()", "ntile(3)", "count(*)", "total("+alias+".a)", "sum("+g.column(f.aliases)+")", "avg("+alias+".a)", "max("+alias+".b)", "first_value("+alias+".a)", "nth_value("+alias+".b, 2)", "lag("+alias+".a, 1, 'none')", "group_concat("+alias+".a)")
 	}
 	// A chained window may not be referred to with a frame of its own there.
 	return "SELECT " + call() + " OVER w, " + call() + " OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), " + call() + " OVER v FROM " + f.text + g.where(f, 30) +
@@ -342,6 +344,15 @@ func (g *clauseGen) returning(table string) string {
 	return g.pick("", "", " RETURNING *", " RETURNING a, b || 'x' AS x", " RETURNING "+g.pick(columns[table]...)+", (SELECT count(*) FROM "+map[string]string{"k1": "k2", "k2": "k3", "k3": "k1"}[table]+")")
 }
 
+// intoK3 is the rest of a statement that copies c1. SQLite keeps rows of a
+// statement that a value of another type fails under OR IGNORE.
+func (g *clauseGen) intoK3() string {
+	if g.strict {
+		return "DELETE FROM k3 WHERE b IN (SELECT q FROM c1)"
+	}
+	return "INSERT OR IGNORE INTO k3(a, b) SELECT p, q FROM c1 WHERE true"
+}
+
 // change changes one table. What it does must not depend on the order of rows.
 func (g *clauseGen) change() string {
 	or := g.pick("", "", "OR IGNORE ", "OR REPLACE ", "OR FAIL ", "OR ROLLBACK ")
@@ -371,7 +382,7 @@ func (g *clauseGen) change() string {
 	case 9:
 		return "DELETE FROM " + t + " WHERE " + g.expr([]string{t}, 2) + " AND " + g.pick("a = "+g.small(), "b = "+g.word()) + g.returning(t)
 	case 10:
-		return "WITH c1(p, q) AS (" + g.arm() + ") " + g.pick("DELETE FROM k3 WHERE a IN (SELECT p FROM c1) AND a < 3", "UPDATE k1 SET a = 3 WHERE b IN (SELECT q FROM c1)", "INSERT OR IGNORE INTO k3(a, b) SELECT p, q FROM c1 WHERE true", "DELETE FROM k2 WHERE (a, b) IN (SELECT p, q FROM c1)")
+		return "WITH c1(p, q) AS (" + g.arm() + ") " + g.pick("DELETE FROM k3 WHERE a IN (SELECT p FROM c1) AND a < 3", "UPDATE k1 SET a = 3 WHERE b IN (SELECT q FROM c1)", g.intoK3(), "DELETE FROM k2 WHERE (a, b) IN (SELECT p, q FROM c1)")
 	case 11:
 		return g.pick("SAVEPOINT s", "SAVEPOINT r", "ROLLBACK TO s", "RELEASE s", "ROLLBACK TO r", "RELEASE r", "BEGIN", "COMMIT", "ROLLBACK")
 	default:

@@ -276,7 +276,7 @@ func (g *gen) window(table string) string {
 	}
 	name := g.pick("row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile("+g.pick("1", "2", "3", "7")+")",
 		"lag("+col()+")", "lead("+col()+", 2, 'none')", "first_value("+col()+")", "last_value("+col()+")", "nth_value("+col()+", 2)",
-		"count(*)", "count("+col()+")", "total(id)", "sum(id)", "avg(id)", "min(id)", "max(id)", "group_concat(id)")
+		"count(*)", "count("+col()+")", "total(id)", "sum(id)", "avg(id)", "min(id)", "max(id)", "group_concat(id)", "sum("+col()+")", "total("+col()+")", "avg("+col()+")")
 	filter := ""
 	if slices.Contains([]string{"count(*)", "total(id)", "sum(id)", "max(id)", "group_concat(id)"}, name) && g.r.IntN(3) == 0 {
 		filter = " FILTER (WHERE " + g.expr([]string{table}, 1) + ")"

@@ -56,6 +56,8 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	}
 	for i := range out.cols {
 		out.cols[i].settleAffinity()
+		first := &queries[0].cols[i] // whoever reads the column compares by the leftmost term
+		out.cols[i].coll, out.cols[i].collBy = first.coll, first.collBy
 	}
 	out.compared = queries[last].cols
 	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)

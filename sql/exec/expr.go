@@ -99,6 +99,9 @@ func (c *compiler) expr(sc *scope, e ast.Expr) (*expr, error) {
 	x, err := c.exprOf(sc, e)
 	if err == nil {
 		x.setKinds(e)
+		if c.collates && x.collBy != collExplicit {
+			err = x.carryCollation(e)
+		}
 	}
 	return x, err
 }
@@ -526,6 +529,7 @@ func (c *compiler) cast(sc *scope, n *ast.CastExpr) (*expr, error) {
 }
 
 func (c *compiler) collate(sc *scope, n *ast.CollateExpr) (*expr, error) {
+	c.collates = true
 	x, err := c.expr(sc, n.X)
 	if err != nil {
 		return nil, err

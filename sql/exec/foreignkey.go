@@ -13,7 +13,9 @@ import (
 // Foreign keys are counted, as SQLite does: a change that leaves a child
 // without a parent adds one to a counter, a change that mends one takes one
 // away. The counter of immediate constraints must be zero at the end of the
-// statement, that of deferred ones at the end of the transaction.
+// statement, that of deferred ones at the end of the transaction. It is below
+// zero, which is a failure too, when more is mended than was broken: rows that
+// were without a parent before keys were enforced.
 //
 // Source: https://www.sqlite.org/foreignkeys.html §4.2, §6.
 
@@ -394,4 +396,5 @@ type violations struct {
 	immediate int64 // of others, under PRAGMA defer_foreign_keys
 }
 
-func (v violations) any() bool { return v.deferred+v.immediate > 0 }
+// any reports whether the transaction cannot commit. SQLite adds the two up.
+func (v violations) any() bool { return v.deferred+v.immediate != 0 }

@@ -191,7 +191,7 @@ func (f *frame) deleteBeforeDrop(n *ast.DropTableStmt) error {
 			if err := p.run(in); err != nil {
 				return err
 			}
-			if f.top().violations > 0 {
+			if f.top().violations != 0 {
 				return errForeignKey()
 			}
 			in.s.changes = in.changes // SQLite counts these too
@@ -205,7 +205,7 @@ func (f *frame) deleteBeforeDrop(n *ast.DropTableStmt) error {
 // the transaction still has to mend.
 func (f *frame) mayMend(t *schema.Table) bool {
 	deferred := slices.ContainsFunc(t.ForeignKeys, func(k schema.ForeignKey) bool { return k.Deferred || f.s.deferForeignKeys })
-	return deferred && f.s.violations.any()
+	return deferred && f.s.violations != violations{}
 }
 
 // checkReferences refuses a new column whose rows would have no parent.

@@ -52,6 +52,7 @@ type compiler struct {
 	nKept     int  // hash tables that the frame keeps
 	recursing bool // what is compiled is run for each row of a recursion
 	again     bool // the join that is planned is run many times
+	collates  bool // a COLLATE was compiled
 	nSelects  int
 	depth     int
 	collNames []string

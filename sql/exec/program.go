@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -155,6 +156,9 @@ func (p *program) run(f *frame) error {
 			continue
 		}
 		err := st.run(f)
+		if err != nil && !errors.Is(err, errSkip) {
+			return err // what a step has changed counts at its end
+		}
 		f.s.changes = f.changes
 		f.s.totalChanges += f.changes
 		f.changes = 0

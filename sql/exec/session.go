@@ -460,7 +460,7 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	}
 	var act *actionError
 	if err == nil || errors.As(err, &act) && act.action == ast.ConflictFail {
-		if f.violations > 0 || s.tx == nil && s.violations.any() {
+		if f.violations != 0 || s.tx == nil && s.violations.any() {
 			err = errForeignKey()
 		}
 	}

@@ -45,6 +45,17 @@ func (s *frameSpec) offset(f *frame, x *expr, which string) (value.Value, int, e
 	return v, int(min(v.Int(), math.MaxInt32)), nil
 }
 
+// none reports whether no frame has any row: it would end before it starts.
+func (o *offsets) none(s *frameSpec) bool {
+	switch {
+	case s.kind == ast.FrameRange || s.startType != s.endType:
+		return false
+	case s.startType == ast.BoundPreceding:
+		return o.to > o.from
+	}
+	return o.from > o.to
+}
+
 // frameOf returns the rows of row i's frame, before EXCLUDE: [lo, hi).
 func (r *windowRun) frameOf(i int) (lo, hi int, err error) {
 	p, s, o := r.p, &r.call.frame, &r.offsets

@@ -178,50 +178,80 @@ func (r *windowRun) lastOf(i, lo, hi int) (value.Value, error) {
 }
 
 // aggregate runs an aggregate over the frame [lo, hi). What the rows before
-// have in common with it is kept.
+// have in common with it is kept, where rows can be taken out again. SQLite does
+// that too, which shows: a sum that was one of reals stays a real.
 func (r *windowRun) aggregate(i, lo, hi int) (value.Value, error) {
 	e := r.call.frame.exclude
 	excludes := e != ast.ExcludeNone && e != ast.ExcludeNoOthers
-	hi = max(hi, lo)
+	lo = min(lo, hi)
+	if r.offsets.none(&r.call.frame) {
+		lo, hi = 0, 0
+	}
 	if r.known && !excludes && lo == r.lo && hi == r.hi {
 		return r.last, nil
 	}
-	if excludes || r.acc == nil || hi < r.hi {
-		r.acc = nil
-	} else if ok, err := r.forget(lo); err != nil {
-		return value.Value{}, err
-	} else if !ok {
-		r.acc = nil
-	}
-	if r.acc == nil {
+	if excludes || r.acc == nil || lo < r.lo || hi < r.hi || lo > r.lo && r.inverter() == nil {
 		acc, err := newAccumulator(&r.call.aggCall)
 		if err != nil {
 			return value.Value{}, err
 		}
 		r.acc, r.lo, r.hi = acc, lo, lo
-	}
-	for j := r.hi; j < hi; j++ {
-		if excludes {
-			if out, err := r.p.excluded(e, i, j); err != nil {
-				return value.Value{}, err
-			} else if out {
-				continue
-			}
-		}
-		if err := r.step(j); err != nil {
-			return value.Value{}, err
+		if r.inverter() != nil {
+			r.lo, r.hi = 0, 0
 		}
 	}
-	r.lo, r.hi = lo, hi
+	if err := r.move(i, lo, hi); err != nil {
+		return value.Value{}, err
+	}
 	v, err := r.acc.final()
 	r.last, r.known = v, err == nil
 	return v, err
 }
 
-// step gives the accumulator row j, if FILTER lets it in.
-func (r *windowRun) step(j int) error {
+// move makes [lo, hi) of the rows in the accumulator. As in SQLite all rows of
+// the partition come in, also those before the first frame. Which go before
+// others come is SQLite's order too: the last digit of a sum depends on it.
+func (r *windowRun) move(i, lo, hi int) error {
+	s := &r.call.frame
+	late := s.kind == ast.FrameRange && (s.startType == ast.BoundFollowing || s.endType == ast.BoundPreceding)
+	for r.hi < hi {
+		out := false
+		var err error
+		if !late && r.lo < lo {
+			if out = i > 0; !out {
+				out, err = r.full()
+			}
+		}
+		switch {
+		case err != nil:
+		case out:
+			err = r.forget()
+		default:
+			r.hi++
+			err = r.step(i, r.hi-1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for r.lo < lo {
+		if err := r.forget(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step gives the accumulator row j, if the frame of row i has it and FILTER lets
+// it in.
+func (r *windowRun) step(i, j int) error {
 	if err := r.p.it.f.tick(); err != nil {
 		return err
+	}
+	if e := r.call.frame.exclude; e != ast.ExcludeNone && e != ast.ExcludeNoOthers {
+		if out, err := r.p.excluded(e, i, j); err != nil || out {
+			return err
+		}
 	}
 	row, err := r.p.row(j)
 	if err != nil || !r.counts(row) {
@@ -229,6 +259,54 @@ func (r *windowRun) step(j int) error {
 	}
 	_, err = r.acc.step(r.args(row))
 	return err
+}
+
+// forget takes the first row out of the accumulator.
+func (r *windowRun) forget() error {
+	if err := r.p.it.f.tick(); err != nil {
+		return err
+	}
+	row, err := r.p.row(r.lo)
+	if err != nil {
+		return err
+	}
+	if r.counts(row) {
+		r.inverter().Inverse(r.args(row))
+	}
+	r.lo++
+	return nil
+}
+
+// full reports whether a frame between two FOLLOWING that are no RANGE has its
+// rows: each more takes another out.
+func (r *windowRun) full() (bool, error) {
+	s := &r.call.frame
+	if s.endType != ast.BoundFollowing || r.hi == r.p.n {
+		return false, nil
+	}
+	n := r.hi - r.lo
+	if s.kind == ast.FrameGroups {
+		from, err := r.p.peer(r.lo)
+		if err != nil {
+			return false, err
+		}
+		to, err := r.p.peer(r.hi)
+		if err != nil {
+			return false, err
+		}
+		n = to - from
+	}
+	return n > r.offsets.to-r.offsets.from, nil
+}
+
+// inverter returns the accumulator as one that gives rows back, or nil. With
+// EXCLUDE, if only of NO OTHERS, SQLite adds up anew.
+func (r *windowRun) inverter() fn.Inverter {
+	if reg, ok := r.acc.(registered); ok && r.call.frame.exclude == ast.ExcludeNone {
+		inv, _ := reg.Aggregate.(fn.Inverter)
+		return inv
+	}
+	return nil
 }
 
 func (r *windowRun) args(row []value.Value) []value.Value {
@@ -246,29 +324,4 @@ func (r *windowRun) counts(row []value.Value) bool {
 	}
 	is, known := truth(row[r.call.filter])
 	return known && is
-}
-
-// forget takes the rows before lo out of the accumulator; false: it cannot.
-func (r *windowRun) forget(lo int) (bool, error) {
-	if lo == r.lo {
-		return true, nil
-	}
-	reg, ok := r.acc.(registered)
-	if !ok || lo < r.lo || lo > r.hi {
-		return false, nil
-	}
-	inv, ok := reg.Aggregate.(fn.Inverter)
-	if !ok {
-		return false, nil
-	}
-	for j := r.lo; j < lo; j++ {
-		row, err := r.p.row(j)
-		if err != nil {
-			return false, err
-		}
-		if r.counts(row) && !inv.Inverse(r.args(row)) {
-			return false, nil
-		}
-	}
-	return true, nil
 }

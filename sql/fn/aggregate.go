@@ -18,9 +18,8 @@ type Aggregate interface {
 // Inverter is an aggregation from which rows can be taken out again, in the
 // order in which they came.
 type Inverter interface {
-	// Inverse takes out the row with these arguments; false: it cannot, and the
-	// aggregation is to be made anew.
-	Inverse(args []value.Value) bool
+	// Inverse takes out the row with these arguments.
+	Inverse(args []value.Value)
 }
 
 // AggregateDef is an aggregate function. DISTINCT, FILTER and ORDER BY are the
@@ -80,11 +79,10 @@ func (c *count) Step(args []value.Value) error {
 }
 
 // Inverse takes a row out again.
-func (c *count) Inverse(args []value.Value) bool {
+func (c *count) Inverse(args []value.Value) {
 	if len(args) == 0 || !args[0].IsNull() {
 		c.n--
 	}
-	return true
 }
 
 func (c *count) Final() (value.Value, error) { return value.NewInt(c.n), nil }
@@ -141,23 +139,33 @@ func (s *Sum) AddReal(r float64) {
 	s.add(r)
 }
 
-// Inverse takes a row out again; false: it cannot, and nothing is changed.
-// Reals lose digits when they are added, which taking away does not bring back.
-func (s *Sum) Inverse(args []value.Value) bool {
+// Inverse takes a row out again. A sum that was one of reals stays a real, and
+// does not get the digits back that adding lost.
+func (s *Sum) Inverse(args []value.Value) {
 	v := args[0].NumericArg()
 	if v.IsNull() {
-		return true
+		return
 	}
-	if s.approx || v.Kind() != value.Int {
-		return false
-	}
-	t := s.whole - v.Int()
-	if (t < s.whole) != (v.Int() > 0) {
-		return false
-	}
-	s.whole = t
 	s.n--
-	return true
+	if v.Kind() != value.Int {
+		s.add(-v.AsFloat())
+		return
+	}
+	i := v.Int()
+	if !s.approx {
+		t := s.whole - i
+		if (t < s.whole) == (i > 0) {
+			s.whole = t
+			return
+		}
+		s.overflow, s.approx = true, true
+		s.start(s.whole)
+	}
+	if i == math.MinInt64 { // has no opposite
+		s.addInt(math.MaxInt64)
+		i = -1
+	}
+	s.addInt(-i)
 }
 
 // exactInt is the magnitude from which on an integer is added in two parts.

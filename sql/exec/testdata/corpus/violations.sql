@@ -1,0 +1,35 @@
+CREATE TABLE old(id INTEGER PRIMARY KEY, f REFERENCES old)
+INSERT INTO old VALUES (6, 4)
+PRAGMA foreign_keys = ON
+!! INSERT INTO old VALUES (8, 4), (4, NULL)
+INSERT INTO old VALUES (4, NULL)
+SELECT * FROM old ORDER BY id
+PRAGMA foreign_keys = OFF
+DELETE FROM old WHERE id = 4
+INSERT INTO old VALUES (7, 4)
+PRAGMA foreign_keys = ON
+!! INSERT INTO old VALUES (5, 4), (4, 5)
+!! UPDATE old SET f = 5 WHERE id = 6
+UPDATE old SET f = NULL WHERE id = 6
+SELECT * FROM old ORDER BY id
+DELETE FROM old WHERE id = 7
+PRAGMA foreign_keys = OFF
+CREATE TABLE oldd(id INTEGER PRIMARY KEY, f REFERENCES oldd DEFERRABLE INITIALLY DEFERRED)
+INSERT INTO oldd VALUES (1, 9), (2, 9)
+PRAGMA foreign_keys = ON
+BEGIN
+INSERT INTO oldd VALUES (3, 9)
+INSERT INTO oldd VALUES (9, NULL)
+!! COMMIT
+DELETE FROM oldd WHERE id = 9
+UPDATE oldd SET f = NULL WHERE id = 3
+COMMIT
+SELECT * FROM oldd ORDER BY id
+CREATE TABLE part(id INTEGER PRIMARY KEY, u UNIQUE, f REFERENCES part(u) ON DELETE RESTRICT, h REFERENCES part ON DELETE CASCADE)
+INSERT INTO part VALUES (1, 'a', NULL, NULL), (2, 'b', NULL, 1), (3, 'c', NULL, 1), (4, 'd', 'c', NULL)
+SELECT changes(), total_changes()
+!! DELETE FROM part WHERE id = 1
+SELECT changes(), total_changes()
+UPDATE part SET f = NULL
+DELETE FROM part WHERE id = 1
+SELECT changes(), total_changes()
