@@ -124,12 +124,12 @@ func show(v any, blob bool) string {
 
 var (
 	mergesEqual = regexp.MustCompile(`UNION|INTERSECT|EXCEPT|DISTINCT |GROUP BY|min\(|max\(`)
-	wholeNumber = regexp.MustCompile(`(^|\|)r-?[0-9][0-9.]*(e\+[0-9]+)?(\||$)`)
+	wholeNumber = regexp.MustCompile(`(^|\|)r-?[0-9][0-9.]*(e[+-]?[0-9]+)?`)
 	spacesAtEnd = regexp.MustCompile(` +"`)
 )
 
-// asInteger writes a real, between the bars that may be around it, as the
-// integer that equals it if there is one.
+// asInteger writes a real, with the bar that may be before it, as the integer
+// that equals it if there is one.
 func asInteger(cell string) string {
 	digits := strings.Trim(cell, "|r")
 	r, err := strconv.ParseFloat(digits, 64)
@@ -167,9 +167,7 @@ func (b *both) compare(text string, sorted bool) {
 func (b *both) normal(text string, rows []string, sorted bool) []string {
 	if mergesEqual.MatchString(text) { // 1 and 1.0, 'a' and 'A' or 'a '
 		for i := range rows {
-			for range 2 { // two cells share the bar between them
-				rows[i] = wholeNumber.ReplaceAllStringFunc(rows[i], asInteger)
-			}
+			rows[i] = wholeNumber.ReplaceAllStringFunc(rows[i], asInteger)
 			rows[i] = strings.ToLower(spacesAtEnd.ReplaceAllString(rows[i], `"`))
 		}
 	}
