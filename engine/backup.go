@@ -87,9 +87,9 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 // the earlier sets as they are.
 //
 // Errors: those of Backup; ErrNotBackup when dest holds something else, or
-// backups of another database; ErrOwnDirectory; ErrInUse while another backup writes to it;
-// ErrTooNew; ErrCorrupt when an earlier set's index is damaged: then the new one
-// is complete, and nothing was removed.
+// backups of another database; ErrOwnDirectory; ErrInUse while another backup
+// writes to it; ErrTooNew; ErrCorrupt when an earlier set's index is damaged: then
+// the new one is complete, and nothing was removed.
 func (db *DB) BackupTo(ctx context.Context, dest string, o *BackupOptions) (BackupReport, error) {
 	if err := refuseInside(db.dir, dest); err != nil {
 		return BackupReport{}, err

@@ -9,7 +9,7 @@ const idleAfter = time.Second
 // idleFlushMin is the smallest memtable that is flushed when the database is idle,
 // in bytes: programs that write a little now and then are not to rewrite a level
 // each time.
-func (o *Options) idleFlushMin() int64 { return o.MemtableSize / 8 }
+func (o *Options) idleFlushMin() int64 { return max(1, o.MemtableSize/8) }
 
 // idler flushes the memtable of an idle database: reads of runs alone are faster,
 // and an opening after a crash has less to replay.

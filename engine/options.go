@@ -153,8 +153,9 @@ type Options struct {
 	// PageSize is the logical size of pages in new runs: 4 to 64 KiB, 16 KiB if 0.
 	PageSize int
 
-	// Compression is that of new runs and temporary files. What is stored already changes as it is
-	// compacted; Compact does it at once if there is anything to merge.
+	// Compression is that of new runs and temporary files. What is stored
+	// already changes as it is compacted; Compact does it at once if there is
+	// anything to merge.
 	Compression Compression
 
 	// RotateEvery makes a new data key by itself when the newest is so old, as

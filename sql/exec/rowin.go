@@ -113,6 +113,7 @@ func (in *rowsIn) set(f *frame) (*valueSet, error) {
 	if st.done {
 		return st.set, nil
 	}
+	st.set.close(f)
 	set := &valueSet{keys: newKeySet(f), vals: &buffer{slots: in.q.out}}
 	st.set = set
 	row := make([]value.Value, len(in.q.out))
@@ -132,6 +133,6 @@ func (in *rowsIn) set(f *frame) (*valueSet, error) {
 	if err == nil {
 		err = set.keys.settle()
 	}
-	st.done = true
+	st.done = err == nil
 	return set, err
 }

@@ -178,7 +178,7 @@ func (s *inSet) set(f *frame) (*valueSet, error) {
 	if err == nil {
 		err = set.keys.settle()
 	}
-	st.done = true
+	st.done = err == nil
 	return set, err
 }
 

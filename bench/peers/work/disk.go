@@ -79,8 +79,8 @@ func (t *turn) opens() error {
 }
 
 // Rows are read cold in rounds: before each the database is closed, the system
-// forgets its files, and it is opened again. More reads in one round would find
-// what the system has read ahead.
+// forgets its files, and it is opened again. Many more reads in one round would
+// find what the system has read ahead.
 const (
 	coldRounds = 16
 	coldReads  = 120
