@@ -191,7 +191,8 @@ func (b *bench) stores(p peer, round int) error {
 }
 
 // grow measures growth, and keeps what else was measured before. An engine whose
-// loading took longer than the limit is not tried with more rows.
+// loading takes longer than the limit, or would at the pace of its last size, is
+// not tried with more rows.
 func (b *bench) grow() error {
 	engines := []string{"byokdb", "bbolt", "Pebble"}
 	for _, n := range b.growth {
@@ -200,7 +201,9 @@ func (b *bench) grow() error {
 				continue
 			}
 			before := len(b.results.Figures)
-			if err := b.turns(p, 1, n, "growth"); err != nil {
+			if took := b.pace(p.name) * time.Duration(n); took > b.limit {
+				fmt.Fprintf(os.Stderr, "%s: %d rows: not tried, loading would take %v or more\n", p.name, n, took.Round(time.Minute))
+			} else if err := b.turns(p, 1, n, "growth"); err != nil {
 				return err
 			}
 			if len(b.results.Figures) == before {
@@ -218,6 +221,17 @@ func (b *bench) grow() error {
 	before.ReplaceGrowth(b.results.Figures)
 	b.results = *before
 	return nil
+}
+
+// pace returns the time for each row of the last loading of an engine, zero if
+// there was none.
+func (b *bench) pace(engine string) time.Duration {
+	for _, f := range slices.Backward(b.results.Figures) {
+		if f.Engine == engine && f.Work == work.GrowthLoad {
+			return time.Duration(f.Value)
+		}
+	}
+	return 0
 }
 
 // turns runs parts of an engine's round on one directory, which is removed. A
