@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// await returns when a condition holds, or the session refuses writes or ends.
+// await returns when a condition holds, or the session refuses writes, finds no
+// room for a flush or ends.
 // The condition is looked at under s.mu, whenever something changed.
 func (s *session) await(ctx context.Context, holds func() bool) error {
 	err := s.awaitLocked(ctx, holds)
@@ -31,6 +32,8 @@ func (s *session) awaitLocked(ctx context.Context, holds func() bool) error {
 		switch {
 		case s.failed != nil:
 			return s.failed
+		case s.full.flush != nil:
+			return s.full.flush
 		case s.ctx.Err() != nil:
 			return errEnded
 		case ctx.Err() != nil:

@@ -174,7 +174,7 @@ func (b *Bulk) cause(err error) error {
 // it.
 //
 // Errors: ErrNoCollection when the collection was dropped meanwhile,
-// ErrCollectionExists when it was made; *KeyError; ErrFailed; ctx's. Nothing of
+// ErrCollectionExists when it was made; *KeyError; ErrDiskFull; ErrFailed; ctx's. Nothing of
 // the load is left then; but if the error is ErrFailed, all of it may be there
 // after reopening, as with Tx.Commit.
 func (b *Bulk) Commit() (BulkReport, error) {

@@ -130,8 +130,8 @@ func (s *session) gather() {
 const gatherMax = 16
 
 // writeGroup hands what is pending to the log and syncs it. A sync of what the log
-// has already needs no key. Errors: *KeyError, with what was pending undone;
-// ErrFailed.
+// has already needs no key. Errors: *KeyError and ErrDiskFull, with what was pending
+// undone; ErrFailed.
 func (s *session) writeGroup() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,9 +163,13 @@ func (s *session) lead(sync bool) error {
 
 	var err error
 	var few [8][]byte
+	nWritten := 0
 	for i := range group {
 		if err == nil {
 			_, err = s.log.Append(group[i].parts(few[:0])...)
+		}
+		if err == nil {
+			nWritten++
 		}
 	}
 	if err == nil && sync {
@@ -184,7 +188,13 @@ func (s *session) lead(sync bool) error {
 		err = s.publish(last, dir)
 	}
 	s.leading = false
-	if err != nil {
+	full := noRoom("commit", err)
+	switch {
+	case full != nil && nWritten == 0:
+		s.flight.unref()
+		s.flight = nil
+		err = s.undo(full) // and what came on top meanwhile
+	case err != nil:
 		err = s.failLocked(err)
 	}
 	if f != nil {
@@ -195,15 +205,17 @@ func (s *session) lead(sync bool) error {
 }
 
 // undo takes back every batch that was applied and not written, because the key
-// went: the tip becomes what readers see, and their committers return why. So
-// nothing is sealed after the lease, and nothing comes to light later of which a
-// committer was told that it failed. A writable transaction that began on top of
+// went or the disk is full: what readers see becomes the tip, and their committers
+// return why. So nothing is sealed after the lease, and nothing comes to light later
+// of which a committer was told that it failed. A writable transaction that began on top of
 // them is refused at its Commit. s.mu is held, and nobody writes a group.
 func (s *session) undo(why error) error {
 	s.tip.unref()
 	s.tip, s.dir, s.applied = nil, s.shown, s.visible
 	s.pending = s.pending.reset()
-	s.fate.known, s.fate.err = true, why
+	if s.fate != nil {
+		s.fate.known, s.fate.err = true, why
+	}
 	s.fate, s.undone = nil, why
 	s.changed.Broadcast()
 	return why
@@ -222,6 +234,9 @@ func (s *session) makeRoom() error {
 	for full && len(s.frozen) >= frozenMax && s.failed == nil && s.ctx.Err() == nil {
 		if err = s.db.guard.Check(); err != nil {
 			break // without the key nothing is flushed: the writer must not wait for it
+		}
+		if err = s.full.flush; err != nil {
+			break
 		}
 		s.changed.Wait()
 	}
@@ -251,6 +266,9 @@ func (s *session) freezeMem() (*table, error) {
 		return nil, err
 	}
 	floor, err := s.log.Rotate()
+	if full := noRoom("begin log segment", err); full != nil {
+		return nil, full
+	}
 	if err != nil {
 		return nil, s.fail(fmt.Errorf("begin log segment: %w", err))
 	}

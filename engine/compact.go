@@ -17,6 +17,7 @@ func compactors() int { return max(1, min(4, runtime.GOMAXPROCS(0)/2)) }
 func (s *session) compactor() {
 	idle := time.NewTimer(idleAfter)
 	defer idle.Stop()
+	merges := s.merges // nil while there is no room on the disk
 	for {
 		isIdle := false
 		select {
@@ -24,6 +25,10 @@ func (s *session) compactor() {
 			return
 		case w := <-s.whole:
 			err := s.compactAll(w.ctx)
+			if full := noRoom("compaction", err); full != nil {
+				w.done <- full
+				continue
+			}
 			fatal := err != nil && w.ctx.Err() == nil && s.backgroundFault("compaction", err)
 			w.done <- err
 			if fatal {
@@ -31,13 +36,23 @@ func (s *session) compactor() {
 				return
 			}
 			continue
-		case <-s.merges:
+		case <-merges:
 			idle.Reset(idleAfter)
 		case <-idle.C:
-			isIdle = true
+			isIdle = merges != nil
+			merges = s.merges
 		}
 		for s.ctx.Err() == nil {
 			more, err := s.compactOnce(isIdle)
+			if full := noRoom("compaction", err); full != nil {
+				s.waitForRoom(&s.full.merge, full)
+				merges = nil
+				idle.Reset(roomRetry)
+				break
+			}
+			if err == nil {
+				s.foundRoom(&s.full.merge)
+			}
 			if err != nil && s.backgroundFault("compaction", err) {
 				s.refuseCompactions()
 				return

@@ -17,7 +17,7 @@ type wholeCompaction struct {
 // for that time. The database does this by itself little by little: Compact is
 // for the end of a load, or before a backup. When ctx ends, so does the work,
 // and the tree is as it was.
-// Errors: ErrClosed, *KeyError, ErrFailed.
+// Errors: ErrClosed, *KeyError, ErrDiskFull, ErrFailed.
 func (db *DB) Compact(ctx context.Context) error {
 	s, err := db.flushAll(ctx)
 	if err != nil {

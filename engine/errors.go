@@ -69,6 +69,12 @@ var (
 	// erasure. The error wraps the cause. Nothing that was acknowledged is lost.
 	ErrFailed = errors.New("database takes no more writes since a write failed")
 
+	// ErrDiskFull means that the disk has no room for a commit, or for the flush
+	// that it has to wait for. The commit was undone; all that was committed before
+	// is there and can be read. Retry when there is room: a flush that found none
+	// is tried again every few seconds. The error wraps the system's.
+	ErrDiskFull = errors.New("disk is full")
+
 	// ErrRotating means that too many rotations of the data key are under way.
 	// Retry when one has ended: DB.AwaitRotation.
 	ErrRotating = errors.New("too many rotations of the data key have not ended")
@@ -191,6 +197,8 @@ func translate(err error) error {
 		{pager.ErrNotRun, ErrCorrupt},
 		{crypt.ErrWrongKey, ErrCorrupt}, // the DEK was checked: the file is another's, or its header was edited
 		{crypt.ErrNoEpoch, ErrCorrupt},
+		{wal.ErrNoRoom, ErrDiskFull},
+		{catalog.ErrNoRoom, ErrDiskFull},
 		{wal.ErrFailed, ErrFailed},
 		{catalog.ErrFailed, ErrFailed},
 		{wal.ErrStale, ErrStale},

@@ -127,22 +127,24 @@ func (l *life) read(t *testing.T, db *DB) {
 	}
 }
 
-// awaitFlush returns when nothing waits for a flush, or writes failed.
+// awaitFlush returns when nothing waits for a flush, or there is no room for it, or
+// writes failed.
 func awaitFlush(db *DB) {
 	s := db.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && len(s.frozen) > 0 {
+	for s.failed == nil && s.full.flush == nil && len(s.frozen) > 0 {
 		s.changed.Wait()
 	}
 }
 
-// awaitCompaction returns when level 0 was compacted once, or writes failed.
+// awaitCompaction returns when level 0 was compacted once, or there is no room, or
+// writes failed.
 func awaitCompaction(db *DB) {
 	s := db.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && len(s.version.all()) == len(s.version.levels[0]) {
+	for s.failed == nil && s.full.why() == nil && len(s.version.all()) == len(s.version.levels[0]) {
 		s.changed.Wait()
 	}
 }

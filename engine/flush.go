@@ -27,13 +27,20 @@ func (s *session) flusher() {
 		case <-retry.C:
 		}
 		for s.hasFrozen() && s.ctx.Err() == nil {
-			if err := s.flushOldest(s.ctx); err != nil {
+			err := s.flushOldest(s.ctx)
+			if full := noRoom("flush", err); full != nil {
+				s.waitForRoom(&s.full.flush, full)
+				retry.Reset(roomRetry)
+				break
+			}
+			if err != nil {
 				if s.backgroundFault("flush", err) {
 					return
 				}
 				retry.Reset(flushRetry)
 				break // the key is away
 			}
+			s.foundRoom(&s.full.flush)
 		}
 	}
 }
@@ -121,6 +128,7 @@ func (db *DB) flushAll(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.tryFlush()
 	return s, s.awaitFlush(ctx, upto)
 }
 

@@ -57,6 +57,6 @@ func (s *session) flushIdle() bool {
 	if s.hasFrozen() || s.db.guard.Check() != nil {
 		return false
 	}
-	_ = s.freeze() // sticky: the next commit reports it
-	return true
+	err := s.freeze()
+	return err == nil || s.failure() != nil // else there is no room: it is tried again
 }

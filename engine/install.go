@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/byokdb/byokdb/engine/internal/catalog"
@@ -24,19 +25,27 @@ func (s *session) change(gone, added []*run, next func(v *version) *version, edi
 	s.mu.Unlock()
 	m.Runs = v.metas()
 	edit(&m)
+	discard := func() {
+		for _, r := range added {
+			s.obsolete(r)
+		}
+		v.unref() // closes, and removes what is obsolete
+	}
 	err := s.db.guard.Check()
 	var sealed []byte
 	if err == nil {
 		sealed, err = m.Seal(s.ring, s.db.clear.Database)
 	}
 	if err != nil {
-		for _, r := range added {
-			s.obsolete(r)
-		}
-		v.unref() // closes, and removes what is obsolete
+		discard()
 		return fmt.Errorf("switch to a new manifest: %w", err)
 	}
-	if err := s.db.cat.PutManifest(sealed); err != nil {
+	err = s.db.cat.PutManifest(sealed)
+	if errors.Is(err, catalog.ErrNoRoom) {
+		discard()
+		return fmt.Errorf("switch to a new manifest: %w", err)
+	}
+	if err != nil {
 		// The disk may have it or not: the files stay, and nothing may be
 		// committed on top of what is here. The next opening knows.
 		v.unref()

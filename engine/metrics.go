@@ -133,6 +133,7 @@ func (m *Metrics) counters(c *KeyCounters) {
 
 // storage adds what needs a session.
 func (m *Metrics) storage(st *Status) {
+	m.gauge("disk_full", "1 when a flush or a compaction waits for room on the disk.", oneIf(st.DiskFull != ""))
 	m.gauge("failed", "1 when writes are refused until the database is opened again.", oneIf(st.Failed != ""))
 	m.gauge("generation", "Number of the manifest.", float64(st.Generation))
 	m.count("commits_total", "Commits that readers see, since the database was created.", float64(st.Commit))

@@ -132,8 +132,12 @@ func (s *session) startReseal() {
 func (s *session) resealer() {
 	for s.ctx.Err() == nil {
 		more, err := s.reseal()
-		if err != nil && s.backgroundFault("re-seal under the new data key", err) {
+		full := noRoom("re-seal under the new data key", err)
+		if err != nil && full == nil && s.backgroundFault("re-seal under the new data key", err) {
 			return
+		}
+		if err == nil {
+			s.foundRoom(&s.stuck) // also for a file that could not be removed: that is tried again below
 		}
 		if err == nil && s.resealed() {
 			return
@@ -141,14 +145,18 @@ func (s *session) resealer() {
 		if err == nil && more {
 			continue
 		}
-		s.awaitReseal()
+		s.awaitReseal(full)
 	}
 }
 
-// awaitReseal returns when the resealer may be able to go on.
-func (s *session) awaitReseal() {
+// awaitReseal returns when the resealer may be able to go on, which found the disk
+// full if that is not nil.
+func (s *session) awaitReseal(full error) {
 	var retry <-chan time.Time
 	nRemoved, err := s.epochs.retry(s.fs)
+	if err == nil {
+		err = full
+	}
 	s.mu.Lock()
 	s.stuck = err
 	s.changed.Broadcast()

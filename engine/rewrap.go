@@ -13,7 +13,7 @@ import (
 // Rewrap has the KMS wrap the DEKs anew with the newest material of the
 // customer's key. They and the data stay as they are. The database does this by
 // itself within hours when the KMS names new material.
-// Errors: ErrClosed; *KeyError; crypt.ErrNotSupported; ErrFailed. Envelopes that
+// Errors: ErrClosed; *KeyError; crypt.ErrNotSupported; ErrDiskFull; ErrFailed. Envelopes that
 // were not replaced go on working.
 func (db *DB) Rewrap(ctx context.Context) error {
 	ctx, release, err := db.beginKeyOp(ctx)
@@ -56,7 +56,7 @@ func (db *DB) rewrap(ctx context.Context) error {
 // as the one by which it is opened next, where nobody gives another: to add
 // replicas of the key, or when its role or endpoint changes. The key itself is for
 // life; an opening with another is refused.
-// Errors: ErrClosed; *KeyError; ErrFailed.
+// Errors: ErrClosed; *KeyError; ErrDiskFull; ErrFailed.
 func (db *DB) RememberKeyURI(ctx context.Context) error {
 	ctx, release, err := db.beginKeyOp(ctx)
 	if err != nil {

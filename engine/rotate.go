@@ -30,7 +30,7 @@ const epochsMax = 8
 // Whatever stops it, the database stays whole, and the next opening goes on.
 // ctx bounds the calls at the KMS.
 // Errors: ErrClosed; *KeyError; ErrRotating when too many rotations have not
-// ended; ErrFailed. After an error the DEK is the one before, but if the error
+// ended; ErrDiskFull; ErrFailed. After an error the DEK is the one before, but if the error
 // is ErrFailed it may be a new one after reopening.
 func (db *DB) RotateKey(ctx context.Context) error {
 	ctx, release, err := db.beginKeyOp(ctx)
@@ -109,12 +109,19 @@ func (db *DB) rotate(ctx context.Context) error {
 	}
 	if err := db.cat.PutEnvelope(env); err != nil {
 		dek.Wipe()
+		if full := noRoom("store the new data key", err); full != nil {
+			return full
+		}
 		return s.fail(fmt.Errorf("store the new data key: %w", err))
 	}
 	db.setEnvelopes(append(slices.Clone(envelopes), env))
 	s.ring.Add(env.Epoch, dek)
 	db.guard.Note(guard.RotationBegan, "data key "+env.Epoch.String(), receipt.RequestID)
-	if _, err := s.log.Rotate(); err != nil && s.ctx.Err() == nil {
+	_, err = s.log.Rotate()
+	if noRoom("begin log segment", err) != nil { // re-sealing begins with it, when there is room
+		err = nil
+	}
+	if err != nil && s.ctx.Err() == nil {
 		return s.fail(fmt.Errorf("begin log segment: %w", err))
 	}
 	s.startReseal()
@@ -184,7 +191,7 @@ func (db *DB) endRotation(s *session, epoch crypt.Epoch) error {
 // not wait for the key, with which the rotation goes on. When a file of an older
 // DEK cannot be removed it says so; that is tried again every few seconds, and the
 // rotation ends when it succeeds.
-// Errors: ErrClosed; *KeyError; ErrFailed; the file system's; ctx's.
+// Errors: ErrClosed; *KeyError; ErrDiskFull; ErrFailed; the file system's; ctx's.
 func (db *DB) AwaitRotation(ctx context.Context) error {
 	db.txMu.Lock()
 	s := db.session

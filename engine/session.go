@@ -53,6 +53,7 @@ type session struct {
 	leading   bool       // a committer is writing a group
 	crowd     uint64     // commits of the last group
 	failed    error      // sticky: why writes are refused
+	full      fullDisk   // what waits for room on the disk
 	nextRun   uint64     // id of the next run
 	reserved  uint32     // id of the next collection, if above what the directory says
 	bulks     map[*Bulk]struct{}
@@ -498,6 +499,17 @@ func (s *session) finish() error {
 	if err := s.settled(); err != nil {
 		return errors.Join(err, s.log.Close())
 	}
+	if err := s.flushRest(); err != nil && noRoom("flush", err) == nil { // else it is in the log
+		return err
+	}
+	if err := s.writeGroup(); err != nil {
+		return err
+	}
+	return s.log.Close()
+}
+
+// flushRest flushes every memtable that is worth it.
+func (s *session) flushRest() error {
 	if s.mem.Bytes() >= finishFlushMin {
 		if err := s.freeze(); err != nil {
 			return err
@@ -508,10 +520,7 @@ func (s *session) finish() error {
 			return err
 		}
 	}
-	if err := s.writeGroup(); err != nil {
-		return err
-	}
-	return s.log.Close()
+	return nil
 }
 
 // syncLog makes durable what was acknowledged, without the key.

@@ -51,7 +51,8 @@ type Status struct {
 	FormatVersion int            `json:"format_version"`
 	Created       time.Time      `json:"created"`
 	Key           KeyStatus      `json:"key"`
-	Failed        string         `json:"failed,omitempty"` // why writes are refused
+	Failed        string         `json:"failed,omitempty"`    // why writes are refused
+	DiskFull      string         `json:"disk_full,omitempty"` // what waits for room
 	Generation    uint64         `json:"generation"`
 	Commit        uint64         `json:"commit"`            // number of the last commit that readers see
 	Durable       uint64         `json:"durable_commit"`    // number of the last one that survives power loss
@@ -126,6 +127,9 @@ func (s *session) status(st *Status) {
 	}
 	if s.failed != nil {
 		st.Failed = s.failed.Error()
+	}
+	if err := s.full.why(); err != nil {
+		st.DiskFull = err.Error()
 	}
 	st.Commit, st.Durable, st.Collections = s.visible, s.durable, len(s.shown.ids)
 	st.MemtableBytes = s.mem.Bytes()

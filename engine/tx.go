@@ -239,9 +239,10 @@ func (tx *Tx) DB() *DB { return tx.db }
 // visible, and ends it. After an error nothing of it is visible in this
 // process, but to a writable transaction that began while the commit was being
 // written, and that cannot commit either. If the error is ErrFailed, all of it
-// may be there after reopening, or nothing; if it is a *KeyError, nothing. A
+// may be there after reopening, or nothing; if it is a *KeyError or ErrDiskFull,
+// nothing. A
 // commit whose writing began before the key went ends as it would have. Errors:
-// ErrTxClosed, ErrReadOnly, ErrTxTooLarge, *KeyError, ErrFailed.
+// ErrTxClosed, ErrReadOnly, ErrTxTooLarge, *KeyError, ErrDiskFull, ErrFailed.
 func (tx *Tx) Commit() error {
 	if err := tx.enterWrite(); err != nil {
 		if errors.Is(err, ErrKeyUnavailable) || errors.Is(err, ErrTxTooLarge) {

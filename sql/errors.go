@@ -42,6 +42,7 @@ func numbered(err error) error {
 		{record.ErrCorrupt, sqlerr.Corrupt, "database is malformed"},
 		{record.ErrTooNew, sqlerr.CantOpen, "unable to read the table"},
 		{engine.ErrSpillFull, sqlerr.Full, "database or disk is full"},
+		{engine.ErrDiskFull, sqlerr.Full, "database or disk is full"},
 		{engine.ErrSpill, sqlerr.IOErr, "disk I/O error"},
 		{engine.ErrFailed, sqlerr.IOErr, "disk I/O error"},
 		{engine.ErrReadOnly, sqlerr.ReadOnly, "attempt to write a readonly database"},

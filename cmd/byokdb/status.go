@@ -71,6 +71,7 @@ type storageReport struct {
 	PinnedBytes   int64  `json:"pinned_bytes"`
 	DurableCommit uint64 `json:"durable_commit"`
 	Failed        string `json:"failed,omitempty"`
+	DiskFull      string `json:"disk_full,omitempty"`
 }
 
 func newStatus() *cobra.Command {
@@ -172,7 +173,7 @@ func reportOfStatus(s engine.Status) report {
 		Storage: &storageReport{
 			Generation: s.Generation, Commit: s.Commit, Position: s.Position.String(), Collections: s.Collections, Runs: s.Runs,
 			RunBytes: s.RunBytes, LogBytes: s.LogBytes, MemtableBytes: s.MemtableBytes,
-			CacheBytes: s.CacheBytes, CacheBudget: s.CacheBudget, Snapshots: s.Snapshots, Failed: s.Failed,
+			CacheBytes: s.CacheBytes, CacheBudget: s.CacheBudget, Snapshots: s.Snapshots, Failed: s.Failed, DiskFull: s.DiskFull,
 			PinnedBytes: s.PinnedBytes, DurableCommit: s.Durable,
 		},
 		DataKeys: &dataKeyReport{
@@ -251,6 +252,9 @@ func (r report) write(w io.Writer, asJSON bool) error {
 		line("position", "%s", s.Position)
 		if s.PinnedBytes > 0 {
 			line("pinned", "%s of replaced runs that %d snapshots still read", sizeText(s.PinnedBytes), s.Snapshots)
+		}
+		if s.DiskFull != "" {
+			line("full", "%s", printable(s.DiskFull))
 		}
 		if s.Failed != "" {
 			line("failed", "%s", printable(s.Failed))

@@ -6,6 +6,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// errFull is what a full disk says.
+const errFull = windows.ERROR_DISK_FULL
+
 // IsFull reports whether err says that the disk, or what its owner may use of
 // it, is full.
 func IsFull(err error) bool {

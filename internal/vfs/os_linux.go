@@ -38,6 +38,17 @@ func pathError(op string, f *os.File, err error) error {
 
 func syncDir(dir string) error { return syncDirUnix(dir) }
 
+// Room is statfs.
+func (osFS) Room(dir string) (int64, error) {
+	var st unix.Statfs_t
+	for {
+		err := unix.Statfs(dir, &st)
+		if !errors.Is(err, unix.EINTR) {
+			return int64(st.Bavail) * st.Bsize, err
+		}
+	}
+}
+
 // Prefetch is posix_fadvise with POSIX_FADV_WILLNEED.
 func (o osFile) Prefetch(off, n int64) {
 	_ = unix.Fadvise(int(o.f.Fd()), off, n, unix.FADV_WILLNEED)

@@ -1,6 +1,9 @@
 package vfs
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Traffic counts what goes through a file system. Safe for concurrent use.
 type Traffic struct {
@@ -33,6 +36,14 @@ func (c countingFS) file(f File, err error) (File, error) {
 		return nil, err
 	}
 	return countingFile{f, c.traffic}, nil
+}
+
+// Room implements Roomer. An FS that does not know has no end.
+func (c countingFS) Room(dir string) (int64, error) {
+	if r, ok := c.FS.(Roomer); ok {
+		return r.Room(dir)
+	}
+	return math.MaxInt64, nil
 }
 
 func (c countingFS) SyncDir(dir string) error {

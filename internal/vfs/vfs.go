@@ -4,6 +4,7 @@
 package vfs
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -50,6 +51,25 @@ type FS interface {
 	// one durable step, and returns its error. An error that is not change's
 	// own leaves undecided whether the step was made.
 	Update(path string, change func() error) error
+}
+
+// Roomer is an FS that knows how much room its disk has for this process, in
+// bytes.
+type Roomer interface {
+	Room(dir string) (int64, error)
+}
+
+// CheckRoom returns the error of a full disk if there is no room for n bytes more
+// in dir. Where fs does not know, there is.
+func CheckRoom(files FS, dir string, n int64) error {
+	r, ok := files.(Roomer)
+	if !ok {
+		return nil
+	}
+	if free, err := r.Room(dir); err == nil && free < n {
+		return fmt.Errorf("%d bytes are free, %d are needed: %w", free, n, errFull)
+	}
+	return nil
 }
 
 // Prefetcher is a File that can be asked to bring a part of it into the system's

@@ -398,6 +398,23 @@ func (c *Catalog) update(fn func(tx *bbolt.Tx) error) error {
 	return c.failed
 }
 
+// roomMin is how much room in bytes a disk must have for an update that can wait,
+// besides twice what it stores: bbolt writes the pages that change, their parents
+// and its list of free pages anew.
+const roomMin = 64 << 10
+
+// store is update of so many bytes that can wait for room on the disk. Errors:
+// ErrNoRoom too, with the system's, and nothing has changed.
+func (c *Catalog) store(size int, fn func(tx *bbolt.Tx) error) error {
+	if err := c.Failed(); err != nil {
+		return err
+	}
+	if err := vfs.CheckRoom(c.files, filepath.Dir(c.path), roomMin+2*int64(size)); err != nil {
+		return fmt.Errorf("%s: %w: %w", c.path, ErrNoRoom, err)
+	}
+	return c.update(fn)
+}
+
 // Failed returns why updates are refused, nil while they are not: an earlier
 // one failed, and it is undecided whether it was made. Contents, Manifest and
 // Close go on; opening the catalog again reads what is there.
@@ -423,9 +440,10 @@ const epochKeySize = 4
 
 func epochKey(e crypt.Epoch) []byte { return binary.BigEndian.AppendUint32(nil, uint32(e)) }
 
-// PutManifest makes a sealed manifest the current one, durably.
+// PutManifest makes a sealed manifest the current one, durably. Errors: ErrNoRoom;
+// ErrFailed.
 func (c *Catalog) PutManifest(sealed []byte) error {
-	if err := c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyManifest, sealed) }); err != nil {
+	if err := c.store(len(sealed), func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyManifest, sealed) }); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -441,15 +459,16 @@ func (c *Catalog) Manifest() []byte {
 	return c.manifest
 }
 
-// PutEnvelope stores a wrapped DEK, durably, over one of the same epoch.
+// PutEnvelope stores a wrapped DEK, durably, over one of the same epoch. Errors:
+// ErrNoRoom; ErrFailed.
 func (c *Catalog) PutEnvelope(env *crypt.Envelope) error {
-	return c.update(func(tx *bbolt.Tx) error { return putEnvelope(tx, env) })
+	return c.store(0, func(tx *bbolt.Tx) error { return putEnvelope(tx, env) })
 }
 
 // PutClear replaces the clear record, durably. Contents go on showing the one of
-// the opening.
+// the opening. Errors: ErrNoRoom; ErrFailed.
 func (c *Catalog) PutClear(record Clear) error {
-	return c.update(func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyClear, record.marshal()) })
+	return c.store(0, func(tx *bbolt.Tx) error { return put(tx, bucketMain, keyClear, record.marshal()) })
 }
 
 // PutGuard stores the guard's record, durably.

@@ -21,6 +21,10 @@ var (
 	// is undecided until the catalog is opened again; until then there are no more.
 	ErrFailed = errors.New("catalog takes no more updates since one failed")
 
+	// ErrNoRoom means that the disk has too little room for an update, which was
+	// not begun. Retry when there is more.
+	ErrNoRoom = errors.New("no room for the catalog")
+
 	// ErrCorrupt means that stored bytes are damaged or were edited.
 	ErrCorrupt = errors.New("catalog is damaged")
 )

@@ -204,3 +204,21 @@ func TestOpenSettlesMeta(t *testing.T) {
 		mustDo(t, errors.Join(c.Close(), f.Discard()))
 	}
 }
+
+// TestNoRoomIsNotSticky: a manifest for which the disk has no room is refused before
+// anything happens; the guard's record is tried at any rate.
+func TestNoRoomIsNotSticky(t *testing.T) {
+	f, c := memCatalog(t)
+	f.SetCapacity(f.Used() + roomMin - 1)
+	for _, err := range []error{c.PutManifest([]byte("next")), c.PutEnvelope(testEnvelope(t, 2)), c.PutClear(testClear())} {
+		if !errors.Is(err, ErrNoRoom) || !errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrFailed) {
+			t.Errorf("on a full disk: %v", err)
+		}
+	}
+	if !bytes.Equal(c.Manifest(), testManifest) {
+		t.Error("the manifest is not the one before")
+	}
+	mustDo(t, c.PutGuard([]byte("guard 1")))
+	f.SetCapacity(0)
+	mustDo(t, errors.Join(c.PutManifest([]byte("next")), c.Failed(), c.Close()))
+}

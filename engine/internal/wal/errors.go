@@ -30,6 +30,11 @@ var (
 	// after it was opened again. It is wrapped together with the cause.
 	ErrFailed = errors.New("write-ahead log has failed; reopen the database")
 
+	// ErrNoRoom means that the disk has no room for a frame or a segment. Nothing
+	// was appended, and the log goes on when there is room. It is wrapped
+	// together with the cause.
+	ErrNoRoom = errors.New("no room for the write-ahead log")
+
 	// ErrClosed means that the log was closed or wiped.
 	ErrClosed = errors.New("write-ahead log is closed")
 

@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -105,6 +107,11 @@ func (c *Config) create(number uint64, chain position, recycled string) (s *segm
 	path := c.path(number)
 	tmp := strings.TrimSuffix(path, segmentSuffix) + buildSuffix
 	alloc, err := c.build(tmp, recycled, &raw)
+	if vfs.IsFull(err) {
+		if rerr := c.FS.Remove(tmp); rerr == nil || errors.Is(rerr, fs.ErrNotExist) {
+			err = noRoom(err)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
@@ -156,15 +163,21 @@ func (c *Config) build(tmp, recycled string, raw *[headerSize]byte) (size int64,
 	return f.Size()
 }
 
-// reserve makes room up to a size, in growing steps.
+// reserve makes room up to a size, in growing steps, or in small ones where the
+// disk has no more. Errors: ErrNoRoom; the file system's.
 func (s *segment) reserve(size, segmentSize int64) error {
 	if size <= s.alloc {
 		return nil
 	}
 	next := min(s.alloc+min(s.alloc, allocStepMax), max(segmentSize, size))
 	next = max(next, size)
-	if err := s.file.Preallocate(next); err != nil {
-		return err
+	err := s.file.Preallocate(next)
+	if vfs.IsFull(err) && size < next {
+		next = size
+		err = s.file.Preallocate(next)
+	}
+	if err != nil {
+		return noRoom(err)
 	}
 	s.alloc = next
 	return nil

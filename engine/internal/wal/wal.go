@@ -30,6 +30,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -151,8 +152,8 @@ const bufferKeep = 1 << 20
 
 // Append writes one frame whose payload is the parts one after the other, and
 // returns its number. The frame is durable only after Sync. The parts are not
-// kept. Errors: ErrFrameSize; ErrFailed with the cause after a failed write,
-// now or before; ErrClosed; crypt.ErrWiped.
+// kept. Errors: ErrFrameSize; ErrNoRoom, and nothing is appended; ErrFailed with
+// the cause after a failed write, now or before; ErrClosed; crypt.ErrWiped.
 func (l *Log) Append(parts ...[]byte) (frame uint64, err error) {
 	n := 0
 	for _, p := range parts {
@@ -274,7 +275,7 @@ func (l *Log) Sync() error {
 // Rotate ends the segment and begins a new one, and returns where that begins.
 // All frames before are durable then. When the segment has no frames yet and
 // the DEK is still the current one, it stays and its beginning is returned.
-// Errors: as Sync; crypt.ErrWiped.
+// Errors: as Sync; ErrNoRoom, and the segment stays; crypt.ErrWiped.
 func (l *Log) Rotate() (Floor, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -351,8 +352,20 @@ func (l *Log) Before(epoch crypt.Epoch) (nFiles int, size int64, last uint64) {
 	return nFiles, size, last
 }
 
-// fail makes a failure sticky and returns it.
+// noRoom makes the error of a call that found the disk full, and changed nothing
+// that counts, ErrNoRoom.
+func noRoom(err error) error {
+	if err == nil || !vfs.IsFull(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoRoom, err)
+}
+
+// fail makes a failure sticky and returns it. ErrNoRoom is none.
 func (l *Log) fail(op string, err error) error {
+	if errors.Is(err, ErrNoRoom) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
 	if l.err == nil {
 		l.err = fmt.Errorf("%w: %s: %w", ErrFailed, op, err)
 	}

@@ -51,6 +51,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -368,6 +369,16 @@ func (f *FS) SetCapacity(size int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.capacity = size
+}
+
+// Room implements vfs.Roomer.
+func (f *FS) Room(string) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.capacity == 0 {
+		return math.MaxInt64, nil
+	}
+	return f.capacity - f.used, nil
 }
 
 // Used returns the bytes that files take, preallocated and unlinked ones that
