@@ -158,6 +158,7 @@ var sqlWorks = []column{
 	{work.SQLJoin, "join with another table, grouped, per row"},
 	{work.SQLOrder, "order by, limit 10, per row"},
 	{work.SQLInsert, "insert, a durable transaction each"},
+	{work.SQLMixed, "mixed transactions of 20 statements, per statement"},
 	{work.SQLLoad, "bulk insert, durable batches of 1000, per row"},
 }
 

@@ -218,3 +218,27 @@ func TestGrowth(t *testing.T) {
 		t.Error("the table of growth is not whole")
 	}
 }
+
+// TestComparePairs: where both took twice as long in one round, the pairs agree.
+func TestComparePairs(t *testing.T) {
+	r := &Results{}
+	for round, slow := range []float64{1, 2, 1.5} {
+		for name, v := range map[string]float64{work.Commit: 110, work.SyncPlain: 100} {
+			r.Figures = append(r.Figures, work.Figure{Engine: ours, Work: name, Round: round + 1, Value: v * slow})
+		}
+	}
+	r.Figures = append(r.Figures, work.Figure{Engine: ours, Work: work.Commit, Round: 4, Value: 900}) // without a partner
+	a, b := r.pairs(ours, work.Commit, work.SyncPlain)
+	ratio, ok := ComparePairs(a, b)
+	if !ok || len(a) != 3 || !ratio.Decided || math.Abs(ratio.Lo-1.1) > 1e-9 || math.Abs(ratio.Hi-1.1) > 1e-9 || ratio.AtMost(1.25) != Met {
+		t.Errorf("%v beside %v: %+v, %v", a, b, ratio, ok)
+	}
+	if r, ok := ComparePairs(Sample{1, 3}, Sample{2, 2}); !ok || r.Decided || r.AtMost(1) != Undecided {
+		t.Errorf("pairs that disagree: %+v, %v", r, ok)
+	}
+	for _, c := range [][2]Sample{{nil, nil}, {{1}, {1, 2}}, {{1, 1}, {0, 1}}} {
+		if _, ok := ComparePairs(c[0], c[1]); ok {
+			t.Errorf("%v was compared with %v", c[0], c[1])
+		}
+	}
+}

@@ -99,6 +99,35 @@ func Compare(a, b Sample) (r Ratio, ok bool) {
 	}, true
 }
 
+// ComparePairs divides what was measured in the same turns, in slices that took
+// turns: a busy machine slowed both, so each pair is compared for itself.
+func ComparePairs(a, b Sample) (r Ratio, ok bool) {
+	if len(a) == 0 || len(a) != len(b) || slices.Min(b) <= 0 {
+		return Ratio{}, false
+	}
+	ratios := make(Sample, len(a))
+	for i := range a {
+		ratios[i] = a[i] / b[i]
+	}
+	lo, hi := ratios.Range()
+	return Ratio{Median: ratios.Median(), Lo: lo, Hi: hi, Decided: len(a) > 1 && (lo > 1 || hi < 1), Single: len(a) < 2}, true
+}
+
+// pairs returns the values of two works of an engine in the rounds that have both.
+func (r *Results) pairs(engine, one, other string) (a, b Sample) {
+	for i := range r.Figures {
+		f := &r.Figures[i]
+		if f.Engine != engine || f.Work != one {
+			continue
+		}
+		at := slices.IndexFunc(r.Figures, func(g work.Figure) bool { return g.Engine == engine && g.Work == other && g.Round == f.Round })
+		if at >= 0 {
+			a, b = append(a, f.Value), append(b, r.Figures[at].Value)
+		}
+	}
+	return a, b
+}
+
 // A Verdict says whether a goal is reached.
 type Verdict string
 

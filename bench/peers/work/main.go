@@ -48,5 +48,5 @@ func StoreWorks() []string {
 
 // SQLWorks returns what a turn of part "sql" has figures of.
 func SQLWorks() []string {
-	return []string{SQLLoad, SQLGet, SQLText, SQLIndex, SQLRange, SQLScan, SQLGroup, SQLJoin, SQLOrder, SQLInsert}
+	return []string{SQLLoad, SQLGet, SQLText, SQLIndex, SQLRange, SQLScan, SQLGroup, SQLJoin, SQLOrder, SQLInsert, SQLMixed}
 }

@@ -57,7 +57,7 @@ func (t *turn) memory(e Engine) error {
 		peak := watch()
 		works := *t // its figures are not those of the warm database
 		works.figures = nil
-		err = errors.Join(works.gets(s), s.Walk(nil, -1, false, func(_, _ []byte) {}), works.update(s))
+		err = errors.Join(works.timed(works.gets(s)...), s.Walk(nil, -1, false, func(_, _ []byte) {}), works.update(s))
 		most, perr := peak()
 		t.add(MemoryPeak, float64(max(most-before, 0)))
 		return errors.Join(err, perr)
@@ -135,7 +135,7 @@ func (t *turn) growth() error {
 		}
 		works := *t
 		works.figures = nil
-		if err := errors.Join(works.growthScan(s), works.gets(s)); err != nil {
+		if err := errors.Join(works.growthScan(s), works.timed(works.gets(s)...)); err != nil {
 			return err
 		}
 		for _, f := range works.figures {

@@ -143,7 +143,7 @@ func (t *turn) kv(e Engine) error {
 		return err
 	}
 	if err := t.with(warm, func(s Store) error {
-		for _, work := range []func(Store) error{t.scan, t.gets, t.ranges, t.update, t.commits, t.settle} {
+		for _, work := range []func(Store) error{t.scan, t.reads, t.update, t.commits, t.settle} {
 			if err := work(s); err != nil {
 				return err
 			}
@@ -266,10 +266,14 @@ func (t *turn) checksum() uint64 {
 	return sum
 }
 
+// reads reads random rows and ranges.
+func (t *turn) reads(s Store) error {
+	return t.timed(append(t.gets(s), t.ranges(s)...)...)
+}
+
 // gets reads random rows.
-func (t *turn) gets(s Store) error {
-	var now func(key, buf []byte) ([]byte, bool, error)
-	read := func(n int, missing bool) error {
+func (t *turn) gets(s Store) []timedWork {
+	read := func(get func(key, buf []byte) ([]byte, bool, error), n int, missing bool) error {
 		rng, key, buf := newRand(1), make([]byte, 0, KeySize), make([]byte, 0, 512)
 		for range n {
 			i := rng.IntN(t.Rows)
@@ -278,7 +282,7 @@ func (t *turn) gets(s Store) error {
 			} else {
 				key = AppendKey(key[:0], i)
 			}
-			v, found, err := now(key, buf[:0])
+			v, found, err := get(key, buf[:0])
 			if err != nil {
 				return fmt.Errorf("get: %w", err)
 			}
@@ -288,52 +292,69 @@ func (t *turn) gets(s Store) error {
 		}
 		return nil
 	}
-	oneTx := func(n int) error {
-		return s.View(func(get func(key, buf []byte) ([]byte, bool, error)) error {
-			now = get
-			return read(n, false)
-		})
+	return []timedWork{
+		{Get, func(n int) error {
+			return s.View(func(get func(key, buf []byte) ([]byte, bool, error)) error { return read(get, n, false) })
+		}},
+		{GetTx, func(n int) error { return read(s.Get, n, false) }},
+		{Miss, func(n int) error { return read(s.Get, n, true) }},
 	}
-	if err := t.timed(Get, oneTx); err != nil {
-		return err
-	}
-	now = s.Get
-	if err := t.timed(GetTx, func(n int) error { return read(n, false) }); err != nil {
-		return err
-	}
-	return t.timed(Miss, func(n int) error { return read(n, true) })
 }
 
-// timed runs fn with growing counts until it takes a tenth of t.Time, which fills
-// caches; then as often as slices says, and adds the median of the time for each
-// operation: a moment in which the machine is busy elsewhere is one slice's.
-func (t *turn) timed(work string, fn func(n int) error) error {
+// A timedWork is work without an end of its own: do does it n times.
+type timedWork struct {
+	name string
+	do   func(n int) error
+}
+
+// timed runs each work with growing counts until it takes a tenth of t.Time, which
+// fills caches; then all of them in turns, as often as slices says, and adds the
+// median of the time for each operation: a second in which the machine is busy
+// elsewhere is one slice's.
+func (t *turn) timed(works ...timedWork) error {
 	const slices = 7
-	var l latencies
-	for n := 64; len(l) < slices; {
+	counts, times := make([]int, len(works)), make([]latencies, len(works))
+	slice := func(i, n int) (time.Duration, error) {
 		began := time.Now()
-		if err := fn(n); err != nil {
-			return err
-		}
-		took := time.Since(began)
-		if len(l) > 0 || took >= t.Time/10 {
-			l = append(l, perRow(took, n))
-			continue
-		}
-		n = max(n*2, min(n*16, int(float64(n)*1.2*float64(t.Time/10)/float64(max(took, 1)))))
+		err := works[i].do(n)
+		return time.Since(began), err
 	}
-	t.add(work, l.quantile(0.5))
+	for i := range works {
+		for n := 64; counts[i] == 0; {
+			took, err := slice(i, n)
+			if err != nil {
+				return err
+			}
+			if took >= t.Time/10 {
+				counts[i] = n
+			}
+			n = max(n*2, min(n*16, int(float64(n)*1.2*float64(t.Time/10)/float64(max(took, 1)))))
+		}
+	}
+	for range slices {
+		for i, n := range counts {
+			took, err := slice(i, n)
+			if err != nil {
+				return err
+			}
+			times[i] = append(times[i], perRow(took, n))
+		}
+	}
+	for i, w := range works {
+		t.add(w.name, times[i].quantile(0.5))
+	}
 	return nil
 }
 
 // ranges reads 100 rows from a random one on.
-func (t *turn) ranges(s Store) error {
+func (t *turn) ranges(s Store) []timedWork {
+	var works []timedWork
 	for _, backwards := range []bool{false, true} {
 		work := Range
 		if backwards {
 			work = RangeBack
 		}
-		err := t.timed(work, func(n int) error {
+		works = append(works, timedWork{work, func(n int) error {
 			rng, key, buf := newRand(2), make([]byte, 0, KeySize), make([]byte, 0, 512)
 			for range n {
 				key = AppendKey(key[:0], rng.IntN(t.Rows))
@@ -352,10 +373,7 @@ func (t *turn) ranges(s Store) error {
 				}
 			}
 			return nil
-		})
-		if err != nil {
-			return err
-		}
+		}})
 	}
-	return nil
+	return works
 }
