@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/byokdb/byokdb/bench/peers/report"
@@ -153,18 +150,10 @@ func order(peers []peer, round int) []peer {
 }
 
 func (b *bench) rounds() error {
+	b.results.Sliced = true
 	for round := 1; round <= b.config.rounds; round++ {
-		for _, p := range order(b.peers, round) {
-			if err := b.stores(p, round); err != nil {
-				return err
-			}
-		}
-		for _, p := range order(b.peers, round) {
-			if slices.Contains(p.parts, "sql") && b.wanted(p.name, "sql") {
-				if err := b.turns(p, round, b.rows, "sql"); err != nil {
-					return err
-				}
-			}
+		if err := errors.Join(b.stores(round), b.sqls(round)); err != nil {
+			return err
 		}
 	}
 	if len(b.results.Figures) == 0 {
@@ -173,21 +162,54 @@ func (b *bench) rounds() error {
 	return nil
 }
 
-func (b *bench) stores(p peer, round int) error {
-	if !slices.Contains(p.parts, "kv") || !b.wanted(p.name, "kv") && !b.wanted(p.name, "memory") {
-		return nil
-	}
-	if p.slow && b.rows > slowRows && !slices.Contains(b.only, p.name) {
-		if round == 1 {
+// of returns the engines that do a part, as far as -only admits it.
+func (b *bench) of(part string, round int) []peer {
+	return slices.DeleteFunc(order(b.peers, round), func(p peer) bool {
+		return !slices.Contains(p.parts, part) || !b.wanted(p.name, part)
+	})
+}
+
+// stores has the key-value stores do a round together, and then each by itself show
+// what memory it takes.
+func (b *bench) stores(round int) (err error) {
+	memory := b.of("memory", round)
+	peers := slices.DeleteFunc(order(b.peers, round), func(p peer) bool {
+		return !slices.Contains(p.parts, "kv") || !b.wanted(p.name, "kv") && !b.wanted(p.name, "memory")
+	})
+	peers = slices.DeleteFunc(peers, func(p peer) bool {
+		slow := p.slow && b.rows > slowRows && !slices.Contains(b.only, p.name)
+		if slow && round == 1 {
 			b.miss(p.name, "kv", fmt.Errorf("loading more than %d rows in random order takes many minutes; -only %s does it", slowRows, p.name))
 		}
-		return nil
+		return slow
+	})
+	dirs, remove, err := b.directories(peers)
+	if err != nil {
+		return err
 	}
-	do := []string{"kv"}
-	if slices.Contains(p.parts, "memory") && b.wanted(p.name, "memory") {
-		do = append(do, "memory")
+	defer func() { err = errors.Join(err, remove()) }()
+	if err := b.round(peers, round, b.rows, "kv", dirs); err != nil {
+		return err
 	}
-	return b.turns(p, round, b.rows, do...)
+	for _, p := range peers {
+		_, gone := b.results.Missing[p.name+", kv"]
+		if !gone && slices.ContainsFunc(memory, func(m peer) bool { return m.name == p.name }) {
+			if err := b.round([]peer{p}, round, b.rows, "memory", dirs); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bench) sqls(round int) (err error) {
+	peers := b.of("sql", round)
+	dirs, remove, err := b.directories(peers)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	return b.round(peers, round, b.rows, "sql", dirs)
 }
 
 // grow measures growth, and keeps what else was measured before. An engine whose
@@ -203,7 +225,7 @@ func (b *bench) grow() error {
 			before := len(b.results.Figures)
 			if took := b.pace(p.name) * time.Duration(n); took > b.limit {
 				fmt.Fprintf(os.Stderr, "%s: %d rows: not tried, loading would take %v or more\n", p.name, n, took.Round(time.Minute))
-			} else if err := b.turns(p, 1, n, "growth"); err != nil {
+			} else if err := b.growthOf(p, n); err != nil {
 				return err
 			}
 			if len(b.results.Figures) == before {
@@ -223,6 +245,15 @@ func (b *bench) grow() error {
 	return nil
 }
 
+func (b *bench) growthOf(p peer, rows int) (err error) {
+	dirs, remove, err := b.directories([]peer{p})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	return b.round([]peer{p}, 1, rows, "growth", dirs)
+}
+
 // pace returns the time for each row of the last loading of an engine, zero if
 // there was none.
 func (b *bench) pace(engine string) time.Duration {
@@ -232,68 +263,4 @@ func (b *bench) pace(engine string) time.Duration {
 		}
 	}
 	return 0
-}
-
-// turns runs parts of an engine's round on one directory, which is removed. A
-// part that fails is not tried again; those of byokdb must not fail.
-func (b *bench) turns(p peer, round, rows int, parts ...string) (err error) {
-	dir, err := os.MkdirTemp(b.dir, "turn-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	for _, part := range parts {
-		if _, gone := b.results.Missing[p.name+", "+part]; gone {
-			return nil
-		}
-		s := work.Spec{Engine: p.name, Part: part, Dir: dir, Round: round, Rows: rows, Cache: b.cache, Time: b.time, Limit: b.limit}
-		began := time.Now()
-		figures, err := b.turn(p, s)
-		if errors.Is(err, errInterrupted) || err != nil && p.name == "byokdb" {
-			return err
-		}
-		if err != nil {
-			b.miss(p.name, part, err)
-			return nil
-		}
-		b.results.Figures = append(b.results.Figures, figures...)
-		fmt.Fprintf(os.Stderr, "round %d: %s, %s: %.1f s\n", round, p.name, part, time.Since(began).Seconds())
-	}
-	return nil
-}
-
-var errInterrupted = errors.New("interrupted")
-
-// turn runs a Spec in a process of its own.
-func (b *bench) turn(p peer, s work.Spec) ([]work.Figure, error) {
-	in, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	var faults bytes.Buffer
-	cmd := exec.Command(p.program[0], p.program[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &faults
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's interrupt is for this program to handle
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	select {
-	case err = <-done:
-	case <-b.stop:
-		kerr := cmd.Process.Kill()
-		<-done // killed
-		return nil, errors.Join(errInterrupted, kerr)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(faults.Bytes()))
-	}
-	_, _ = faults.WriteTo(os.Stderr) // what it says beside its figures
-	var figures []work.Figure
-	if err := json.Unmarshal(out.Bytes(), &figures); err != nil {
-		return nil, fmt.Errorf("figures: %w", err)
-	}
-	return figures, nil
 }

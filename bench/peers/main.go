@@ -6,7 +6,8 @@
 // Each engine has its turn in each round, in an order that changes, in a process
 // of its own: one's garbage is not collected in another's time, memory can be
 // told apart, and bindings of SQLite that link different copies of it can be
-// compared at all.
+// compared at all. One of the processes works at a time. What takes no long time is
+// done slice by slice, each engine's in turn, so that a busy machine slows all.
 package main
 
 import (

@@ -1,13 +1,76 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/byokdb/byokdb/bench/peers/work"
 )
+
+// TestMain is the program of a turn too, as main is.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "turn" {
+		if err := work.Serve(os.Stdin, os.Stdout, stores(), sqls()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestTogether runs turns of several engines slice by slice. One that fails is
+// missing, and holds nobody up.
+func TestTogether(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{config: config{cache: 32 << 20, time: 4 * time.Millisecond, limit: time.Minute}, dir: t.TempDir()}
+	for part, want := range map[string][]string{"kv": work.StoreWorks(), "sql": work.SQLWorks()} {
+		b.results.Figures, b.results.Missing = nil, nil
+		var peers []peer
+		for _, name := range []string{"byokdb", "nobody", "SQLite"} {
+			peers = append(peers, peer{name: name, program: []string{self, "turn"}})
+		}
+		dirs, remove, err := b.directories(peers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.round(peers, 1, 400, part, dirs); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"byokdb", "SQLite"} {
+			verify(t, slices.DeleteFunc(slices.Clone(b.results.Figures), func(f work.Figure) bool { return f.Engine != name }), want)
+		}
+		if why := b.results.Missing["nobody, "+part]; !strings.Contains(why, "no engine") {
+			t.Errorf("%s: the engine that there is not is missing because of %q", part, why)
+		}
+		if err := remove(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestInterrupted: a signal ends the turns under way.
+func TestInterrupted(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan os.Signal, 1)
+	stop <- os.Interrupt
+	b := &bench{config: config{cache: 32 << 20, time: time.Minute}, dir: t.TempDir(), stop: stop}
+	p := peer{name: "byokdb", program: []string{self, "turn"}}
+	if err := b.round([]peer{p}, 1, 1_000_000, "kv", map[string]string{p.name: t.TempDir()}); !errors.Is(err, errInterrupted) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
 
 // spec is a turn that takes no time to speak of.
 func spec(t *testing.T, engine, part string) work.Spec {

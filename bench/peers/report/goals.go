@@ -18,8 +18,7 @@ type goal struct {
 // faster is reached when the peer takes at least times as long.
 func faster(name, peer string, times float64) func(r *Results) (string, Verdict) {
 	return func(r *Results) (string, Verdict) {
-		a, b := r.sample(peer, name), r.sample(ours, name)
-		ratio, ok := Compare(a, b)
+		a, b, ratio, ok := r.against(peer, ours, name)
 		if !ok {
 			return "–", Unknown
 		}
@@ -27,8 +26,9 @@ func faster(name, peer string, times float64) func(r *Results) (string, Verdict)
 	}
 }
 
-// atMost is reached when ours is at most times of a peer's.
-func atMost(name, peer string, times float64) func(r *Results) (string, Verdict) {
+// atMost is reached when ours is at most times of bbolt's.
+func atMost(name string, times float64) func(r *Results) (string, Verdict) {
+	const peer = "bbolt"
 	return func(r *Results) (string, Verdict) {
 		a, b := r.sample(ours, name), r.sample(peer, name)
 		ratio, ok := Compare(a, b)
@@ -43,7 +43,7 @@ func atMost(name, peer string, times float64) func(r *Results) (string, Verdict)
 // in the same turns.
 func atMostBeside(name, beside string, times float64) func(r *Results) (string, Verdict) {
 	return func(r *Results) (string, Verdict) {
-		a, b := r.pairs(ours, name, beside)
+		a, b := r.pairs(ours, name, ours, beside)
 		ratio, ok := ComparePairs(a, b)
 		if !ok {
 			return "–", Unknown
@@ -70,7 +70,7 @@ func limit(name, beside string, allowance, most float64) func(r *Results) (strin
 	return func(r *Results) (string, Verdict) {
 		a, b := r.sample(ours, name), Sample(nil)
 		if beside != "" { // in the same turns
-			a, b = r.pairs(ours, name, beside)
+			a, b = r.pairs(ours, name, ours, beside)
 		}
 		if len(a) == 0 || beside != "" && len(b) == 0 {
 			return "–", Unknown
@@ -122,10 +122,10 @@ var goals = []goal{
 	{"", "(the same over bytes written before)", atMostBeside(work.Commit, work.SyncWritten, 1.25)},
 	{"16 durable writers", "at least Pebble, plain", faster(work.CommitsOf16, "Pebble", 1)},
 	{"point read, cold", "one page read + 10 µs", limit(work.Cold, work.ColdPread, 0, 10e3)},
-	{"file size, random values", "at most 0.7 of bbolt", atMost(work.SizeRandom, "bbolt", 0.7)},
-	{"", "(after full compaction)", atMost(work.SizeLess, "bbolt", 0.7)},
-	{"file size, JSON records", "at most 0.7 of bbolt", atMost(work.SizeJSON, "bbolt", 0.7)},
-	{"", "(after full compaction)", atMost(work.LessJSON, "bbolt", 0.7)},
+	{"file size, random values", "at most 0.7 of bbolt", atMost(work.SizeRandom, 0.7)},
+	{"", "(after full compaction)", atMost(work.SizeLess, 0.7)},
+	{"file size, JSON records", "at most 0.7 of bbolt", atMost(work.SizeJSON, 0.7)},
+	{"", "(after full compaction)", atMost(work.LessJSON, 0.7)},
 	{"SQL point lookup, prepared", "faster than mattn in memory", faster(work.SQLGet, "SQLite-memory", 1)},
 	{"", "2× mattn on a file", faster(work.SQLGet, "SQLite", 2)},
 	{"", "5× SQLite adiantum", faster(work.SQLGet, "SQLite-adiantum", 5)},

@@ -228,7 +228,7 @@ func TestComparePairs(t *testing.T) {
 		}
 	}
 	r.Figures = append(r.Figures, work.Figure{Engine: ours, Work: work.Commit, Round: 4, Value: 900}) // without a partner
-	a, b := r.pairs(ours, work.Commit, work.SyncPlain)
+	a, b := r.pairs(ours, work.Commit, ours, work.SyncPlain)
 	ratio, ok := ComparePairs(a, b)
 	if !ok || len(a) != 3 || !ratio.Decided || math.Abs(ratio.Lo-1.1) > 1e-9 || math.Abs(ratio.Hi-1.1) > 1e-9 || ratio.AtMost(1.25) != Met {
 		t.Errorf("%v beside %v: %+v, %v", a, b, ratio, ok)

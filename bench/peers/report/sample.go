@@ -25,6 +25,7 @@ type Results struct {
 	Seconds  float64           `json:"seconds"` // for work without an end of its own
 	Figures  []work.Figure     `json:"figures"`
 	Cipher   *Cipher           `json:"-"`                 // what encryption costs, if that was measured
+	Sliced   bool              `json:"sliced,omitempty"`  // the engines' turns of a round were taken slice by slice, as work.Sliced says
 	Missing  map[string]string `json:"missing,omitempty"` // "engine, part" that could not be built or did not finish, and why
 }
 
@@ -113,19 +114,33 @@ func ComparePairs(a, b Sample) (r Ratio, ok bool) {
 	return Ratio{Median: ratios.Median(), Lo: lo, Hi: hi, Decided: len(a) > 1 && (lo > 1 || hi < 1), Single: len(a) < 2}, true
 }
 
-// pairs returns the values of two works of an engine in the rounds that have both.
-func (r *Results) pairs(engine, one, other string) (a, b Sample) {
+// pairs returns the values of a work of an engine, and of another or of another
+// engine's, in the rounds that have both.
+func (r *Results) pairs(engine, name, otherEngine, other string) (a, b Sample) {
 	for i := range r.Figures {
 		f := &r.Figures[i]
-		if f.Engine != engine || f.Work != one {
+		if f.Engine != engine || f.Work != name {
 			continue
 		}
-		at := slices.IndexFunc(r.Figures, func(g work.Figure) bool { return g.Engine == engine && g.Work == other && g.Round == f.Round })
+		at := slices.IndexFunc(r.Figures, func(g work.Figure) bool { return g.Engine == otherEngine && g.Work == other && g.Round == f.Round })
 		if at >= 0 {
 			a, b = append(a, f.Value), append(b, r.Figures[at].Value)
 		}
 	}
 	return a, b
+}
+
+// against compares a work of two engines: round by round if the rounds were so that
+// this is fair, else everything with everything.
+func (r *Results) against(engine, other, name string) (a, b Sample, ratio Ratio, ok bool) {
+	if r.Sliced && work.Sliced(name) {
+		a, b = r.pairs(engine, name, other, name)
+		ratio, ok = ComparePairs(a, b)
+		return a, b, ratio, ok
+	}
+	a, b = r.sample(engine, name), r.sample(other, name)
+	ratio, ok = Compare(a, b)
+	return a, b, ratio, ok
 }
 
 // A Verdict says whether a goal is reached.

@@ -1,24 +1,9 @@
 package work
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
+	"slices"
 )
-
-// Serve runs one turn, whose Spec is read from r as JSON, and writes its
-// figures to w.
-func Serve(r io.Reader, w io.Writer, stores []Engine, sqls []SQLEngine) error {
-	var s Spec
-	if err := json.NewDecoder(r).Decode(&s); err != nil {
-		return fmt.Errorf("read what to do: %w", err)
-	}
-	figures, err := Run(s, stores, sqls)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(w).Encode(figures)
-}
 
 // Run runs one turn of the engine that the Spec names.
 func Run(s Spec, stores []Engine, sqls []SQLEngine) ([]Figure, error) {
@@ -49,4 +34,11 @@ func StoreWorks() []string {
 // SQLWorks returns what a turn of part "sql" has figures of.
 func SQLWorks() []string {
 	return []string{SQLLoad, SQLGet, SQLText, SQLIndex, SQLRange, SQLScan, SQLGroup, SQLJoin, SQLOrder, SQLInsert, SQLMixed}
+}
+
+// Sliced reports whether the turns of a round do a work slice by slice in turns, so
+// that a busy machine slows all of them.
+func Sliced(name string) bool {
+	return slices.Contains([]string{Get, GetTx, Miss, Scan, Range, RangeBack, Commit, CommitsOf16, SyncPlain, SyncWritten}, name) ||
+		name != SQLLoad && slices.Contains(SQLWorks(), name)
 }

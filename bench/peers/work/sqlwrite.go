@@ -14,18 +14,37 @@ func (t *sqlTurn) inserts() error {
 	if err != nil {
 		return err
 	}
-	var l latencies
-	for end := time.Now().Add(t.Time); time.Now().Before(end) || len(l) == 0; {
+	err = t.sliced(SQLInsert, 1, func() error {
 		i := t.nOrders + 1
-		o, at := t.order(i), time.Now()
-		if _, err := stmt.Exec(i, o.customer, o.amount, o.status, note(i)); err != nil {
-			return errors.Join(fmt.Errorf("insert: %w", err), stmt.Close())
+		o := t.order(i)
+		if err := changesOne(stmt.Exec(i, o.customer, o.amount, o.status, note(i))); err != nil {
+			return err
 		}
-		l = append(l, float64(time.Since(at)))
 		t.nOrders = i
+		return nil
+	})
+	return errors.Join(err, stmt.Close())
+}
+
+// sliced does a write again and again, in slices, and adds the median of its
+// latencies by the number of statements in it.
+func (t *sqlTurn) sliced(work string, statements int, do func() error) error {
+	const slice = 8
+	var l latencies
+	for range slice {
+		if err := t.pass(); err != nil {
+			return err
+		}
+		for end, n := time.Now().Add(t.Time/slice), 0; time.Now().Before(end) || n == 0; n++ {
+			at := time.Now()
+			if err := do(); err != nil {
+				return fmt.Errorf("%s: %w", work, err)
+			}
+			l = append(l, perRow(time.Since(at), statements))
+		}
 	}
-	t.addLatencies(SQLInsert, l.quantile(0.5), l)
-	return errors.Join(t.count(), stmt.Close())
+	t.addLatencies(work, l.quantile(0.5), l)
+	return t.count()
 }
 
 // count compares the number of orders with what was inserted.
@@ -54,25 +73,22 @@ func (t *sqlTurn) mixed() error {
 	if err := m.prepare(t.db); err != nil {
 		return errors.Join(fmt.Errorf("mixed: %w", err), m.close())
 	}
-	var l latencies
 	rng := newRand(21)
-	for end := time.Now().Add(t.Time); time.Now().Before(end) || len(l) == 0; {
-		at := time.Now()
+	err := t.sliced(SQLMixed, mixedLookups+mixedLists+mixedWrites, func() error {
 		tx, err := t.db.Begin()
 		if err != nil {
-			return errors.Join(err, m.close())
+			return err
 		}
 		if err := t.transaction(tx, &m, rng); err != nil {
-			return errors.Join(fmt.Errorf("mixed: %w", err), tx.Rollback(), m.close())
+			return errors.Join(err, tx.Rollback())
 		}
 		if err := tx.Commit(); err != nil {
-			return errors.Join(fmt.Errorf("mixed: %w", err), m.close())
+			return err
 		}
 		t.nOrders++
-		l = append(l, float64(time.Since(at))/(mixedLookups+mixedLists+mixedWrites))
-	}
-	t.addLatencies(SQLMixed, l.quantile(0.5), l)
-	return errors.Join(t.count(), m.close())
+		return nil
+	})
+	return errors.Join(err, m.close())
 }
 
 type mixedStmts struct{ lookup, list, update, insert *stdsql.Stmt }

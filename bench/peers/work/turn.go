@@ -31,6 +31,9 @@ type Spec struct {
 	Cache  int64         // budget of the engine's cache in bytes
 	Time   time.Duration // for work without an end of its own, each
 	Limit  time.Duration // for loading a database, 0 for none
+	Shared bool          // with turns of other engines, slice by slice
+
+	baton *baton
 }
 
 // The names of works of the key-value stores.
@@ -143,12 +146,12 @@ func (t *turn) kv(e Engine) error {
 		return err
 	}
 	if err := t.with(warm, func(s Store) error {
-		for _, work := range []func(Store) error{t.scan, t.reads, t.update, t.commits, t.settle} {
+		for _, work := range []func(Store) error{t.scan, t.reads, t.update, t.settle, t.commits, t.settle} {
 			if err := work(s); err != nil {
 				return err
 			}
 		}
-		return nil
+		return t.meet()
 	}); err != nil {
 		return err
 	}
@@ -235,9 +238,15 @@ func (t *turn) compact(dir, work string) error {
 }
 
 func (t *turn) scan(s Store) error {
+	if err := t.meet(); err != nil {
+		return err
+	}
 	var best []float64
 	buf := make([]byte, 0, 512)
-	for range 3 { // the first fills the cache
+	for range 4 { // the first fills the cache
+		if err := t.pass(); err != nil {
+			return err
+		}
 		n, sum := 0, uint64(0)
 		began := time.Now()
 		err := s.Walk(nil, -1, false, func(key, value []byte) {
@@ -253,7 +262,7 @@ func (t *turn) scan(s Store) error {
 			return fmt.Errorf("scan: %d rows with checksum %x, not %d with %x", n, sum, t.Rows, want)
 		}
 	}
-	t.add(Scan, min(best[1], best[2]))
+	t.add(Scan, latencies(best[1:]).quantile(0.5))
 	return nil
 }
 
@@ -310,8 +319,11 @@ type timedWork struct {
 // timed runs each work with growing counts until it takes a tenth of t.Time, which
 // fills caches; then all of them in turns, as often as slices says, and adds the
 // median of the time for each operation: a second in which the machine is busy
-// elsewhere is one slice's.
+// elsewhere is one slice's, and that of every turn of the round.
 func (t *turn) timed(works ...timedWork) error {
+	if err := t.meet(); err != nil {
+		return err
+	}
 	const slices = 7
 	counts, times := make([]int, len(works)), make([]latencies, len(works))
 	slice := func(i, n int) (time.Duration, error) {
@@ -333,6 +345,9 @@ func (t *turn) timed(works ...timedWork) error {
 	}
 	for range slices {
 		for i, n := range counts {
+			if err := t.pass(); err != nil {
+				return err
+			}
 			took, err := slice(i, n)
 			if err != nil {
 				return err
@@ -343,7 +358,7 @@ func (t *turn) timed(works ...timedWork) error {
 	for i, w := range works {
 		t.add(w.name, times[i].quantile(0.5))
 	}
-	return nil
+	return t.meet()
 }
 
 // ranges reads 100 rows from a random one on.

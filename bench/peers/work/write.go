@@ -1,11 +1,11 @@
 package work
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -63,6 +63,9 @@ func (t *turn) commits(s Store) error {
 	// In slices, so that a moment in which the disk is slow is everybody's.
 	const slice = 8
 	for range slice {
+		if err := t.pass(); err != nil {
+			return err
+		}
 		for _, part := range []struct {
 			l  *latencies
 			do func(i int) error
@@ -91,37 +94,44 @@ func (t *turn) put(s Store) func(i int) error {
 	}
 }
 
+// commitTogether commits one row at a time by many writers, in slices too.
 func (t *turn) commitTogether(s Store) error {
+	const slice = 8
+	var times, all latencies
+	for i := range slice {
+		if err := t.pass(); err != nil {
+			return err
+		}
+		began := time.Now()
+		l, err := t.commitUntil(s, began.Add(t.Time/slice), uint64(i))
+		if err != nil {
+			return fmt.Errorf("commits together: %w", err)
+		}
+		times, all = append(times, perRow(time.Since(began), len(l))), append(all, l...)
+	}
+	t.addLatencies(CommitsOf16, times.quantile(0.5), all)
+	return nil
+}
+
+// commitUntil returns the latencies of commits by many writers until end.
+func (t *turn) commitUntil(s Store, end time.Time, slice uint64) (all latencies, failed error) {
 	var wg sync.WaitGroup
-	var n atomic.Int64
 	var mu sync.Mutex
-	var all latencies
-	var failed error
-	began := time.Now()
-	for w := range Writers {
+	for w := range uint64(Writers) {
 		wg.Go(func() {
-			rng, l := newRand(100+uint64(w)), latencies{}
-			for end := began.Add(t.Time); time.Now().Before(end) || len(l) == 0; {
+			rng, l := newRand(100+w+slice<<8), latencies{}
+			var err error
+			for err == nil && (time.Now().Before(end) || len(l) == 0) {
 				i, at := rng.IntN(t.Rows), time.Now()
-				err := s.Put(AppendKey(nil, i), Random.AppendValue(nil, i, uint64(len(l))+1<<33), true)
-				if err != nil {
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-					return
+				if err = s.Put(AppendKey(nil, i), Random.AppendValue(nil, i, uint64(len(l))+(1+slice)<<33), true); err == nil {
+					l = append(l, float64(time.Since(at)))
 				}
-				l = append(l, float64(time.Since(at)))
-				n.Add(1)
 			}
 			mu.Lock()
-			all = append(all, l...)
-			mu.Unlock()
+			defer mu.Unlock()
+			all, failed = append(all, l...), errors.Join(failed, err)
 		})
 	}
 	wg.Wait()
-	if failed != nil {
-		return fmt.Errorf("commits together: %w", failed)
-	}
-	t.addLatencies(CommitsOf16, perRow(time.Since(began), int(n.Load())), all)
-	return nil
+	return all, failed
 }
