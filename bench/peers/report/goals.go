@@ -26,9 +26,9 @@ func faster(name, peer string, times float64) func(r *Results) (string, Verdict)
 	}
 }
 
-// atMost is reached when ours is at most times of bbolt's.
-func atMost(name string, times float64) func(r *Results) (string, Verdict) {
-	const peer = "bbolt"
+// smaller is reached when ours is at most 0.7 of bbolt's.
+func smaller(name string) func(r *Results) (string, Verdict) {
+	const peer, times = "bbolt", 0.7
 	return func(r *Results) (string, Verdict) {
 		a, b := r.sample(ours, name), r.sample(peer, name)
 		ratio, ok := Compare(a, b)
@@ -122,10 +122,10 @@ var goals = []goal{
 	{"", "(the same over bytes written before)", atMostBeside(work.Commit, work.SyncWritten, 1.25)},
 	{"16 durable writers", "at least Pebble, plain", faster(work.CommitsOf16, "Pebble", 1)},
 	{"point read, cold", "one page read + 10 µs", limit(work.Cold, work.ColdPread, 0, 10e3)},
-	{"file size, random values", "at most 0.7 of bbolt", atMost(work.SizeRandom, 0.7)},
-	{"", "(after full compaction)", atMost(work.SizeLess, 0.7)},
-	{"file size, JSON records", "at most 0.7 of bbolt", atMost(work.SizeJSON, 0.7)},
-	{"", "(after full compaction)", atMost(work.LessJSON, 0.7)},
+	{"file size, random values", "at most 0.7 of bbolt", smaller(work.SizeRandom)},
+	{"", "(after full compaction)", smaller(work.SizeLess)},
+	{"file size, JSON records", "at most 0.7 of bbolt", smaller(work.SizeJSON)},
+	{"", "(after full compaction)", smaller(work.LessJSON)},
 	{"SQL point lookup, prepared", "faster than mattn in memory", faster(work.SQLGet, "SQLite-memory", 1)},
 	{"", "2× mattn on a file", faster(work.SQLGet, "SQLite", 2)},
 	{"", "5× SQLite adiantum", faster(work.SQLGet, "SQLite-adiantum", 5)},
