@@ -1,0 +1,329 @@
+package difftest
+
+import (
+	"context"
+	stdsql "database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/byokdb/byokdb/crypt/localkey"
+	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/exec"
+	"github.com/byokdb/byokdb/sql/sqlerr"
+	"github.com/byokdb/byokdb/sql/value"
+)
+
+var (
+	statements = flag.Int("statements", 3000, "how many generated statements to compare")
+	seed       = flag.Uint64("seed", 2, "seed of the generated statements; 0 for a random one")
+)
+
+// both runs every statement on byokdb and on SQLite.
+type both struct {
+	t       *testing.T
+	db      *engine.DB
+	options *engine.Options
+	s       *exec.Session
+	spilled bool
+	lite    *stdsql.Conn
+	// compared and rows count the statements that both ran, and what they gave.
+	compared, rows int
+	exact          bool     // errors must agree in their text
+	last           error    // of byokdb's last statement
+	log            []string // what changed the tables, for the report of a difference
+}
+
+func openBoth(t *testing.T) *both {
+	t.Helper()
+	b, _ := openBothWith(t, nil)
+	return b
+}
+
+func openBothWith(t *testing.T, o *engine.Options) (*both, *engine.DB) {
+	t.Helper()
+	b, end, err := openPair(t.TempDir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end)
+	b.t = t
+	return b, b.db
+}
+
+// openPair opens both in a directory; end closes them.
+func openPair(dir string, o *engine.Options) (b *both, end func(), err error) {
+	ctx := context.Background()
+	key, err := localkey.Open(ctx, "local:"+dir+"/dev.key")
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := engine.Open(ctx, dir+"/db", key, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	lite, err := stdsql.Open("sqlite3", ":memory:")
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	conn, err := lite.Conn(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, lite.Close(), db.Close())
+	}
+	s := exec.NewDatabase(db).NewSession()
+	end = func() {
+		_ = s.Close()
+		_ = conn.Close()
+		_ = lite.Close()
+		_ = db.Close()
+	}
+	return &both{db: db, options: o, s: s, lite: conn}, end, nil
+}
+
+// spill has every sort, group and join of byokdb go to a temporary file.
+func (b *both) spill() {
+	b.spilled = true
+	b.s.Configure(exec.Settings{SpillAfter: 1})
+}
+
+// compaction stands in the log for what compact does.
+const compaction = "-- compact"
+
+func (b *both) compact() {
+	b.t.Helper()
+	b.log = append(b.log, compaction)
+	if err := b.db.Compact(context.Background()); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// ours returns the rows of a statement as text, types included.
+func (b *both) ours(text string) (rows []string, err error) {
+	ctx := context.Background()
+	st, _, err := b.s.Prepare(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.s.Query(ctx, st, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() //nolint:errcheck // the end of its rows says it
+	dst := make([]value.Value, len(st.Columns()))
+	for {
+		err := r.Next(dst)
+		if errors.Is(err, io.EOF) {
+			return rows, r.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		var cells []string
+		for _, v := range dst {
+			cells = append(cells, show(v.Go(), v.Kind() == value.Blob))
+		}
+		rows = append(rows, strings.Join(cells, "|"))
+	}
+}
+
+func (b *both) theirs(text string) (rows []string, err error) {
+	r, err := b.lite.QueryContext(context.Background(), text)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() //nolint:errcheck // r.Err says it
+	cols, err := r.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for r.Next() {
+		vals := make([]any, len(cols))
+		ptrs := make([]any, len(cols))
+		for i := range vals {
+			ptrs[i] = &vals[i]
+		}
+		if err := r.Scan(ptrs...); err != nil {
+			return nil, err
+		}
+		var cells []string
+		for _, v := range vals {
+			_, blob := v.([]byte)
+			cells = append(cells, show(v, blob))
+		}
+		rows = append(rows, strings.Join(cells, "|"))
+	}
+	return rows, r.Err()
+}
+
+func show(v any, blob bool) string {
+	switch v := v.(type) {
+	case nil:
+		return "NULL"
+	case int64:
+		return "i" + strconv.FormatInt(v, 10)
+	case float64:
+		if v == 0 {
+			v = 0 // -0.0 equals 0.0
+		}
+		return "r" + strconv.FormatFloat(v, 'g', -1, 64)
+	case string:
+		return strconv.Quote(v)
+	case []byte:
+		if blob {
+			return fmt.Sprintf("x%x", v)
+		}
+		return strconv.Quote(string(v))
+	}
+	return fmt.Sprint(v)
+}
+
+// code is what two errors must agree on. Which one of two unique keys is in the
+// way is nobody's promise.
+func code(err error) int {
+	c := 0
+	if e, ok := errors.AsType[*sqlerr.Error](err); ok {
+		c = e.ExtendedCode
+	}
+	if e, ok := errors.AsType[sqlite3.Error](err); ok {
+		c = int(e.ExtendedCode)
+	}
+	if c == sqlerr.ConstraintPrimaryKey {
+		c = sqlerr.ConstraintUnique
+	}
+	return c
+}
+
+// change runs a statement that changes tables and compares what it gives.
+func (b *both) change(text string) {
+	b.t.Helper()
+	b.compare(text, false)
+	b.log = append(b.log, text)
+}
+
+// compare runs a statement on both; sorted says that the order of rows counts.
+func (b *both) compare(text string, sorted bool) {
+	b.t.Helper()
+	if kind, what := b.difference(text, sorted); kind != same {
+		b.fail(text, sorted, kind, what)
+	}
+}
+
+// kindOfDifference says in what byokdb and SQLite differ.
+type kindOfDifference int
+
+const (
+	same kindOfDifference = iota
+	oneFails
+	otherError
+	otherRows
+)
+
+// difference runs a statement on both and says in what they differ.
+func (b *both) difference(text string, sorted bool) (kindOfDifference, string) {
+	got, gotErr := b.ours(text)
+	want, wantErr := b.theirs(text)
+	b.last = gotErr
+	if gotErr != nil && (strings.Contains(gotErr.Error(), "byokdb does not support") || strings.Contains(gotErr.Error(), "integer overflow")) {
+		return same, "" // overflow: which condition is evaluated first is nobody's promise
+	}
+	if gotErr != nil || wantErr != nil {
+		what := fmt.Sprintf("byokdb error: %v (%d)\nSQLite error: %v (%d)", gotErr, code(gotErr), wantErr, code(wantErr))
+		switch {
+		case (gotErr == nil) != (wantErr == nil):
+			return oneFails, what
+		case code(gotErr) != code(wantErr) || b.exact && gotErr.Error() != wantErr.Error():
+			return otherError, what
+		}
+		return same, ""
+	}
+	b.compared++
+	b.rows += len(want)
+	got, want = normal(text, got, sorted), normal(text, want, sorted)
+	if slices.Equal(got, want) || b.movedCondition(text, got, sorted) || b.eitherOfEqual(text, want, sorted) {
+		return same, ""
+	}
+	return otherRows, fmt.Sprintf("byokdb: %s\nSQLite: %s", strings.Join(got, "\n        "), strings.Join(want, "\n        "))
+}
+
+// fail reports a difference with the fewest statements that show it.
+func (b *both) fail(text string, sorted bool, kind kindOfDifference, what string) {
+	b.t.Helper()
+	r := &reduction{b: b, sorted: sorted, kind: kind, log: b.log, text: text, what: what}
+	r.run()
+	b.t.Errorf("%s\n-- %s --\n%s", r.what, r.note, strings.Join(append(slices.Clone(r.log), r.text), ";\n"))
+}
+
+var (
+	mergesEqual = regexp.MustCompile(`UNION|INTERSECT|EXCEPT|DISTINCT |GROUP BY|min\(|max\(`)
+	wholeNumber = regexp.MustCompile(`(^|\|)r-?[0-9][0-9.]*(e[+-]?[0-9]+)?`)
+	spacesAtEnd = regexp.MustCompile(` +"`)
+	changes     = regexp.MustCompile(`\b(INSERT|UPDATE|DELETE|REPLACE INTO)\b`)
+)
+
+// asInteger writes a real, with the bar that may be before it, as the integer
+// that equals it if there is one.
+func asInteger(cell string) string {
+	digits := strings.Trim(cell, "|r")
+	r, err := strconv.ParseFloat(digits, 64)
+	if err != nil || r != math.Trunc(r) || r < math.MinInt64 || r >= math.MaxInt64 {
+		return cell
+	}
+	return strings.Replace(cell, "r"+digits, "i"+strconv.FormatInt(int64(r), 10), 1)
+}
+
+// normal leaves out of rows what is nobody's promise: their order unless sorted
+// and, of equal values, which one stands for all.
+func normal(text string, rows []string, sorted bool) []string {
+	if mergesEqual.MatchString(text) { // 1 and 1.0, 'a' and 'A' or 'a '
+		for i := range rows {
+			rows[i] = wholeNumber.ReplaceAllStringFunc(rows[i], asInteger)
+			rows[i] = strings.ToLower(spacesAtEnd.ReplaceAllString(rows[i], `"`))
+		}
+	}
+	if !sorted {
+		slices.Sort(rows)
+	}
+	return rows
+}
+
+// eitherOfEqual reports whether SQLite itself gives other rows when it reads
+// tables backwards: of equal values UNION, DISTINCT, GROUP BY, min and max keep the
+// one that they meet first or last, which shows through typeof, LIKE or ||.
+func (b *both) eitherOfEqual(text string, want []string, sorted bool) bool {
+	if !mergesEqual.MatchString(text) || changes.MatchString(text) {
+		return false
+	}
+	if _, err := b.theirs("PRAGMA reverse_unordered_selects = ON"); err != nil {
+		return false
+	}
+	other, err := b.theirs(text)
+	if _, off := b.theirs("PRAGMA reverse_unordered_selects = OFF"); err != nil || off != nil {
+		return false
+	}
+	return !slices.Equal(normal(text, other, sorted), want)
+}
+
+var compoundCTE = regexp.MustCompile(`^WITH c1\(p, q\) AS (NOT MATERIALIZED |MATERIALIZED )?\(`)
+
+// movedCondition reports whether SQLite gives the same rows when it may not
+// move conditions into the selects of a compound, where columns have affinities
+// and collations of their own.
+func (b *both) movedCondition(text string, got []string, sorted bool) bool {
+	if !compoundCTE.MatchString(text) || changes.MatchString(text) {
+		return false
+	}
+	want, err := b.theirs(compoundCTE.ReplaceAllString(text, "WITH c1(p, q) AS MATERIALIZED ("))
+	if err != nil {
+		return false
+	}
+	return slices.Equal(got, normal(text, want, sorted))
+}
