@@ -321,11 +321,11 @@ func onShapes(t *testing.T, stream uint64, part int, with []string, before func(
 		for range 60 {
 			step(g, b)
 			n++
+			if t.Failed() {
+				t.FailNow()
+			}
 		}
 		total += b.rows
-		if t.Failed() {
-			t.FailNow()
-		}
 	}
 	if total == 0 {
 		t.Error("no row was compared")

@@ -103,8 +103,12 @@ type scope struct {
 
 	windows *windowing // not nil where window functions are allowed
 
-	aggs  *aggregation // not nil where aggregates are allowed
-	inAgg bool         // compiling an aggregate's arguments
+	aggs       *aggregation // not nil where aggregates are allowed
+	aggregates bool         // the query has aggregates: those of queries around it are allowed everywhere
+	misuse     error        // of such a one, if it turns out that the query has none of its own
+	inItems    bool         // compiling result columns or ORDER BY
+	inResults  bool         // compiling them, or what is evaluated behind groups
+	inAgg      bool         // compiling an aggregate's arguments
 }
 
 // cte is one common table expression, compiled anew for each reference.

@@ -472,7 +472,10 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 		return errors.Join(err, s.Rollback())
 	default:
 		s.forget()
-		s.violations, s.changes = before, 0
+		s.violations = before
+		if p.rows {
+			s.changes = 0
+		}
 		return errors.Join(err, f.tx.RollbackTo(sp))
 	}
 	if p.ddl {
