@@ -145,7 +145,10 @@ func (g *clauseGen) arm() string {
 	t := g.pick("k1", "k2", "k3")
 	switch g.r.IntN(6) {
 	case 0:
-		return "VALUES (" + g.literal() + ", " + g.literal() + "), (" + g.literal() + ", " + g.literal() + ")"
+		row := func() string { // a column of another select may make a real of a large integer
+			return strings.ReplaceAll("("+g.literal()+", "+g.literal()+")", "9223372036854775807", "77")
+		}
+		return "VALUES " + row() + ", " + row()
 	case 1:
 		return "SELECT a, " + g.pick("count(*)", "max(b)", "min(a)") + " FROM " + t + " GROUP BY a"
 	case 2:
@@ -241,7 +244,7 @@ func (g *clauseGen) query() (text string, sorted bool) {
 	case 6: // subqueries in every clause
 		return "SELECT " + g.inner(alias) + ", " + g.inner(alias) + " FROM " + f.text + " WHERE " + g.inner(alias) + g.pick(" > 0", " IS NOT NULL", " = "+g.inner(alias)) + g.order(f, g.inner(alias)) + g.limit(), true
 	case 7:
-		return "SELECT " + g.inner(alias) + " AS s, count(*) FROM " + f.text + g.where(f, 30) + " GROUP BY s HAVING " + g.pick("count(*) > 1", "s IS NOT NULL", "max("+alias+".b) >= (SELECT min(b) FROM k2)"), false
+		return "SELECT " + g.inner(alias) + " AS s, count(*) FROM " + f.text + g.where(f, 30) + " GROUP BY s HAVING " + g.pick("count(*) > 1", "s IS NOT NULL", "max("+alias+".a) >= (SELECT min(a) FROM k2)"), false
 	case 8:
 		col := g.column(f.aliases)
 		return "SELECT " + col + ", " + g.aggregate(f) + ", " + g.aggregate(f) + " FROM " + f.text + g.where(f, 40) + " GROUP BY " + col + g.maybe(30, ", coalesce("+g.expr(f.aliases, 1)+", 'none')") + g.maybe(30, " HAVING "+g.aggregate(f)+" > 1"), false

@@ -39,7 +39,7 @@ func (g *correlateGen) plain(outer string) string {
 	case 4:
 		return "(SELECT " + g.call(g.col("v")) + " FROM " + g.table("v") + " WHERE v.id IN (SELECT " + g.call(g.col("w")) + " FROM " + g.table("w") + " WHERE " + g.tie("w", "v") + g.maybe(50, " AND "+g.tie("w", outer)) + "))"
 	case 5:
-		return "(SELECT " + g.call("(SELECT "+g.call(g.col("w"))+" FROM "+g.table("w")+" WHERE "+g.tie("w", g.pick("v", outer))+")") + " FROM " + g.table("v") + " WHERE " + g.tie("v", outer) + ")"
+		return "(SELECT " + g.call("(SELECT "+g.call(g.col("w"))+" FROM "+g.table("w")+" WHERE "+g.tie("w", "v")+")") + " FROM " + g.table("v") + " WHERE " + g.tie("v", outer) + ")"
 	case 6:
 		return "(SELECT " + g.call("q.m") + " FROM (SELECT i, " + g.call("v.n") + " AS m FROM " + g.table("v") + " GROUP BY i) AS q WHERE q.i" + g.pick(" = ", " > ") + g.col(outer) + ")"
 	default:
@@ -100,7 +100,7 @@ func (g *correlateGen) query() (text string, sorted bool) {
 		return "SELECT o.id FROM " + o + " WHERE " + g.pick("(SELECT sum(o.i)) > 1", "sum(o.i) > 1", "o.i IN (SELECT max(o.n) FROM "+g.table("v")+")", "(SELECT sum(v.i + sum(o.i)) FROM "+g.table("v")+") > 0",
 			"EXISTS (SELECT 1 FROM "+g.table("v")+" GROUP BY v.i HAVING max(o.i) > 0)", "(SELECT count(max(v.i)) FROM "+g.table("v")+") > 0"), false
 	case 15:
-		return "SELECT o.id, sum(" + g.plain("o") + ") OVER (ORDER BY o.id), max(o.id) OVER (PARTITION BY " + g.plain("o") + ") FROM " + o + " ORDER BY o.id", true
+		return "SELECT o.id, sum((SELECT " + g.call(g.col("v")) + " FROM " + g.table("v") + " WHERE " + g.tie("v", "o") + ")) OVER (ORDER BY o.id), max(o.id) OVER (PARTITION BY " + g.plain("o") + ") FROM " + o + " ORDER BY o.id", true
 	case 16:
 		return "SELECT o." + by + ", rank() OVER (ORDER BY " + g.owned("o", by) + ") FROM " + o + " GROUP BY o." + by, false
 	default:

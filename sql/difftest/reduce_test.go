@@ -22,6 +22,7 @@ type reduction struct {
 	what   string
 	note   string // what was done
 	end    time.Time
+	broken map[string]bool // statements that name something that is not there, before anything was left out
 }
 
 func (r *reduction) run() {
@@ -30,7 +31,7 @@ func (r *reduction) run() {
 	if !r.try(r.log, r.text) {
 		return
 	}
-	r.note = "reduced from " + strconv.Itoa(len(r.log)) + " statements"
+	r.note = "reduced from " + strconv.Itoa(len(r.log)) + " statements and:\n" + r.what + "\n" + r.text + "\n"
 	r.fewer()
 	for r.shorter() && time.Now().Before(r.end) {
 		r.fewer()
@@ -125,13 +126,23 @@ func (r *reduction) try(log []string, text string) bool {
 	if r.b.spilled {
 		b.spill()
 	}
+	first := r.broken == nil
+	if first {
+		r.broken = map[string]bool{}
+	}
 	for _, q := range log {
 		if q == compaction {
 			b.compact()
 			continue
 		}
 		_, _ = b.ours(q)
-		_, _ = b.theirs(q)
+		_, err := b.theirs(q)
+		switch missing := err != nil && strings.Contains(err.Error(), "no such"); {
+		case missing && first:
+			r.broken[q] = true
+		case missing && !r.broken[q]:
+			return false // that is another story
+		}
 	}
 	kind, what := b.difference(text, r.sorted)
 	if kind != r.kind {

@@ -125,7 +125,7 @@ func (g *shapeGen) collated(aliases []string) string {
 	case 11:
 		return "(" + col() + " || " + g.pick("''", "'a'") + as() + ")" + as() + op() + val()
 	case 12:
-		return "(SELECT " + g.pick("min", "max") + "(" + col() + as() + "))" + as() + op() + val() + as()
+		return "(SELECT " + g.pick("min", "max") + "(y) FROM (SELECT " + col() + as() + " AS y UNION ALL SELECT " + col() + "))" + as() + op() + val() + as()
 	default:
 		s := g.any()
 		return g.pick("", "NOT ") + "EXISTS (SELECT 1 FROM " + s.name + " AS " + s.name + "q WHERE " + s.name + "q." + g.pick(s.names()...) + as() + op() + col() + as() + ")"

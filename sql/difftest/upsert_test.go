@@ -66,11 +66,11 @@ func (g *shapeGen) upsert() string {
 		return text + g.maybe(30, " ON CONFLICT DO "+g.pick("NOTHING", "UPDATE SET "+g.sets(s, nil))) + g.returning(s)
 	case 4:
 		c := s.stored()[g.r.IntN(len(s.stored()))].name
-		o := other.names()
-		if s.strict { // which fault of a row SQLite reports, of its type or another, depends on generated columns
-			o = nil
+		into, from := "(id)", "id + "+g.small()
+		if !s.strict { // which fault of a row SQLite reports, of its type or another, depends on generated columns
+			into, from = "(id, "+c+")", from+", "+g.pick(other.names()...)
 		}
-		return "INSERT INTO " + s.name + map[bool]string{true: "(id) SELECT id + " + g.small(), false: "(id, " + c + ") SELECT id + " + g.small() + ", " + g.pick(o...)}[s.strict] + " FROM " + other.name + " WHERE " + g.collated([]string{other.name}) + " ORDER BY id LIMIT 5" + g.conflict(s) + g.returning(s)
+		return "INSERT INTO " + s.name + into + " SELECT " + from + " FROM " + other.name + " WHERE " + g.collated([]string{other.name}) + " ORDER BY id LIMIT 5" + g.conflict(s) + g.returning(s)
 	case 5, 6:
 		if s == other {
 			return "UPDATE " + s.name + " SET " + g.sets(s, []string{s.name, s.name + "o"}) + " FROM " + s.name + " AS " + s.name + "o WHERE " + s.name + "o.id = " + s.name + ".id" + g.pick("", " + 1", " - 2") + g.returning(s)

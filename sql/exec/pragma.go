@@ -411,7 +411,7 @@ func keyInfo(t *schema.Table, key []keyColumn, primary bool) (rows [][]value.Val
 	case primary:
 		for i := range t.Columns {
 			if (t.Columns[i].Generated == nil || t.Columns[i].Stored) && !slices.ContainsFunc(key, func(kc keyColumn) bool { return kc.col == i }) {
-				add(keyColumn{col: i}, false)
+				add(keyColumn{col: i, coll: t.Columns[i].Collation}, false)
 			}
 		}
 	default:

@@ -298,8 +298,14 @@ func (a *alteration) addColumn() (test bool, err error) {
 // checkNewColumn refuses what rows that exist could not satisfy; test: it
 // depends on the rows.
 func (a *alteration) checkNewColumn(def *ast.ColumnDef) (test bool, err error) {
-	var notNull, value, check, variable, generated bool
+	var notNull, value, check, variable, generated, hasDefault bool
 	for _, k := range def.Constraints {
+		if k.Kind == ast.ColumnGenerated && hasDefault {
+			return false, sqlerr.Errorf("error in generated column \"%s\"", def.Name.Name)
+		}
+		if hasDefault = hasDefault || k.Kind == ast.ColumnDefault; hasDefault && generated {
+			return false, sqlerr.Errorf("cannot use DEFAULT on a generated column")
+		}
 		switch k.Kind {
 		case ast.ColumnPrimaryKey:
 			return false, sqlerr.Errorf("Cannot add a PRIMARY KEY column")
@@ -424,6 +430,8 @@ func (a *alteration) droppable(i int) error {
 	for _, ix := range a.t.Indexes {
 		keyed := slices.ContainsFunc(ix.Columns, func(k IndexColumn) bool { return k.Column == i || k.Expr != nil && uses(k.Expr, c.Name) })
 		switch {
+		case keyed && ix.Origin != OriginCreate && len(ix.Columns) > 1:
+			return sqlerr.Errorf("error in table %s after drop column: no such column: %s", a.t.Name, c.Name)
 		case keyed && ix.Origin != OriginCreate:
 			return sqlerr.Errorf("cannot drop UNIQUE column: \"%s\"", c.Name)
 		case keyed || uses(ix.Where, c.Name):
