@@ -380,19 +380,24 @@ func primaryName(t *schema.Table) string { return "sqlite_autoindex_" + t.Name +
 // besides: the row id, or the key of a table WITHOUT ROWID.
 func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
 	if ix := s.Index(arg); ix != nil {
-		return keyInfo(ix.Table, indexKey(ix), false)
+		return keyInfo(ix.Table, indexKey(ix), string(ix.Origin))
 	}
 	for _, in := range slices.Backward(s.Databases()) {
 		for _, t := range in.Tables {
-			if t.PrimaryKey != nil && strings.EqualFold(primaryName(t), arg) {
-				return keyInfo(t, tableKey(t), true)
+			if t.PrimaryKey != nil && schema.SameName(primaryName(t), arg) {
+				key := tableKey(t)
+				for i := range key {
+					key[i].desc = t.PKDesc[i]
+				}
+				return keyInfo(t, key, "")
 			}
 		}
 	}
 	return nil
 }
 
-func keyInfo(t *schema.Table, key []keyColumn, primary bool) (rows [][]value.Value) {
+// keyInfo does; the key of the table itself has no origin.
+func keyInfo(t *schema.Table, key []keyColumn, origin string) (rows [][]value.Value) {
 	add := func(kc keyColumn, inKey bool) {
 		name := value.Value{}
 		if kc.col >= 0 {
@@ -408,16 +413,17 @@ func keyInfo(t *schema.Table, key []keyColumn, primary bool) (rows [][]value.Val
 	switch {
 	case !t.WithoutRowID:
 		add(keyColumn{col: -1}, false)
-	case primary:
+	case origin == "":
 		for i := range t.Columns {
 			if (t.Columns[i].Generated == nil || t.Columns[i].Stored) && !slices.ContainsFunc(key, func(kc keyColumn) bool { return kc.col == i }) {
 				add(keyColumn{col: i, coll: t.Columns[i].Collation}, false)
 			}
 		}
 	default:
-		for _, pk := range tableKey(t) {
+		for i, pk := range tableKey(t) {
+			pk.desc = t.PKDesc[i] && origin == string(schema.OriginCreate) // SQLite forgets it for constraints
 			if !slices.ContainsFunc(key, func(kc keyColumn) bool { return kc.col == pk.col && kc.coll == pk.coll }) {
-				add(keyColumn{col: pk.col, coll: pk.coll}, false)
+				add(pk, false)
 			}
 		}
 	}
@@ -462,7 +468,7 @@ func tableList(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
 	for _, in := range s.Databases() {
 		add := func(name, kind string, columns int, withoutRowID, strict bool) {
-			if arg == "" || strings.EqualFold(arg, name) {
+			if arg == "" || schema.SameName(arg, name) {
 				rows = append(rows, []value.Value{
 					text(in.Name()), text(name), text(kind), integer(int64(columns)), boolean(withoutRowID), boolean(strict),
 				})

@@ -2,9 +2,9 @@ package exec
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -167,7 +167,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			if src.inner {
 				continue
 			}
-			if star.Table != nil && !strings.EqualFold(src.name, star.Table.Name) {
+			if star.Table != nil && !schema.SameName(src.name, star.Table.Name) {
 				continue
 			}
 			if star.Table == nil {
@@ -498,7 +498,7 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 	}
 	if n, ok := inner.(*ast.Ident); ok {
 		for i, rc := range b.items {
-			if rc.e != nil && strings.EqualFold(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
+			if rc.e != nil && schema.SameName(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
 				pick = i
 				break
 			}

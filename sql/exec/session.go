@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -253,7 +252,7 @@ func (s *Session) control(ctx context.Context, stmt ast.Stmt) error {
 
 func (s *Session) findSave(name string) (int, error) {
 	for i, sv := range slices.Backward(s.saves) {
-		if strings.EqualFold(sv.name, name) {
+		if schema.SameName(sv.name, name) {
 			return i, nil
 		}
 	}
