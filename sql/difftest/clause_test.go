@@ -145,7 +145,10 @@ func (g *clauseGen) arm() string {
 	t := g.pick("k1", "k2", "k3")
 	switch g.r.IntN(6) {
 	case 0:
-		return "VALUES (" + g.literal() + ", " + g.literal() + "), (" + g.literal() + ", " + g.literal() + ")"
+		row := func() string { // a column of another select may make a real of a large integer
+			return strings.ReplaceAll("("+g.literal()+", "+g.literal()+")", "9223372036854775807", "77")
+		}
+		return "VALUES " + row() + ", " + row()
 	case 1:
 		return "SELECT a, " + g.pick("count(*)", "max(b)", "min(a)") + " FROM " + t + " GROUP BY a"
 	case 2:
@@ -163,21 +166,25 @@ func (g *clauseGen) compound() string {
 	return text
 }
 
-// ctes defines c1 and c2, the second one of the first.
-func (g *clauseGen) ctes() string {
+// ctes defines c1 and c2, the second one of the first, and returns how columns
+// of them are compared. Which affinity and collation a column of a compound has is open
+// where those of its selects differ: then they are compared without.
+func (g *clauseGen) ctes() (text string, equal func(a, b string) string) {
 	hint := func() string { return g.pick("", "", "MATERIALIZED ", "NOT MATERIALIZED ") }
+	equal = func(a, b string) string { return "+" + a + " COLLATE BINARY = +" + b }
 	first := "c1(p, q) AS " + hint() + "(" + g.compound() + ")"
 	if g.chance(40) {
 		first = "c1(p, q) AS " + hint() + "(" + g.arm() + ")"
+		equal = func(a, b string) string { return a + " = " + b }
 	}
 	second := g.pick(
 		"SELECT p, count(*) AS q FROM c1 GROUP BY p",
 		"SELECT q AS p, p AS q FROM c1 WHERE "+g.expr([]string{"c1"}, 1),
-		"SELECT c1.p, k1.b AS q FROM c1 JOIN k1 ON k1.a = c1.p",
-		"SELECT c1.p, x.q FROM c1, c1 AS x WHERE x.p = c1.q",
+		"SELECT c1.p, k1.b AS q FROM c1 JOIN k1 ON "+equal("k1.a", "c1.p"),
+		"SELECT c1.p, x.q FROM c1, c1 AS x WHERE "+equal("x.p", "c1.q"),
 		"WITH c1(p, q) AS (SELECT id, a FROM k2) SELECT p, q FROM c1",
 		"SELECT DISTINCT p, 1 AS q FROM c1")
-	return "WITH " + first + ", c2 AS " + hint() + "(" + second + ") "
+	return "WITH " + first + ", c2 AS " + hint() + "(" + second + ") ", equal
 }
 
 func (g *clauseGen) recursive() string {
@@ -235,13 +242,14 @@ func (g *clauseGen) query() (text string, sorted bool) {
 		return g.compound() + " ORDER BY " + g.pick("1, 2", "2 DESC, 1", "1 NULLS LAST, 2") + g.limit(), false
 	case 4:
 		t := g.pick("c1", "c2")
-		return g.ctes() + "SELECT " + g.expr([]string{t}, 1) + ", " + t + ".p FROM " + g.pick(t, "c1 JOIN c2 ON c1.p = c2.p", "c1 LEFT JOIN c2 USING (p)", "c2 JOIN c1 USING (q)", "c1, c2") + g.maybe(50, " WHERE "+g.expr([]string{t}, 1)), false
+		with, equal := g.ctes()
+		return with + "SELECT " + g.expr([]string{t}, 1) + ", " + t + ".p FROM " + g.pick(t, "c1 JOIN c2 ON "+equal("c1.p", "c2.p"), "c1 LEFT JOIN c2 ON "+equal("c2.p", "c1.p"), "c2 JOIN c1 ON "+equal("c1.q", "c2.q"), "c1, c2") + g.maybe(50, " WHERE "+g.expr([]string{t}, 1)), false
 	case 5:
 		return g.recursive(), false
 	case 6: // subqueries in every clause
 		return "SELECT " + g.inner(alias) + ", " + g.inner(alias) + " FROM " + f.text + " WHERE " + g.inner(alias) + g.pick(" > 0", " IS NOT NULL", " = "+g.inner(alias)) + g.order(f, g.inner(alias)) + g.limit(), true
 	case 7:
-		return "SELECT " + g.inner(alias) + " AS s, count(*) FROM " + f.text + g.where(f, 30) + " GROUP BY s HAVING " + g.pick("count(*) > 1", "s IS NOT NULL", "max("+alias+".b) >= (SELECT min(b) FROM k2)"), false
+		return "SELECT " + g.inner(alias) + " AS s, count(*) FROM " + f.text + g.where(f, 30) + " GROUP BY s HAVING " + g.pick("count(*) > 1", "s IS NOT NULL", "max("+alias+".a) >= (SELECT min(a) FROM k2)"), false
 	case 8:
 		col := g.column(f.aliases)
 		return "SELECT " + col + ", " + g.aggregate(f) + ", " + g.aggregate(f) + " FROM " + f.text + g.where(f, 40) + " GROUP BY " + col + g.maybe(30, ", coalesce("+g.expr(f.aliases, 1)+", 'none')") + g.maybe(30, " HAVING "+g.aggregate(f)+" > 1"), false

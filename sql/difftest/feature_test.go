@@ -1,7 +1,6 @@
 package difftest
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -9,10 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/mattn/go-sqlite3"
-
-	"github.com/byokdb/byokdb/sql/sqlerr"
 )
 
 var schemas = flag.Int("schemas", 25, "how many generated schemas with keys, triggers and generated columns to compare")
@@ -175,32 +170,6 @@ func (g *schemaGen) statement() string {
 	}
 }
 
-// code is what two errors must agree on. Which one of two unique keys is in the
-// way is nobody's promise.
-func code(err error) int {
-	c := 0
-	if e, ok := errors.AsType[*sqlerr.Error](err); ok {
-		c = e.ExtendedCode
-	}
-	if e, ok := errors.AsType[sqlite3.Error](err); ok {
-		c = int(e.ExtendedCode)
-	}
-	if c == sqlerr.ConstraintPrimaryKey {
-		c = sqlerr.ConstraintUnique
-	}
-	return c
-}
-
-func (b *both) run(text string) {
-	b.t.Helper()
-	b.log = append(b.log, text)
-	_, gotErr := b.ours(text)
-	_, wantErr := b.theirs(text)
-	if (gotErr == nil) != (wantErr == nil) || gotErr != nil && code(gotErr) != code(wantErr) {
-		b.fail("", fmt.Sprintf("byokdb error: %v (%d)\nSQLite error: %v (%d)", gotErr, code(gotErr), wantErr, code(wantErr)))
-	}
-}
-
 func TestGeneratedSchemas(t *testing.T) {
 	s := *seed
 	if s == 0 {
@@ -225,10 +194,10 @@ func TestGeneratedSchemas(t *testing.T) {
 			ddl = append(ddl, "PRAGMA foreign_keys = ON")
 		}
 		for _, q := range ddl {
-			b.run(q)
+			b.change(q)
 		}
 		for range 80 {
-			b.run(g.statement())
+			b.change(g.statement())
 			for _, table := range g.tables {
 				b.compare("SELECT * FROM "+table.name, false)
 			}

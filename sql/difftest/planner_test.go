@@ -1,16 +1,12 @@
 package difftest
 
 import (
-	"context"
-	stdsql "database/sql"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
 
-	"github.com/byokdb/byokdb/crypt/localkey"
 	"github.com/byokdb/byokdb/engine"
-	"github.com/byokdb/byokdb/sql/exec"
 )
 
 // plannerTables hold more rows than the plans of TestGeneratedStatements meet,
@@ -198,7 +194,7 @@ func TestPlans(t *testing.T) {
 				if suite.tiny {
 					o = &engine.Options{PageSize: 4 << 10, CacheSize: 1 << 20, MemtableSize: 1 << 20}
 				}
-				b, db := openBothWith(t, o)
+				b, _ := openBothWith(t, o)
 				if suite.spill {
 					b.spill()
 				}
@@ -222,9 +218,7 @@ func TestPlans(t *testing.T) {
 					case i == 20 && suite.analyze:
 						b.change("ANALYZE")
 					case i%50 == 30 && suite.compact:
-						if err := db.Compact(context.Background()); err != nil {
-							t.Fatal(err)
-						}
+						b.compact()
 					}
 					q, sorted := g.plannerQuery()
 					b.compare(q, sorted)
@@ -286,34 +280,4 @@ func TestCollect(t *testing.T) {
 			}
 		}
 	}
-}
-
-// spill has every sort, group and join of byokdb go to a temporary file.
-func (b *both) spill() { b.s.Configure(exec.Settings{SpillAfter: 1}) }
-
-func openBothWith(t *testing.T, o *engine.Options) (*both, *engine.DB) {
-	t.Helper()
-	ctx := context.Background()
-	key, err := localkey.Open(ctx, "local:"+t.TempDir()+"/dev.key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := engine.Open(ctx, t.TempDir()+"/db", key, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	lite, err := stdsql.Open("sqlite3", ":memory:")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = lite.Close() })
-	conn, err := lite.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	s := exec.NewDatabase(db).NewSession()
-	t.Cleanup(func() { _ = s.Close() })
-	return &both{t: t, s: s, lite: conn}, db
 }

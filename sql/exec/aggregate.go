@@ -59,8 +59,11 @@ func isAggregate(name string, n *ast.FuncCall) bool {
 	return knownAggregate(name)
 }
 
+// aggregateCall compiles a call in the innermost query that its arguments read
+// columns of: (SELECT sum(t.x)) sums in the query that t belongs to, whose groups
+// it stands for there.
 func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr, error) {
-	if sc.aggs == nil || sc.inAgg {
+	if !sc.inItems && !sc.aggregates || sc.inAgg {
 		return nil, errorf("misuse of aggregate function %s()", n.Name.Name)
 	}
 	if n.Star && name != "count" {
@@ -72,39 +75,91 @@ func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr
 	if n.Distinct && len(n.Args) != 1 {
 		return nil, errorf("DISTINCT aggregates must have exactly one argument")
 	}
-	call := &aggCall{name: name, distinct: n.Distinct, slot: c.regs(1)[0]}
-	sc.inAgg = true
-	windows := sc.windows
-	sc.windows = nil
-	defer func() { sc.inAgg, sc.windows = false, windows }()
-	touched, correlated := sc.touched, sc.correlated
-	sc.touched, sc.correlated = 0, false
-	var err error
-	if call.args, err = c.list(sc, n.Args); err != nil {
+	nested, reads := len(c.nested), len(c.reads)
+	call, owner, err := c.aggregateArgs(sc, name, n)
+	if err != nil {
 		return nil, err
 	}
-	if sc.touched == 0 && sc.correlated && len(n.Args) > 0 {
-		return nil, unsupported("aggregates over columns of an outer query")
+	if owner != sc {
+		if owner.inAgg || !owner.inResults {
+			return nil, errorf("misuse of aggregate: %s()", name)
+		}
+		if !sc.inItems && sc.misuse == nil {
+			sc.misuse = errorf("misuse of aggregate function %s()", n.Name.Name)
+		}
+		c.nested, c.reads = c.nested[:nested], c.reads[:reads]
+		if call, _, err = c.aggregateArgs(owner, name, n); err != nil {
+			return nil, err
+		}
+		for p := sc; p != owner; p = p.parent {
+			p.correlated = true
+		}
 	}
-	sc.correlated = sc.correlated || correlated
-	sc.touched |= touched
+	if owner.aggs == nil {
+		if owner == sc {
+			return nil, errorf("misuse of aggregate: %s()", name)
+		}
+		owner.aggregates = true
+		return nil, errOwned
+	}
+	owner.aggs.calls = append(owner.aggs.calls, call)
+	return &expr{slot: call.slot, eval: readSlot(call.slot)}, nil
+}
+
+// errOwned stops the compilation of a query that a subquery turns out to hold
+// an aggregate of: it is compiled anew, as a query with aggregates.
+var errOwned = errorf("misuse of aggregate")
+
+// aggregateArgs compiles what is in the parentheses and the filter of a call,
+// and returns the innermost scope, sc or one around it, that they read.
+func (c *compiler) aggregateArgs(sc *scope, name string, n *ast.FuncCall) (*aggCall, *scope, error) {
+	call := &aggCall{name: name, distinct: n.Distinct, slot: c.regs(1)[0]}
+	windows := sc.windows
+	sc.inAgg, sc.windows = true, nil
+	var touched []uint64
+	for p := sc; p != nil; p = p.parent {
+		touched = append(touched, p.touched)
+		p.touched = 0
+	}
+	correlated := sc.correlated
+	owner := sc
+	defer func() {
+		sc.inAgg, sc.windows = false, windows
+		if owner != sc {
+			sc.correlated = correlated
+		}
+		i := 0
+		for p := sc; p != nil; p = p.parent {
+			p.touched |= touched[i]
+			i++
+		}
+	}()
+	var err error
+	if call.args, err = c.list(sc, n.Args); err != nil {
+		return nil, nil, err
+	}
 	if n.Filter != nil {
 		if call.filter, err = c.expr(sc, n.Filter); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	for _, t := range n.OrderBy {
 		x, err := c.expr(sc, t.Expr)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		call.order = append(call.order, newSortKey(x, t))
 	}
 	if len(call.args) > 0 {
 		call.coll = call.args[0].coll
 	}
-	sc.aggs.calls = append(sc.aggs.calls, call)
-	return &expr{slot: call.slot, eval: readSlot(call.slot)}, nil
+	for p := sc; p != nil; p = p.parent {
+		if p.touched != 0 {
+			owner = p
+			break
+		}
+	}
+	return call, owner, nil
 }
 
 // aggregateNode groups the rows of in.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -171,7 +172,7 @@ func (c *compiler) compoundTerm(s *ast.SelectStmt, queries []*query, e ast.Expr)
 	if id, ok := e.(*ast.Ident); ok {
 		for _, q := range queries {
 			for i := range q.cols {
-				if strings.EqualFold(q.cols[i].name, id.Name) {
+				if schema.SameName(q.cols[i].name, id.Name) {
 					return i
 				}
 			}
@@ -181,7 +182,7 @@ func (c *compiler) compoundTerm(s *ast.SelectStmt, queries []*query, e ast.Expr)
 	for _, core := range s.Cores {
 		if q, ok := core.(*ast.SelectQuery); ok {
 			for i, rc := range q.Columns {
-				if rc.Expr != nil && strings.EqualFold(ast.String(unparen(rc.Expr)), text) {
+				if rc.Expr != nil && schema.SameName(ast.String(unparen(rc.Expr)), text) {
 					return i
 				}
 			}

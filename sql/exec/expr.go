@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -167,7 +168,7 @@ func (c *compiler) exprOf(sc *scope, e ast.Expr) (*expr, error) {
 	return nil, unsupported("this kind of expression")
 }
 
-func isMain(schema string) bool { return strings.EqualFold(schema, "main") }
+func isMain(db string) bool { return schema.SameName(db, "main") }
 
 func (c *compiler) literal(n *ast.Literal) (*expr, error) {
 	switch n.Kind {
@@ -228,10 +229,10 @@ func (c *compiler) name(sc *scope, table string, id *ast.Ident) (*expr, error) {
 		return x, err
 	}
 	if table == "" && id.Quote == ast.QuoteNone {
-		if strings.EqualFold(id.Name, "true") {
+		if schema.SameName(id.Name, "true") {
 			return constant(value.NewInt(1)), nil
 		}
-		if strings.EqualFold(id.Name, "false") {
+		if schema.SameName(id.Name, "false") {
 			return constant(value.NewInt(0)), nil
 		}
 	}

@@ -2,7 +2,6 @@ package exec
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
@@ -442,7 +441,7 @@ func leftMatch(sc *scope, right *source, name string) *match {
 
 func (s *source) column(name string) int {
 	for i := range s.cols {
-		if strings.EqualFold(s.cols[i].name, name) {
+		if schema.SameName(s.cols[i].name, name) {
 			return i
 		}
 	}

@@ -89,7 +89,11 @@ func isSingleRow(n *ast.InsertStmt) bool {
 func (c *compiler) insertEvents(ins *inserter) (err error) {
 	for _, up := range ins.upserts {
 		if up.set != nil {
-			if up.ev, err = c.events(ins.target, schema.Update, up.set.changedColumns(ins.target)); err != nil {
+			own := ins.conflict
+			ins.conflict = ast.ConflictAbort // as in SQLite it goes before what statements in triggers say
+			up.ev, err = c.events(ins.target, schema.Update, up.set.changedColumns(ins.target))
+			ins.conflict = own
+			if err != nil {
 				return err
 			}
 			ins.buffered = ins.buffered || ins.query != nil && up.ev != nil

@@ -2,7 +2,6 @@ package exec
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
@@ -141,9 +140,9 @@ func (s *source) hint(by *ast.Ident, not bool) error {
 	case not:
 		s.indexed = &indexHint{}
 	case by == nil:
-	case s.table != nil && slices.ContainsFunc(s.table.Indexes, func(ix *schema.Index) bool { return strings.EqualFold(ix.Name, by.Name) }):
+	case s.table != nil && slices.ContainsFunc(s.table.Indexes, func(ix *schema.Index) bool { return schema.SameName(ix.Name, by.Name) }):
 		s.indexed = &indexHint{index: fold(by.Name)}
-	case s.table != nil && s.table.PrimaryKey != nil && strings.EqualFold(primaryName(s.table), by.Name):
+	case s.table != nil && s.table.PrimaryKey != nil && schema.SameName(primaryName(s.table), by.Name):
 		s.indexed = &indexHint{}
 	default:
 		return errorf("no such index: %s", by.Name)

@@ -2,9 +2,9 @@ package exec
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 )
 
 // nestedJoin is what a join in parentheses is to the FROM clause around it: one
@@ -111,7 +111,7 @@ func (sc *scope) named() []*source {
 // first one of that name counts.
 func (sc *scope) aliased(table, name string) *match {
 	for _, s := range sc.sources {
-		if s.nested == nil || !strings.EqualFold(s.name, table) {
+		if s.nested == nil || !schema.SameName(s.name, table) {
 			continue
 		}
 		if m := sc.inside(s, name); m != nil {
@@ -170,7 +170,7 @@ func (s *source) names() []string {
 	var out []string
 	for _, m := range list {
 		for i := range m.cols {
-			known := func(name string) bool { return strings.EqualFold(name, m.cols[i].name) }
+			known := func(name string) bool { return schema.SameName(name, m.cols[i].name) }
 			if !m.cols[i].input && !slices.ContainsFunc(out, known) {
 				out = append(out, m.cols[i].name)
 			}

@@ -376,28 +376,54 @@ func indexList(s *schema.Schema, arg string) [][]value.Value {
 // primaryName is the name that SQLite gives the index of a primary key.
 func primaryName(t *schema.Table) string { return "sqlite_autoindex_" + t.Name + "_1" }
 
+// indexXInfo lists the columns of an index, and those that SQLite keeps in it
+// besides: the row id, or the key of a table WITHOUT ROWID.
 func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
-	var rows [][]value.Value
-	add := func(t *schema.Table, key []keyColumn) {
-		for i, kc := range key {
-			name := value.Value{}
-			if kc.col >= 0 {
-				name = text(t.Columns[kc.col].Name)
-			}
-			rows = append(rows, []value.Value{
-				integer(int64(i)), integer(int64(kc.col)), name, boolean(kc.desc), text(kc.coll.String()), integer(1),
-			})
-		}
-	}
 	if ix := s.Index(arg); ix != nil {
-		add(ix.Table, indexKey(ix))
-		return rows
+		return keyInfo(ix.Table, indexKey(ix), string(ix.Origin))
 	}
 	for _, in := range slices.Backward(s.Databases()) {
 		for _, t := range in.Tables {
-			if t.PrimaryKey != nil && strings.EqualFold(primaryName(t), arg) {
-				add(t, tableKey(t))
-				return rows
+			if t.PrimaryKey != nil && schema.SameName(primaryName(t), arg) {
+				key := tableKey(t)
+				for i := range key {
+					key[i].desc = t.PKDesc[i]
+				}
+				return keyInfo(t, key, "")
+			}
+		}
+	}
+	return nil
+}
+
+// keyInfo does; the key of the table itself has no origin.
+func keyInfo(t *schema.Table, key []keyColumn, origin string) (rows [][]value.Value) {
+	add := func(kc keyColumn, inKey bool) {
+		name := value.Value{}
+		if kc.col >= 0 {
+			name = text(t.Columns[kc.col].Name)
+		}
+		rows = append(rows, []value.Value{
+			integer(int64(len(rows))), integer(int64(kc.col)), name, boolean(kc.desc), text(kc.coll.String()), boolean(inKey),
+		})
+	}
+	for _, kc := range key {
+		add(kc, true)
+	}
+	switch {
+	case !t.WithoutRowID:
+		add(keyColumn{col: -1}, false)
+	case origin == "":
+		for i := range t.Columns {
+			if (t.Columns[i].Generated == nil || t.Columns[i].Stored) && !slices.ContainsFunc(key, func(kc keyColumn) bool { return kc.col == i }) {
+				add(keyColumn{col: i, coll: t.Columns[i].Collation}, false)
+			}
+		}
+	default:
+		for i, pk := range tableKey(t) {
+			pk.desc = t.PKDesc[i] && origin == string(schema.OriginCreate) // SQLite forgets it for constraints
+			if !slices.ContainsFunc(key, func(kc keyColumn) bool { return kc.col == pk.col && kc.coll == pk.coll }) {
+				add(pk, false)
 			}
 		}
 	}
@@ -406,6 +432,7 @@ func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
 
 func indexInfo(s *schema.Schema, arg string) [][]value.Value {
 	rows := indexXInfo(s, arg)
+	rows = slices.DeleteFunc(rows, func(r []value.Value) bool { return r[5].Int() == 0 })
 	for i := range rows {
 		rows[i] = rows[i][:3]
 	}
@@ -441,7 +468,7 @@ func tableList(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
 	for _, in := range s.Databases() {
 		add := func(name, kind string, columns int, withoutRowID, strict bool) {
-			if arg == "" || strings.EqualFold(arg, name) {
+			if arg == "" || schema.SameName(arg, name) {
 				rows = append(rows, []value.Value{
 					text(in.Name()), text(name), text(kind), integer(int64(columns)), boolean(withoutRowID), boolean(strict),
 				})

@@ -1,9 +1,8 @@
 package exec
 
 import (
-	"strings"
-
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -32,7 +31,7 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	}
 	last := len(s.Cores) - 1
 	op := s.Ops[last-1]
-	if !strings.EqualFold(op.Op, "UNION") || s.With != nil {
+	if !schema.SameName(op.Op, "UNION") || s.With != nil {
 		return c.selectStmt(e.outer, s)
 	}
 	rec, ok := s.Cores[last].(*ast.SelectQuery)
@@ -89,7 +88,7 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 func refersTo(s *ast.SelectStmt, name string) bool {
 	found := false
 	ast.Walk(s, func(n ast.Node) bool {
-		if t, ok := n.(*ast.TableRef); ok && t.Name != nil && t.Name.Schema == nil && strings.EqualFold(t.Name.Name.Name, name) {
+		if t, ok := n.(*ast.TableRef); ok && t.Name != nil && t.Name.Schema == nil && schema.SameName(t.Name.Name.Name, name) {
 			found = true
 		}
 		return !found

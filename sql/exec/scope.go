@@ -1,8 +1,6 @@
 package exec
 
 import (
-	"strings"
-
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
@@ -103,8 +101,12 @@ type scope struct {
 
 	windows *windowing // not nil where window functions are allowed
 
-	aggs  *aggregation // not nil where aggregates are allowed
-	inAgg bool         // compiling an aggregate's arguments
+	aggs       *aggregation // not nil where aggregates are allowed
+	aggregates bool         // the query has aggregates: those of queries around it are allowed everywhere
+	misuse     error        // of such a one, if it turns out that the query has none of its own
+	inItems    bool         // compiling result columns or ORDER BY
+	inResults  bool         // compiling them, or what is evaluated behind groups
+	inAgg      bool         // compiling an aggregate's arguments
 }
 
 // cte is one common table expression, compiled anew for each reference.
@@ -115,7 +117,7 @@ type cte struct {
 	active bool // being compiled: a reference to itself is a recursion
 }
 
-func fold(s string) string { return strings.ToLower(s) }
+func fold(s string) string { return schema.Fold(s) }
 
 // afterWith reports whether the scope is in a statement with WITH.
 func (sc *scope) afterWith() bool {
@@ -155,7 +157,7 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 	var found *match
 	if table == "" {
 		for _, m := range sc.merged {
-			if strings.EqualFold(m.name, name) {
+			if schema.SameName(m.name, name) {
 				if m.ambiguous || sc.besides(m) {
 					return nil, errorf("ambiguous column name: %s", name)
 				}
@@ -169,7 +171,7 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 			continue
 		}
 		for i := range src.cols {
-			if !strings.EqualFold(src.cols[i].name, name) || (table == "" && src.cols[i].hidden) {
+			if !schema.SameName(src.cols[i].name, name) || (table == "" && src.cols[i].hidden) {
 				continue
 			}
 			if found != nil {
@@ -214,7 +216,7 @@ func (s *source) shown() string {
 
 // isNamed reports whether a qualifier stands for s; "" stands for all.
 func (s *source) isNamed(db, table string) bool {
-	return (table == "" || strings.EqualFold(s.name, table)) && (db == "" || s.db == db)
+	return (table == "" || schema.SameName(s.name, table)) && (db == "" || s.db == db)
 }
 
 // besides reports whether some other column has the name of one that USING
@@ -239,7 +241,7 @@ func qualified(table, name string) string {
 }
 
 func isRowIDName(s string) bool {
-	return strings.EqualFold(s, "rowid") || strings.EqualFold(s, "_rowid_") || strings.EqualFold(s, "oid")
+	return schema.SameName(s, "rowid") || schema.SameName(s, "_rowid_") || schema.SameName(s, "oid")
 }
 
 // use marks the match as read and returns its register.

@@ -2,9 +2,9 @@ package exec
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -120,7 +120,17 @@ type item struct {
 }
 
 func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
+	nested, reads := len(c.nested), len(c.reads)
 	sc := &scope{parent: parent}
+	q, err := c.coreIn(sc, s)
+	if err == errOwned && sc.aggregates { //nolint:errorlint // it is never wrapped
+		c.nested, c.reads = c.nested[:nested], c.reads[:reads]
+		return c.coreIn(&scope{parent: parent, aggregates: true}, s)
+	}
+	return q, err
+}
+
+func (c *compiler) coreIn(sc *scope, s *ast.SelectQuery) (*query, error) {
 	if plainJoins(s.From) {
 		sc.flat = 1
 	}
@@ -157,7 +167,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			if src.inner {
 				continue
 			}
-			if star.Table != nil && !strings.EqualFold(src.name, star.Table.Name) {
+			if star.Table != nil && !schema.SameName(src.name, star.Table.Name) {
 				continue
 			}
 			if star.Table == nil {
@@ -235,7 +245,8 @@ type block struct {
 }
 
 func (b *block) compile() (*query, error) {
-	steps := []func() error{b.compileWhere, b.compileGroupBy, b.compileItems, b.compileRest}
+	b.sc.aggregates = b.sc.aggregates || len(b.s.GroupBy) > 0 || b.hasAggregate()
+	steps := []func() error{b.compileWhere, b.compileGroupBy, b.compileItems, b.compileRest, b.settleAggregates}
 	subqueries := 0
 	for i, step := range steps {
 		if i == 1 {
@@ -380,7 +391,7 @@ func (b *block) compileGroupBy() error {
 		}
 		b.groupBy = append(b.groupBy, x)
 	}
-	if len(b.s.GroupBy) > 0 || b.hasAggregate() {
+	if b.sc.aggregates {
 		b.agg = &aggregation{bare: map[int]bool{}}
 	} else if b.s.Having != nil {
 		return errorf("HAVING clause on a non-aggregate query")
@@ -425,8 +436,9 @@ func (b *block) item(i int) (*expr, error) {
 }
 
 func (b *block) compileItems() error {
-	b.sc.aggs, b.sc.windows = b.agg, b.windows
-	defer func() { b.sc.windows = nil }()
+	b.sc.aggs, b.sc.windows, b.sc.inResults = b.agg, b.windows, true
+	b.sc.inItems = true
+	defer func() { b.sc.windows, b.sc.inResults, b.sc.inItems = nil, false, false }()
 	for i := range b.items {
 		x, err := b.item(i)
 		if err != nil {
@@ -439,8 +451,8 @@ func (b *block) compileItems() error {
 
 // compileRest compiles HAVING and ORDER BY, which see the aliases.
 func (b *block) compileRest() error {
-	b.sc.aliases = b.aliases
-	defer func() { b.sc.aliases = nil }()
+	b.sc.aliases, b.sc.inResults = b.aliases, b.agg != nil
+	defer func() { b.sc.aliases, b.sc.inResults = nil, false }()
 	if b.s.Having != nil {
 		x, err := b.c.expr(b.sc, b.s.Having)
 		if err != nil {
@@ -448,8 +460,8 @@ func (b *block) compileRest() error {
 		}
 		b.having = x
 	}
-	b.sc.windows = b.windows
-	defer func() { b.sc.windows = nil }()
+	b.sc.windows, b.sc.inItems = b.windows, true
+	defer func() { b.sc.windows, b.sc.inItems = nil, false }()
 	for _, t := range b.s.OrderBy {
 		x, err := b.orderExpr(t.Expr)
 		if err != nil {
@@ -458,6 +470,19 @@ func (b *block) compileRest() error {
 		b.keys = append(b.keys, newSortKey(x, t))
 	}
 	return nil
+}
+
+// settleAggregates makes a query whose aggregates are all those of queries around it
+// one without.
+func (b *block) settleAggregates() error {
+	if b.agg == nil || len(b.agg.calls) > 0 || len(b.s.GroupBy) > 0 {
+		return nil
+	}
+	if b.s.Having != nil {
+		return errorf("HAVING clause on a non-aggregate query")
+	}
+	b.agg = nil
+	return b.sc.misuse
 }
 
 // orderExpr compiles one term of ORDER BY: the number of a column, an alias,
@@ -473,7 +498,7 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 	}
 	if n, ok := inner.(*ast.Ident); ok {
 		for i, rc := range b.items {
-			if rc.e != nil && strings.EqualFold(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
+			if rc.e != nil && schema.SameName(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
 				pick = i
 				break
 			}

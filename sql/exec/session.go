@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -253,7 +252,7 @@ func (s *Session) control(ctx context.Context, stmt ast.Stmt) error {
 
 func (s *Session) findSave(name string) (int, error) {
 	for i, sv := range slices.Backward(s.saves) {
-		if strings.EqualFold(sv.name, name) {
+		if schema.SameName(sv.name, name) {
 			return i, nil
 		}
 	}
@@ -472,7 +471,10 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 		return errors.Join(err, s.Rollback())
 	default:
 		s.forget()
-		s.violations, s.changes = before, 0
+		s.violations = before
+		if p.rows {
+			s.changes = 0
+		}
 		return errors.Join(err, f.tx.RollbackTo(sp))
 	}
 	if p.ddl {

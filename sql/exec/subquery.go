@@ -193,19 +193,22 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 	c.nested[len(c.nested)-1].kind = "LIST"
 	refs := sc.touched
 	sc.touched |= touched
-	elems := vector(left)
-	if elems == nil {
-		elems = []ast.Expr{left}
+	var row *rowOperand
+	if isRow(left) {
+		row, err = c.rowOperand(sc, left)
+	} else {
+		row = &rowOperand{}
+		row.xs, err = c.list(sc, []ast.Expr{left})
 	}
-	if len(elems) != len(q.cols) {
-		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(elems))
-	}
-	xs, err := c.list(sc, elems)
 	if err != nil {
 		return nil, err
 	}
+	if len(row.xs) != len(q.cols) {
+		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(row.xs))
+	}
+	xs := row.xs
 	if len(xs) > 1 {
-		return inSelectRows(q, xs), nil
+		return inSelectRows(q, row), nil
 	}
 	x := xs[0]
 	cmp := comparisonOf(x, q.comparedAs(0))

@@ -3,7 +3,6 @@ package exec
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
@@ -133,7 +132,7 @@ func sameTerm(t *schema.Table, c schema.IndexColumn, e ast.Expr) bool {
 		id, ok := e.(*ast.Ident)
 		return ok && t.Column(id.Name) == c.Column
 	}
-	return strings.EqualFold(ast.String(unparen(c.Expr)), ast.String(e))
+	return schema.SameName(ast.String(unparen(c.Expr)), ast.String(e))
 }
 
 func sameColumns(a, b []int) bool {

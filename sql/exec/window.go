@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -86,7 +87,7 @@ func newWindowing(defs []*ast.WindowDef) (*windowing, error) {
 
 func (w *windowing) find(name string) (*windowSpec, error) {
 	for _, d := range w.defs {
-		if strings.EqualFold(d.name, name) {
+		if schema.SameName(d.name, name) {
 			return d, nil
 		}
 	}

@@ -64,6 +64,10 @@ func AlterTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Altered, error) {
 		return nil, err
 	}
 	after, err := loadAt(tx, t.place)
+	var fault *sqlerr.Error
+	if n.Action == ast.AlterAddColumn && errors.As(err, &fault) && fault.Code == sqlerr.Corrupt {
+		err = sqlerr.Errorf("error in table %s after add column: %v", t.Name, errors.Unwrap(err))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +194,7 @@ func (a *alteration) renameTable() error {
 	if err := checkReserved(to); err != nil {
 		return err
 	}
-	if a.s.Index(to) != nil || a.s.Table(to) != nil && fold(to) != fold(from) {
+	if a.s.Index(to) != nil || a.s.Table(to) != nil {
 		return sqlerr.Errorf("there is already another table or index with this name: %s", to)
 	}
 	if err := a.notShadowed(); err != nil {
@@ -255,7 +259,7 @@ func (a *alteration) renameColumn() error {
 		return sqlerr.Errorf("no such column: \"%s\"", from)
 	}
 	if j := a.t.Column(to); j >= 0 && j != i {
-		return sqlerr.Errorf("duplicate column name: %s", to)
+		return sqlerr.Errorf("error in table %s after rename: duplicate column name: %s", a.t.Name, to)
 	}
 	if err := a.notUsed("renaming a column", from); err != nil {
 		return err
@@ -298,8 +302,14 @@ func (a *alteration) addColumn() (test bool, err error) {
 // checkNewColumn refuses what rows that exist could not satisfy; test: it
 // depends on the rows.
 func (a *alteration) checkNewColumn(def *ast.ColumnDef) (test bool, err error) {
-	var notNull, value, check, variable, generated bool
+	var notNull, value, check, variable, generated, hasDefault bool
 	for _, k := range def.Constraints {
+		if k.Kind == ast.ColumnGenerated && hasDefault {
+			return false, sqlerr.Errorf("error in generated column \"%s\"", def.Name.Name)
+		}
+		if hasDefault = hasDefault || k.Kind == ast.ColumnDefault; hasDefault && generated {
+			return false, sqlerr.Errorf("cannot use DEFAULT on a generated column")
+		}
 		switch k.Kind {
 		case ast.ColumnPrimaryKey:
 			return false, sqlerr.Errorf("Cannot add a PRIMARY KEY column")
@@ -417,15 +427,17 @@ func (a *alteration) droppable(i int) error {
 	c := &a.t.Columns[i]
 	switch {
 	case c.PKIndex > 0:
-		return sqlerr.Errorf("cannot drop PRIMARY KEY column: \"%s\"", c.Name)
+		return sqlerr.Errorf("cannot drop PRIMARY KEY column: \"%s\"", a.n.Column.Name)
 	case len(a.t.Columns) == 1:
-		return sqlerr.Errorf("cannot drop column \"%s\": no other columns exist", c.Name)
+		return sqlerr.Errorf("cannot drop column \"%s\": no other columns exist", a.n.Column.Name)
 	}
 	for _, ix := range a.t.Indexes {
 		keyed := slices.ContainsFunc(ix.Columns, func(k IndexColumn) bool { return k.Column == i || k.Expr != nil && uses(k.Expr, c.Name) })
 		switch {
+		case keyed && ix.Origin != OriginCreate && len(ix.Columns) > 1:
+			return sqlerr.Errorf("error in table %s after drop column: no such column: %s", a.t.Name, c.Name)
 		case keyed && ix.Origin != OriginCreate:
-			return sqlerr.Errorf("cannot drop UNIQUE column: \"%s\"", c.Name)
+			return sqlerr.Errorf("cannot drop UNIQUE column: \"%s\"", a.n.Column.Name)
 		case keyed || uses(ix.Where, c.Name):
 			return sqlerr.Errorf("error in index %s after drop column: no such column: %s", ix.Name, c.Name)
 		}

@@ -3,7 +3,6 @@ package schema
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
@@ -125,7 +124,7 @@ func (s *Schema) attach(o Object) error {
 		return sqlerr.Errorf("no such table: %s", o.Table)
 	}
 	for _, ix := range t.Indexes {
-		if strings.EqualFold(ix.Name, o.Name) {
+		if SameName(ix.Name, o.Name) {
 			ix.Root, ix.id = o.Root, o.id
 			s.indexes[fold(ix.Name)] = ix
 			return nil

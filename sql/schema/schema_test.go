@@ -220,7 +220,7 @@ func TestRefused(t *testing.T) {
 		{"DROP INDEX sqlite_autoindex_t_1", "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped"},
 		{"ALTER TABLE t RENAME TO lone", "there is already another table or index with this name: lone"},
 		{"ALTER TABLE lone RENAME z TO y", `no such column: "z"`},
-		{"ALTER TABLE t RENAME a TO b", "duplicate column name: b"},
+		{"ALTER TABLE t RENAME a TO b", "error in table t after rename: duplicate column name: b"},
 		{"ALTER TABLE t ADD a", "duplicate column name: a"},
 		{"ALTER TABLE t ADD e PRIMARY KEY", "Cannot add a PRIMARY KEY column"},
 		{"ALTER TABLE t ADD e UNIQUE", "Cannot add a UNIQUE column"},

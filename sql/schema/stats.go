@@ -66,7 +66,7 @@ func (s *Schema) addStat(tbl, idx, stat value.Value) {
 	if len(counts) == 0 {
 		return
 	}
-	if idx.IsNull() || strings.EqualFold(idx.Str(), t.Name) {
+	if idx.IsNull() || SameName(idx.Str(), t.Name) {
 		t.Stats = &TableStats{Rows: counts[0]}
 		return
 	}

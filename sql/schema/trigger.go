@@ -2,7 +2,6 @@ package schema
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
@@ -58,9 +57,9 @@ func (s *Schema) References(parent string) []Reference { return s.references[fol
 func buildTrigger(n *ast.CreateTriggerStmt, t *Table) *Trigger {
 	g := &Trigger{Name: n.Name.Name.Name, Table: t, Time: n.Time, When: n.When, Body: n.Body}
 	switch {
-	case strings.EqualFold(n.Event, "INSERT"):
+	case SameName(n.Event, "INSERT"):
 		g.Event = Insert
-	case strings.EqualFold(n.Event, "UPDATE"):
+	case SameName(n.Event, "UPDATE"):
 		g.Event = Update
 	default:
 		g.Event = Delete
