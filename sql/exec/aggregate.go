@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -59,8 +60,10 @@ func isAggregate(name string, n *ast.FuncCall) bool {
 	return knownAggregate(name)
 }
 
+// aggregateCall compiles a call of an aggregate. It is one of the innermost
+// SELECT of whose rows it reads a column, of its own if it reads none.
 func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr, error) {
-	if sc.aggs == nil || sc.inAgg {
+	if !sc.aggregates || sc.inAgg {
 		return nil, errorf("misuse of aggregate function %s()", n.Name.Name)
 	}
 	if n.Star && name != "count" {
@@ -73,38 +76,102 @@ func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr
 		return nil, errorf("DISTINCT aggregates must have exactly one argument")
 	}
 	call := &aggCall{name: name, distinct: n.Distinct, slot: c.regs(1)[0]}
-	sc.inAgg = true
-	windows := sc.windows
-	sc.windows = nil
-	defer func() { sc.inAgg, sc.windows = false, windows }()
-	touched, correlated := sc.touched, sc.correlated
-	sc.touched, sc.correlated = 0, false
-	var err error
-	if call.args, err = c.list(sc, n.Args); err != nil {
+	around := scopesFrom(sc)
+	err := c.aggregateParts(sc, call, n)
+	owner := around.owner()
+	around.restore()
+	if err != nil {
 		return nil, err
 	}
-	if sc.touched == 0 && sc.correlated && len(n.Args) > 0 {
-		return nil, unsupported("aggregates over columns of an outer query")
+	switch {
+	case owner.aggs != nil && !owner.inAgg:
+	case owner.inGroupBy:
+		return nil, errorf("aggregate functions are not allowed in the GROUP BY clause")
+	default:
+		return nil, errorf("misuse of aggregate: %s()", n.Name.Name)
 	}
-	sc.correlated = sc.correlated || correlated
-	sc.touched |= touched
+	owner.aggs.calls = append(owner.aggs.calls, call)
+	return &expr{slot: call.slot, eval: readSlot(call.slot)}, nil
+}
+
+// aggregateParts compiles what a call reads of each row.
+func (c *compiler) aggregateParts(sc *scope, call *aggCall, n *ast.FuncCall) (err error) {
+	windows := sc.windows
+	sc.inAgg, sc.windows = true, nil
+	defer func() { sc.inAgg, sc.windows = false, windows }()
+	if call.args, err = c.list(sc, n.Args); err != nil {
+		return err
+	}
 	if n.Filter != nil {
 		if call.filter, err = c.expr(sc, n.Filter); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, t := range n.OrderBy {
 		x, err := c.expr(sc, t.Expr)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		call.order = append(call.order, newSortKey(x, t))
 	}
 	if len(call.args) > 0 {
 		call.coll = call.args[0].coll
 	}
-	sc.aggs.calls = append(sc.aggs.calls, call)
-	return &expr{slot: call.slot, eval: readSlot(call.slot)}, nil
+	return nil
+}
+
+// touchedScopes are the scopes around an aggregate call, the innermost first,
+// and what they knew before its arguments were compiled.
+type touchedScopes []touchedScope
+
+type touchedScope struct {
+	*scope
+	touched uint64
+	bare    map[int]bool
+}
+
+// scopesFrom clears what the scopes know of the sources that were touched.
+func scopesFrom(sc *scope) (list touchedScopes) {
+	for s := sc; s != nil; s = s.parent {
+		t := touchedScope{scope: s, touched: s.touched}
+		if s.aggs != nil && s != sc {
+			t.bare = maps.Clone(s.aggs.bare)
+		}
+		s.touched = 0
+		list = append(list, t)
+	}
+	return list
+}
+
+// owner returns the scope whose rows are aggregated. What the arguments read of
+// them is no column beside the aggregates.
+func (list touchedScopes) owner() *scope {
+	for _, t := range list {
+		if t.touchedRows() {
+			if t.bare != nil {
+				t.aggs.bare = t.bare
+			}
+			return t.scope
+		}
+	}
+	return list[0].scope
+}
+
+func (list touchedScopes) restore() {
+	for _, t := range list {
+		t.scope.touched |= t.touched
+	}
+}
+
+// touchedRows reports whether a source of a FROM clause was touched: OLD, NEW,
+// excluded and the row of RETURNING are values.
+func (sc *scope) touchedRows() bool {
+	if sc.returns {
+		return false
+	}
+	return slices.ContainsFunc(sc.sources, func(s *source) bool {
+		return sc.touched&(1<<uint(s.index)) != 0 && !s.qualifiedOnly && !s.excluded
+	})
 }
 
 // aggregateNode groups the rows of in.

@@ -179,17 +179,13 @@ func extreme(args []*expr, sign int) *expr {
 	}, args...)
 }
 
-// containsAggregate looks for aggregate calls outside of subqueries.
+// containsAggregate looks for aggregate calls, in subqueries too: they may be
+// over the rows around them.
 func containsAggregate(e ast.Expr) bool {
 	found := false
 	ast.Walk(e, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.SelectStmt:
-			return false
-		case *ast.FuncCall:
-			if n.Over == nil && isAggregate(strings.ToLower(n.Name.Name), n) {
-				found = true
-			}
+		if n, ok := n.(*ast.FuncCall); ok && n.Over == nil && isAggregate(strings.ToLower(n.Name.Name), n) {
+			found = true
 		}
 		return !found
 	})

@@ -84,7 +84,10 @@ func (c *compiler) with(parent *scope, w *ast.With) (*scope, error) {
 }
 
 func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
-	sc := &scope{parent: parent}
+	if len(v.Rows) == 1 && slices.ContainsFunc(v.Rows[0], containsAggregate) {
+		return c.core(parent, selectOf(v.Rows[0]))
+	}
+	sc := &scope{parent: parent, aggregates: true}
 	n := &valuesNode{out: c.regs(len(v.Rows[0]))}
 	q := &query{node: n, out: n.out}
 	for i := range v.Rows[0] {
@@ -110,6 +113,15 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 	}
 	q.correlated = sc.correlated
 	return q, nil
+}
+
+// selectOf returns the SELECT that gives one row of VALUES.
+func selectOf(row []ast.Expr) *ast.SelectQuery {
+	s := &ast.SelectQuery{}
+	for i, e := range row {
+		s.Columns = append(s.Columns, &ast.ResultColumn{Expr: e, Alias: &ast.Ident{Name: "column" + itoa(i+1)}})
+	}
+	return s
 }
 
 // item is one column of the select list, stars expanded.
@@ -356,8 +368,8 @@ func isPure(e ast.Expr) bool {
 }
 
 func (b *block) compileGroupBy() error {
-	b.sc.aliases = b.aliases
-	defer func() { b.sc.aliases = nil }()
+	b.sc.aliases, b.sc.aggregates, b.sc.inGroupBy = b.aliases, true, true
+	defer func() { b.sc.aliases, b.sc.inGroupBy = nil, false }()
 	for _, e := range b.s.GroupBy {
 		inner, coll := uncollated(e)
 		if i, ok := columnNumber(inner); ok {
@@ -380,29 +392,10 @@ func (b *block) compileGroupBy() error {
 		}
 		b.groupBy = append(b.groupBy, x)
 	}
-	if len(b.s.GroupBy) > 0 || b.hasAggregate() {
+	if len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool { return it.e != nil && containsAggregate(it.e) }) {
 		b.agg = &aggregation{bare: map[int]bool{}}
-	} else if b.s.Having != nil {
-		return errorf("HAVING clause on a non-aggregate query")
 	}
 	return nil
-}
-
-func (b *block) hasAggregate() bool {
-	for _, it := range b.items {
-		if it.e != nil && containsAggregate(it.e) {
-			return true
-		}
-	}
-	if b.s.Having != nil && containsAggregate(b.s.Having) {
-		return true
-	}
-	for _, t := range b.s.OrderBy {
-		if containsAggregate(t.Expr) {
-			return true
-		}
-	}
-	return false
 }
 
 func (b *block) item(i int) (*expr, error) {
@@ -433,6 +426,12 @@ func (b *block) compileItems() error {
 			return err
 		}
 		b.outs = append(b.outs, x)
+	}
+	if b.agg != nil && len(b.agg.calls) == 0 && len(b.s.GroupBy) == 0 { // those of its subqueries are theirs
+		b.agg, b.sc.aggs = nil, nil
+	}
+	if b.agg == nil && b.s.Having != nil {
+		return errorf("HAVING clause on a non-aggregate query")
 	}
 	return nil
 }
