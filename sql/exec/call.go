@@ -181,13 +181,20 @@ func extreme(args []*expr, sign int) *expr {
 
 // containsAggregate looks for aggregate calls, in subqueries too: they may be
 // over the rows around them.
-func containsAggregate(e ast.Expr) bool {
-	found := false
+func containsAggregate(e ast.Expr) bool { return findAggregate(e, true) != nil }
+
+// findAggregate returns an aggregate call, in subqueries only if they count.
+func findAggregate(e ast.Expr, subqueries bool) (found *ast.FuncCall) {
 	ast.Walk(e, func(n ast.Node) bool {
-		if n, ok := n.(*ast.FuncCall); ok && n.Over == nil && isAggregate(strings.ToLower(n.Name.Name), n) {
-			found = true
+		switch n := n.(type) {
+		case *ast.SelectStmt:
+			return subqueries && found == nil
+		case *ast.FuncCall:
+			if n.Over == nil && isAggregate(strings.ToLower(n.Name.Name), n) {
+				found = n
+			}
 		}
-		return !found
+		return found == nil
 	})
 	return found
 }

@@ -101,9 +101,8 @@ func vector(e ast.Expr) []ast.Expr {
 }
 
 func (c *compiler) compare(sc *scope, op ast.Operator, ex, ey ast.Expr) (*expr, error) {
-	vx, vy := vector(ex), vector(ey)
-	if vx != nil || vy != nil {
-		return c.compareRows(sc, op, vx, vy, ex, ey)
+	if isRowValue(ex) || isRowValue(ey) {
+		return c.compareRows(sc, op, ex, ey)
 	}
 	x, err := c.exprIn(sc, ex)
 	if err != nil {
@@ -171,62 +170,6 @@ func (c *compiler) list(sc *scope, es []ast.Expr) ([]*expr, error) {
 	return out, nil
 }
 
-// compareRows compares row values element by element: the first pair that is
-// not equal decides, a NULL before it makes the result unknown.
-func (c *compiler) compareRows(sc *scope, op ast.Operator, vx, vy []ast.Expr, ex, ey ast.Expr) (*expr, error) {
-	if isSubquery(ex) || isSubquery(ey) {
-		return nil, unsupported("comparing a row value with a subquery")
-	}
-	if len(vx) != len(vy) {
-		return nil, errorf("row value misused")
-	}
-	xs, err := c.list(sc, vx)
-	if err != nil {
-		return nil, err
-	}
-	ys, err := c.list(sc, vy)
-	if err != nil {
-		return nil, err
-	}
-	cmps := make([]comparison, len(xs))
-	for i := range xs {
-		cmps[i] = comparisonOf(xs[i], ys[i])
-	}
-	equality := op == ast.OpEq || op == ast.OpNe
-	return computed(func(f *frame) (value.Value, error) {
-		unknown := false
-		for i := range xs {
-			a, err := xs[i].eval(f)
-			if err != nil {
-				return a, err
-			}
-			b, err := ys[i].eval(f)
-			if err != nil {
-				return b, err
-			}
-			if a.IsNull() || b.IsNull() {
-				if !equality {
-					return value.Value{}, nil
-				}
-				unknown = true
-				continue
-			}
-			if o := cmps[i].order(a, b); o != 0 {
-				return value.NewBool(holds(op, o)), nil
-			}
-		}
-		if unknown {
-			return value.Value{}, nil
-		}
-		return value.NewBool(holds(op, 0)), nil
-	}, append(append([]*expr(nil), xs...), ys...)...), nil
-}
-
-func isSubquery(e ast.Expr) bool {
-	_, ok := unparen(e).(*ast.SubqueryExpr)
-	return ok
-}
-
 // is compiles IS and IS NOT, for which two NULLs are the same. A right side
 // that is the word TRUE or FALSE asks for the truth of the left.
 func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
@@ -237,8 +180,8 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 			return c.isTruth(sc, n.X, strings.EqualFold(id.Name, "true"), want)
 		}
 	}
-	if vx, vy := vector(n.X), vector(n.Y); vx != nil || vy != nil {
-		return nil, unsupported("IS between row values")
+	if isRowValue(n.X) || isRowValue(n.Y) {
+		return c.isRows(sc, n.X, n.Y, want)
 	}
 	if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
 		return c.nullCheck(sc, n.X, want)
@@ -417,7 +360,15 @@ func (c *compiler) inList(sc *scope, n *ast.InExpr) (*expr, error) {
 
 func (c *compiler) inRows(sc *scope, n *ast.InExpr) (*expr, error) {
 	var any *expr
+	want := len(vector(n.X))
 	for _, e := range n.List {
+		switch have := max(len(vector(e)), 1); {
+		case have == want:
+		case have == 1:
+			return nil, errorf("IN(...) element has 1 term - expected %d", want)
+		default:
+			return nil, errorf("IN(...) element has %d terms - expected %d", have, want)
+		}
 		eq, err := c.compare(sc, ast.OpEq, n.X, e)
 		if err != nil {
 			return nil, err

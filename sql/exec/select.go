@@ -84,7 +84,7 @@ func (c *compiler) with(parent *scope, w *ast.With) (*scope, error) {
 }
 
 func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
-	if len(v.Rows) == 1 && slices.ContainsFunc(v.Rows[0], containsAggregate) {
+	if len(v.Rows) == 1 && slices.ContainsFunc(v.Rows[0], func(e ast.Expr) bool { return findAggregate(e, false) != nil }) {
 		return c.core(parent, selectOf(v.Rows[0]))
 	}
 	sc := &scope{parent: parent, aggregates: true}

@@ -193,16 +193,17 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 	c.nested[len(c.nested)-1].kind = "LIST"
 	refs := sc.touched
 	sc.touched |= touched
-	elems := vector(left)
-	if elems == nil {
-		elems = []ast.Expr{left}
+	var xs []*expr
+	if isRowValue(left) {
+		xs, err = c.rowValue(sc, left)
+	} else {
+		xs, err = c.list(sc, []ast.Expr{left})
 	}
-	if len(elems) != len(q.cols) {
-		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(elems))
-	}
-	xs, err := c.list(sc, elems)
 	if err != nil {
 		return nil, err
+	}
+	if len(xs) != len(q.cols) {
+		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(xs))
 	}
 	if len(xs) > 1 {
 		return inSelectRows(q, xs), nil
