@@ -21,6 +21,9 @@ func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 	if isAggregate(name, n) {
 		return c.aggregateCall(sc, name, n)
 	}
+	if name == "jsonb_group_array" || name == "jsonb_group_object" {
+		return nil, unsupported("the function " + name + "()")
+	}
 	if _, ok := windowOnly[name]; ok {
 		return nil, errorf("misuse of window function %s()", n.Name.Name)
 	}
@@ -63,6 +66,9 @@ func (c *compiler) callNamed(name string, args []*expr) (*expr, error) {
 		}
 		return sp.compile(args), nil
 	}
+	if strings.HasPrefix(lower, "jsonb") {
+		return nil, unsupported("the function " + lower + "()")
+	}
 	return c.scalarCall(name, args)
 }
 
@@ -86,6 +92,9 @@ var specials = map[string]special{
 	"total_changes":     {0, 0, ofSession(func(s *Session) int64 { return s.totalChanges })},
 	"last_insert_rowid": {0, 0, ofSession(func(s *Session) int64 { return s.lastInsertRowID })},
 	"match":             {2, 2, noMatch},
+
+	"sqlite_compileoption_used": {1, 1, compileOptionUsed},
+	"sqlite_compileoption_get":  {1, 1, compileOptionGet},
 }
 
 // noMatch is match(), which in SQLite only the tables of full-text search have.
