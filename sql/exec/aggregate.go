@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -59,11 +60,10 @@ func isAggregate(name string, n *ast.FuncCall) bool {
 	return knownAggregate(name)
 }
 
-// aggregateCall compiles a call in the innermost query that its arguments read
-// columns of: (SELECT sum(t.x)) sums in the query that t belongs to, whose groups
-// it stands for there.
+// aggregateCall compiles a call of an aggregate. It is one of the innermost
+// SELECT of whose rows it reads a column, of its own if it reads none.
 func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr, error) {
-	if !sc.inItems && !sc.aggregates || sc.inAgg {
+	if !sc.aggregates || sc.inAgg {
 		return nil, errorf("misuse of aggregate function %s()", n.Name.Name)
 	}
 	if n.Star && name != "count" {
@@ -75,91 +75,103 @@ func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr
 	if n.Distinct && len(n.Args) != 1 {
 		return nil, errorf("DISTINCT aggregates must have exactly one argument")
 	}
-	nested, reads := len(c.nested), len(c.reads)
-	call, owner, err := c.aggregateArgs(sc, name, n)
+	call := &aggCall{name: name, distinct: n.Distinct, slot: c.regs(1)[0]}
+	around := scopesFrom(sc)
+	err := c.aggregateParts(sc, call, n)
+	owner := around.owner()
+	around.restore()
 	if err != nil {
 		return nil, err
 	}
-	if owner != sc {
-		if owner.inAgg || !owner.inResults {
-			return nil, errorf("misuse of aggregate: %s()", name)
-		}
-		if !sc.inItems && sc.misuse == nil {
-			sc.misuse = errorf("misuse of aggregate function %s()", n.Name.Name)
-		}
-		c.nested, c.reads = c.nested[:nested], c.reads[:reads]
-		if call, _, err = c.aggregateArgs(owner, name, n); err != nil {
-			return nil, err
-		}
-		for p := sc; p != owner; p = p.parent {
-			p.correlated = true
-		}
-	}
-	if owner.aggs == nil {
-		if owner == sc {
-			return nil, errorf("misuse of aggregate: %s()", name)
-		}
-		owner.aggregates = true
-		return nil, errOwned
+	switch {
+	case owner.aggs != nil && !owner.inAgg:
+	case owner.inGroupBy:
+		return nil, errorf("aggregate functions are not allowed in the GROUP BY clause")
+	default:
+		return nil, errorf("misuse of aggregate: %s()", n.Name.Name)
 	}
 	owner.aggs.calls = append(owner.aggs.calls, call)
 	return &expr{slot: call.slot, eval: readSlot(call.slot)}, nil
 }
 
-// errOwned stops the compilation of a query that a subquery turns out to hold
-// an aggregate of: it is compiled anew, as a query with aggregates.
-var errOwned = errorf("misuse of aggregate")
-
-// aggregateArgs compiles what is in the parentheses and the filter of a call,
-// and returns the innermost scope, sc or one around it, that they read.
-func (c *compiler) aggregateArgs(sc *scope, name string, n *ast.FuncCall) (*aggCall, *scope, error) {
-	call := &aggCall{name: name, distinct: n.Distinct, slot: c.regs(1)[0]}
+// aggregateParts compiles what a call reads of each row.
+func (c *compiler) aggregateParts(sc *scope, call *aggCall, n *ast.FuncCall) (err error) {
 	windows := sc.windows
 	sc.inAgg, sc.windows = true, nil
-	var touched []uint64
-	for p := sc; p != nil; p = p.parent {
-		touched = append(touched, p.touched)
-		p.touched = 0
-	}
-	correlated := sc.correlated
-	owner := sc
-	defer func() {
-		sc.inAgg, sc.windows = false, windows
-		if owner != sc {
-			sc.correlated = correlated
-		}
-		i := 0
-		for p := sc; p != nil; p = p.parent {
-			p.touched |= touched[i]
-			i++
-		}
-	}()
-	var err error
+	defer func() { sc.inAgg, sc.windows = false, windows }()
 	if call.args, err = c.list(sc, n.Args); err != nil {
-		return nil, nil, err
+		return err
 	}
 	if n.Filter != nil {
 		if call.filter, err = c.expr(sc, n.Filter); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
 	for _, t := range n.OrderBy {
 		x, err := c.expr(sc, t.Expr)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		call.order = append(call.order, newSortKey(x, t))
 	}
 	if len(call.args) > 0 {
 		call.coll = call.args[0].coll
 	}
-	for p := sc; p != nil; p = p.parent {
-		if p.touched != 0 {
-			owner = p
-			break
+	return nil
+}
+
+// touchedScopes are the scopes around an aggregate call, the innermost first,
+// and what they knew before its arguments were compiled.
+type touchedScopes []touchedScope
+
+type touchedScope struct {
+	*scope
+	touched uint64
+	bare    map[int]bool
+}
+
+// scopesFrom clears what the scopes know of the sources that were touched.
+func scopesFrom(sc *scope) (list touchedScopes) {
+	for s := sc; s != nil; s = s.parent {
+		t := touchedScope{scope: s, touched: s.touched}
+		if s.aggs != nil && s != sc {
+			t.bare = maps.Clone(s.aggs.bare)
+		}
+		s.touched = 0
+		list = append(list, t)
+	}
+	return list
+}
+
+// owner returns the scope whose rows are aggregated. What the arguments read of
+// them is no column beside the aggregates.
+func (list touchedScopes) owner() *scope {
+	for _, t := range list {
+		if t.touchedRows() {
+			if t.bare != nil {
+				t.aggs.bare = t.bare
+			}
+			return t.scope
 		}
 	}
-	return call, owner, nil
+	return list[0].scope
+}
+
+func (list touchedScopes) restore() {
+	for _, t := range list {
+		t.scope.touched |= t.touched
+	}
+}
+
+// touchedRows reports whether a source of a FROM clause was touched: OLD, NEW,
+// excluded and the row of RETURNING are values.
+func (sc *scope) touchedRows() bool {
+	if sc.returns {
+		return false
+	}
+	return slices.ContainsFunc(sc.sources, func(s *source) bool {
+		return sc.touched&(1<<uint(s.index)) != 0 && !s.qualifiedOnly && !s.excluded
+	})
 }
 
 // aggregateNode groups the rows of in.

@@ -21,6 +21,9 @@ func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 	if isAggregate(name, n) {
 		return c.aggregateCall(sc, name, n)
 	}
+	if name == "jsonb_group_array" || name == "jsonb_group_object" {
+		return nil, unsupported("the function " + name + "()")
+	}
 	if _, ok := windowOnly[name]; ok {
 		return nil, errorf("misuse of window function %s()", n.Name.Name)
 	}
@@ -63,6 +66,9 @@ func (c *compiler) callNamed(name string, args []*expr) (*expr, error) {
 		}
 		return sp.compile(args), nil
 	}
+	if strings.HasPrefix(lower, "jsonb") {
+		return nil, unsupported("the function " + lower + "()")
+	}
 	return c.scalarCall(name, args)
 }
 
@@ -86,6 +92,9 @@ var specials = map[string]special{
 	"total_changes":     {0, 0, ofSession(func(s *Session) int64 { return s.totalChanges })},
 	"last_insert_rowid": {0, 0, ofSession(func(s *Session) int64 { return s.lastInsertRowID })},
 	"match":             {2, 2, noMatch},
+
+	"sqlite_compileoption_used": {1, 1, compileOptionUsed},
+	"sqlite_compileoption_get":  {1, 1, compileOptionGet},
 }
 
 // noMatch is match(), which in SQLite only the tables of full-text search have.
@@ -179,19 +188,22 @@ func extreme(args []*expr, sign int) *expr {
 	}, args...)
 }
 
-// containsAggregate looks for aggregate calls outside of subqueries.
-func containsAggregate(e ast.Expr) bool {
-	found := false
+// containsAggregate looks for aggregate calls, in subqueries too: they may be
+// over the rows around them.
+func containsAggregate(e ast.Expr) bool { return findAggregate(e, true) != nil }
+
+// findAggregate returns an aggregate call, in subqueries only if they count.
+func findAggregate(e ast.Expr, subqueries bool) (found *ast.FuncCall) {
 	ast.Walk(e, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.SelectStmt:
-			return false
+			return subqueries && found == nil
 		case *ast.FuncCall:
 			if n.Over == nil && isAggregate(strings.ToLower(n.Name.Name), n) {
-				found = true
+				found = n
 			}
 		}
-		return !found
+		return found == nil
 	})
 	return found
 }

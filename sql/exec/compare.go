@@ -102,7 +102,7 @@ func vector(e ast.Expr) []ast.Expr {
 }
 
 func (c *compiler) compare(sc *scope, op ast.Operator, ex, ey ast.Expr) (*expr, error) {
-	if isRow(ex) || isRow(ey) {
+	if isRowValue(ex) || isRowValue(ey) {
 		return c.compareRows(sc, op, ex, ey)
 	}
 	x, err := c.exprIn(sc, ex)
@@ -181,7 +181,7 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 			return c.isTruth(sc, n.X, schema.SameName(id.Name, "true"), want)
 		}
 	}
-	if isRow(n.X) || isRow(n.Y) {
+	if isRowValue(n.X) || isRowValue(n.Y) {
 		return c.isRows(sc, n.X, n.Y, want)
 	}
 	if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
@@ -361,7 +361,15 @@ func (c *compiler) inList(sc *scope, n *ast.InExpr) (*expr, error) {
 
 func (c *compiler) inRows(sc *scope, n *ast.InExpr) (*expr, error) {
 	var any *expr
+	want := len(vector(n.X))
 	for _, e := range n.List {
+		switch have := max(len(vector(e)), 1); {
+		case have == want:
+		case have == 1:
+			return nil, errorf("IN(...) element has 1 term - expected %d", want)
+		default:
+			return nil, errorf("IN(...) element has %d terms - expected %d", have, want)
+		}
 		eq, err := c.compare(sc, ast.OpEq, n.X, e)
 		if err != nil {
 			return nil, err

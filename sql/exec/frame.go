@@ -143,7 +143,6 @@ func (f *frame) bumpSequence(t *schema.Table, id int64) error {
 type subState struct {
 	done bool
 	val  value.Value
-	row  []value.Value // of a subquery that is compared with a row value
 	set  *valueSet
 }
 

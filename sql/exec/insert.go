@@ -32,6 +32,9 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 	view := c.instead(n.Table, schema.Insert, nil)
 	ins := &inserter{rowID: -1, view: view != nil}
 	if !n.DefaultValues {
+		if err := checkSingleRow(n); err != nil {
+			return err
+		}
 		if ins.query, err = c.selectStmt(sc, n.Select); err != nil {
 			return err
 		}
@@ -84,6 +87,20 @@ func isSingleRow(n *ast.InsertStmt) bool {
 	}
 	v, ok := n.Select.Cores[0].(*ast.ValuesClause)
 	return ok && len(v.Rows) == 1
+}
+
+// checkSingleRow refuses aggregates in a row of VALUES, which is no SELECT here.
+func checkSingleRow(n *ast.InsertStmt) error {
+	if !isSingleRow(n) {
+		return nil
+	}
+	v, _ := n.Select.Cores[0].(*ast.ValuesClause)
+	for _, e := range v.Rows[0] {
+		if call := findAggregate(e, false); call != nil {
+			return errorf("misuse of aggregate function %s()", call.Name.Name)
+		}
+	}
+	return nil
 }
 
 func (c *compiler) insertEvents(ins *inserter) (err error) {

@@ -2,7 +2,6 @@ package exec
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/parse"
@@ -29,6 +28,8 @@ func sessionPragma(name string) (get func(s *Session) bool, set func(s *Session,
 				s.violations.immediate = 0
 			}
 		}
+	case "query_only":
+		return func(s *Session) bool { return s.queryOnly }, func(s *Session, on bool) { s.queryOnly = on }
 	case "recursive_triggers":
 		return func(s *Session) bool { return s.recursiveTriggers }, func(s *Session, on bool) { s.recursiveTriggers = on }
 	}
@@ -38,6 +39,7 @@ func sessionPragma(name string) (get func(s *Session) bool, set func(s *Session,
 // settings are the names that settingPragma knows beside fixedPragmas.
 var settings = []string{
 	"user_version", "application_id", "schema_version", "busy_timeout", "foreign_keys", "defer_foreign_keys", "recursive_triggers",
+	"query_only", "page_count", "freelist_count",
 }
 
 // settingPragma returns a pragma of one value as a table, which reads it.
@@ -51,7 +53,7 @@ func settingPragma(name string) (tablePragma, bool) {
 	switch name {
 	case "user_version", "application_id":
 		return one(name, func(f *frame) (value.Value, error) {
-			i, err := f.pragmaNumber(name)
+			i, err := f.pragmaNumber(name, false)
 			return integer(i), err
 		})
 	case "schema_version":
@@ -59,6 +61,13 @@ func settingPragma(name string) (tablePragma, bool) {
 			err = f.withSchema(func(s *schema.Schema) error { v = integer(int64(s.Version >> 32)); return nil })
 			return v, err
 		})
+	case "page_count":
+		return one(name, func(f *frame) (value.Value, error) {
+			st := f.s.d.db.Status()
+			return integer((st.RunBytes + st.LogBytes + st.PinnedBytes + pageSize - 1) / pageSize), nil
+		})
+	case "freelist_count":
+		return one(name, func(f *frame) (value.Value, error) { return integer(f.s.d.db.Status().PinnedBytes / pageSize), nil })
 	case "busy_timeout":
 		return one("timeout", func(f *frame) (value.Value, error) { return integer(f.s.busy.Milliseconds()), nil })
 	}
@@ -238,11 +247,14 @@ func (f *frame) checkReferences(s *schema.Schema, st parse.Stmt) error {
 	return cur.Err()
 }
 
-// offOnly are the pragmas that change results when they are on.
-func offOnly(name string) string {
+// changesResults reports whether a pragma that is set so would change results.
+func changesResults(name string, on bool) bool {
 	switch name {
-	case "ignore_check_constraints", "case_sensitive_like", "query_only", "read_uncommitted":
-		return "PRAGMA " + strings.ToLower(name)
+	case "ignore_check_constraints", "case_sensitive_like", "read_uncommitted", "writable_schema", "reverse_unordered_selects",
+		"count_changes", "empty_result_callbacks", "full_column_names":
+		return on
+	case "short_column_names":
+		return !on
 	}
-	return ""
+	return false
 }

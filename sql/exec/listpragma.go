@@ -108,11 +108,42 @@ func moduleList(*schema.Schema, string) [][]value.Value {
 	return oneColumn(names)
 }
 
-func compileOptions(*schema.Schema, string) [][]value.Value {
-	return oneColumn([]string{
-		"ENABLE_MATH_FUNCTIONS", "MAX_COLUMN=2000", "MAX_COMPOUND_SELECT=500", "MAX_FUNCTION_ARG=127", "MAX_SQL_LENGTH=16777216",
-		"MAX_VARIABLE_NUMBER=32766", "OMIT_LOAD_EXTENSION", "THREADSAFE=1",
-	})
+// optionNames are those of SQLite's compile-time options that hold here.
+var optionNames = []string{
+	"ENABLE_MATH_FUNCTIONS", "MAX_COLUMN=2000", "MAX_COMPOUND_SELECT=500", "MAX_FUNCTION_ARG=127", "MAX_SQL_LENGTH=16777216",
+	"MAX_VARIABLE_NUMBER=32766", "OMIT_LOAD_EXTENSION", "THREADSAFE=1",
+}
+
+func compileOptions(*schema.Schema, string) [][]value.Value { return oneColumn(optionNames) }
+
+// compileOptionUsed is sqlite_compileoption_used(): the name of an option, with or
+// without SQLITE_ and its value.
+func compileOptionUsed(args []*expr) *expr {
+	return computed(func(f *frame) (value.Value, error) {
+		v, err := args[0].eval(f)
+		if err != nil || v.IsNull() {
+			return value.Value{}, err
+		}
+		want := strings.TrimPrefix(strings.ToUpper(v.AsText()), "SQLITE_")
+		return boolean(slices.ContainsFunc(optionNames, func(have string) bool {
+			name, _, _ := strings.Cut(have, "=")
+			return want == have || want == name
+		})), nil
+	}, args...)
+}
+
+// compileOptionGet is sqlite_compileoption_get(): the n-th option from 0.
+func compileOptionGet(args []*expr) *expr {
+	return computed(func(f *frame) (value.Value, error) {
+		v, err := args[0].eval(f)
+		if err != nil {
+			return v, err
+		}
+		if i := v.AsInt(); i >= 0 && i < int64(len(optionNames)) {
+			return text(optionNames[i]), nil
+		}
+		return value.Value{}, nil
+	}, args...)
 }
 
 func oneColumn(names []string) (rows [][]value.Value) {

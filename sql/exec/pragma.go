@@ -122,13 +122,19 @@ func collationList(*schema.Schema, string) [][]value.Value {
 // something else is accepted where it only tunes.
 var fixedPragmas = map[string]value.Value{
 	"journal_mode": text("wal"), "encoding": text("UTF-8"), "synchronous": integer(2),
-	"cache_size": integer(-2000), "page_size": integer(16384), "temp_store": integer(2), "mmap_size": integer(0),
+	"cache_size": integer(-2000), "page_size": integer(pageSize), "temp_store": integer(2), "mmap_size": integer(0),
 	"auto_vacuum": integer(0), "locking_mode": text("normal"),
 	"secure_delete": integer(1), "journal_size_limit": integer(-1), "wal_autocheckpoint": integer(1000),
 	"ignore_check_constraints": integer(0), "legacy_alter_table": integer(0),
-	"case_sensitive_like": integer(0), "query_only": integer(0), "read_uncommitted": integer(0),
+	"case_sensitive_like": integer(0), "read_uncommitted": integer(0),
 	"automatic_index": integer(1), "cell_size_check": integer(0), "threads": integer(0), "soft_heap_limit": integer(0),
+	"hard_heap_limit": integer(0), "analysis_limit": integer(0), "cache_spill": integer(1), "fullfsync": integer(0), "checkpoint_fullfsync": integer(0),
+	"trusted_schema": integer(1), "writable_schema": integer(0), "reverse_unordered_selects": integer(0), "count_changes": integer(0),
+	"empty_result_callbacks": integer(0), "full_column_names": integer(0), "short_column_names": integer(1),
 }
+
+// pageSize is the number that PRAGMA page_size gives, and page_count counts by.
+const pageSize = 16384
 
 func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	name := fold(n.Name.Name.Name)
@@ -154,14 +160,16 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 	}
 	switch name {
 	case "user_version", "application_id":
-		if in.Place() != schema.Main {
-			return unsupported("PRAGMA temp." + name)
-		}
-		return c.storedPragma(p, name, n)
+		c.storedPragma(p, name, in.Place() != schema.Main, n)
+		return nil
 	case "schema_version":
 		return c.schemaVersion(p, in, n)
 	case "busy_timeout":
 		return c.busyTimeout(p, n)
+	case "page_count", "freelist_count":
+		tp, _ := settingPragma(name)
+		c.dynamicRows(p, tp.cols, func(f *frame) ([][]value.Value, error) { return tp.run(f, nil, "") })
+		return nil
 	case "optimize", "shrink_memory", "incremental_vacuum":
 		p.run = func(*frame) error { return nil }
 		return nil
@@ -180,8 +188,8 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 		c.staticRows(p, []string{name}, [][]value.Value{{v}})
 		return nil
 	}
-	if feature := offOnly(name); feature != "" && isOn(arg) {
-		return unsupported(feature)
+	if changesResults(name, isOn(arg)) {
+		return unsupported("PRAGMA " + name)
 	}
 	if name == "journal_mode" || name == "locking_mode" {
 		c.staticRows(p, []string{name}, [][]value.Value{{v}})
@@ -250,31 +258,60 @@ func (c *compiler) busyTimeout(p *plan, n *ast.PragmaStmt) error {
 	return nil
 }
 
-func (c *compiler) storedPragma(p *plan, name string, n *ast.PragmaStmt) error {
+func (c *compiler) storedPragma(p *plan, name string, temp bool, n *ast.PragmaStmt) {
 	if !n.HasValue {
 		c.dynamicRows(p, []string{name}, func(f *frame) ([][]value.Value, error) {
-			i, err := f.pragmaNumber(name)
+			i, err := f.pragmaNumber(name, temp)
 			return [][]value.Value{{integer(i)}}, err
 		})
-		return nil
+		return
 	}
-	i, err := strconv.ParseInt(n.Value, 0, 64)
-	if err != nil {
-		return errorf("PRAGMA %s takes an integer", name)
-	}
+	i := pragmaInteger(unquote(n.Value))
 	p.write = true
 	p.run = func(f *frame) error {
-		coll, err := f.tx.CreateCollectionIfNotExists(pragmaCollection)
+		if temp {
+			f.s.openTemp()
+		}
+		coll, err := f.tx.CreateCollectionIfNotExists(f.s.pragmas(temp))
 		if err != nil {
 			return err
 		}
-		return coll.Put([]byte(name), binary.BigEndian.AppendUint64(nil, uint64(int64(int32(i)))))
+		return coll.Put([]byte(name), binary.BigEndian.AppendUint64(nil, uint64(int64(i))))
 	}
-	return nil
 }
 
-func (f *frame) pragmaNumber(name string) (int64, error) {
-	coll, err := f.tx.Collection(pragmaCollection)
+// pragmaInteger reads a number as SQLite does: up to the first other letter, and
+// what does not fit is 0.
+func pragmaInteger(s string) int32 {
+	s, negative := strings.CutPrefix(strings.TrimPrefix(s, "+"), "-")
+	base, digits := 10, "0123456789"
+	if len(s) > 2 && strings.EqualFold(s[:2], "0x") && !negative {
+		s, base, digits = s[2:], 16, "0123456789abcdefABCDEF"
+	}
+	i, err := strconv.ParseInt(s[:len(s)-len(strings.TrimLeft(s, digits))], base, 64)
+	if negative {
+		i = -i
+	}
+	if err != nil || i != int64(int32(i)) {
+		return 0
+	}
+	return int32(i)
+}
+
+// pragmas is the name of the collection with the numbers of main or temp. That of
+// temp goes with the session's temporary objects.
+func (s *Session) pragmas(temp bool) string {
+	if temp {
+		return string(s.temp.place) + "pragma"
+	}
+	return pragmaCollection
+}
+
+func (f *frame) pragmaNumber(name string, temp bool) (int64, error) {
+	if temp && f.s.temp == nil {
+		return 0, nil
+	}
+	coll, err := f.tx.Collection(f.s.pragmas(temp))
 	if errors.Is(err, engine.ErrNoCollection) {
 		return 0, nil
 	}

@@ -18,6 +18,8 @@ func (c *compiler) returning(p *plan, sc *scope, cols []*ast.ResultColumn) (*ret
 	if len(cols) == 0 {
 		return nil, nil //nolint:nilnil // no clause: add on nil does nothing
 	}
+	sc.returns = true
+	defer func() { sc.returns = false }()
 	items, err := c.items(sc, cols)
 	if err != nil {
 		return nil, err

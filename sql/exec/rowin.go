@@ -9,24 +9,21 @@ import (
 // rowsIn is (x, y, …) IN (SELECT …).
 type rowsIn struct {
 	q    *subquery
+	xs   []*expr
 	cmps []comparison
 }
 
 // inSelectRows compiles it. Where one of x, y, … is NULL, or the subquery reads the
 // row around it, the subquery runs each time.
-func inSelectRows(q *subquery, row *rowOperand) *expr {
-	in := &rowsIn{q: q, cmps: make([]comparison, len(row.xs))}
-	for i, x := range row.xs {
+func inSelectRows(q *subquery, xs []*expr) *expr {
+	in := &rowsIn{q: q, xs: xs, cmps: make([]comparison, len(xs))}
+	for i, x := range xs {
 		in.cmps[i] = comparisonOf(x, q.comparedAs(i))
 	}
 	return &expr{slot: -1, eval: func(f *frame) (value.Value, error) {
-		left, null := make([]value.Value, len(row.xs)), false
-		first, err := row.row(f)
-		if err != nil {
-			return value.Value{}, err
-		}
-		for i := range left {
-			v, err := row.at(f, first, i)
+		left, null := make([]value.Value, len(xs)), false
+		for i, x := range xs {
+			v, err := x.eval(f)
 			if err != nil {
 				return v, err
 			}

@@ -45,6 +45,7 @@ type source struct {
 	inner     bool    // part of what a flat source stands for: no name finds it
 
 	qualifiedOnly bool // its columns are reached by their qualified names alone: OLD and NEW
+	excluded      bool // the row that an ON CONFLICT clause is for
 
 	nested *nestedJoin // a join in parentheses, which no name finds; else nil
 
@@ -101,12 +102,11 @@ type scope struct {
 
 	windows *windowing // not nil where window functions are allowed
 
-	aggs       *aggregation // not nil where aggregates are allowed
-	aggregates bool         // the query has aggregates: those of queries around it are allowed everywhere
-	misuse     error        // of such a one, if it turns out that the query has none of its own
-	inItems    bool         // compiling result columns or ORDER BY
-	inResults  bool         // compiling them, or what is evaluated behind groups
+	aggregates bool         // the clause that is compiled may call aggregates
+	aggs       *aggregation // collects those over the rows of the scope; nil where there can be none
 	inAgg      bool         // compiling an aggregate's arguments
+	inGroupBy  bool         // compiling GROUP BY
+	returns    bool         // of RETURNING
 }
 
 // cte is one common table expression, compiled anew for each reference.

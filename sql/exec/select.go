@@ -84,7 +84,10 @@ func (c *compiler) with(parent *scope, w *ast.With) (*scope, error) {
 }
 
 func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
-	sc := &scope{parent: parent}
+	if len(v.Rows) == 1 && slices.ContainsFunc(v.Rows[0], func(e ast.Expr) bool { return findAggregate(e, false) != nil }) {
+		return c.core(parent, selectOf(v.Rows[0]))
+	}
+	sc := &scope{parent: parent, aggregates: true}
 	n := &valuesNode{out: c.regs(len(v.Rows[0]))}
 	q := &query{node: n, out: n.out}
 	for i := range v.Rows[0] {
@@ -112,6 +115,15 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 	return q, nil
 }
 
+// selectOf returns the SELECT that gives one row of VALUES.
+func selectOf(row []ast.Expr) *ast.SelectQuery {
+	s := &ast.SelectQuery{}
+	for i, e := range row {
+		s.Columns = append(s.Columns, &ast.ResultColumn{Expr: e, Alias: &ast.Ident{Name: "column" + itoa(i+1)}})
+	}
+	return s
+}
+
 // item is one column of the select list, stars expanded.
 type item struct {
 	e    ast.Expr
@@ -120,17 +132,7 @@ type item struct {
 }
 
 func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
-	nested, reads := len(c.nested), len(c.reads)
 	sc := &scope{parent: parent}
-	q, err := c.coreIn(sc, s)
-	if err == errOwned && sc.aggregates { //nolint:errorlint // it is never wrapped
-		c.nested, c.reads = c.nested[:nested], c.reads[:reads]
-		return c.coreIn(&scope{parent: parent, aggregates: true}, s)
-	}
-	return q, err
-}
-
-func (c *compiler) coreIn(sc *scope, s *ast.SelectQuery) (*query, error) {
 	if plainJoins(s.From) {
 		sc.flat = 1
 	}
@@ -245,8 +247,7 @@ type block struct {
 }
 
 func (b *block) compile() (*query, error) {
-	b.sc.aggregates = b.sc.aggregates || len(b.s.GroupBy) > 0 || b.hasAggregate()
-	steps := []func() error{b.compileWhere, b.compileGroupBy, b.compileItems, b.compileRest, b.settleAggregates}
+	steps := []func() error{b.compileWhere, b.compileGroupBy, b.compileItems, b.compileRest}
 	subqueries := 0
 	for i, step := range steps {
 		if i == 1 {
@@ -367,8 +368,8 @@ func isPure(e ast.Expr) bool {
 }
 
 func (b *block) compileGroupBy() error {
-	b.sc.aliases = b.aliases
-	defer func() { b.sc.aliases = nil }()
+	b.sc.aliases, b.sc.aggregates, b.sc.inGroupBy = b.aliases, true, true
+	defer func() { b.sc.aliases, b.sc.inGroupBy = nil, false }()
 	for _, e := range b.s.GroupBy {
 		inner, coll := uncollated(e)
 		if i, ok := columnNumber(inner); ok {
@@ -391,29 +392,10 @@ func (b *block) compileGroupBy() error {
 		}
 		b.groupBy = append(b.groupBy, x)
 	}
-	if b.sc.aggregates {
+	if len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool { return it.e != nil && containsAggregate(it.e) }) {
 		b.agg = &aggregation{bare: map[int]bool{}}
-	} else if b.s.Having != nil {
-		return errorf("HAVING clause on a non-aggregate query")
 	}
 	return nil
-}
-
-func (b *block) hasAggregate() bool {
-	for _, it := range b.items {
-		if it.e != nil && containsAggregate(it.e) {
-			return true
-		}
-	}
-	if b.s.Having != nil && containsAggregate(b.s.Having) {
-		return true
-	}
-	for _, t := range b.s.OrderBy {
-		if containsAggregate(t.Expr) {
-			return true
-		}
-	}
-	return false
 }
 
 func (b *block) item(i int) (*expr, error) {
@@ -436,9 +418,8 @@ func (b *block) item(i int) (*expr, error) {
 }
 
 func (b *block) compileItems() error {
-	b.sc.aggs, b.sc.windows, b.sc.inResults = b.agg, b.windows, true
-	b.sc.inItems = true
-	defer func() { b.sc.windows, b.sc.inResults, b.sc.inItems = nil, false, false }()
+	b.sc.aggs, b.sc.windows = b.agg, b.windows
+	defer func() { b.sc.windows = nil }()
 	for i := range b.items {
 		x, err := b.item(i)
 		if err != nil {
@@ -446,13 +427,19 @@ func (b *block) compileItems() error {
 		}
 		b.outs = append(b.outs, x)
 	}
+	if b.agg != nil && len(b.agg.calls) == 0 && len(b.s.GroupBy) == 0 { // those of its subqueries are theirs
+		b.agg, b.sc.aggs = nil, nil
+	}
+	if b.agg == nil && b.s.Having != nil {
+		return errorf("HAVING clause on a non-aggregate query")
+	}
 	return nil
 }
 
 // compileRest compiles HAVING and ORDER BY, which see the aliases.
 func (b *block) compileRest() error {
-	b.sc.aliases, b.sc.inResults = b.aliases, b.agg != nil
-	defer func() { b.sc.aliases, b.sc.inResults = nil, false }()
+	b.sc.aliases = b.aliases
+	defer func() { b.sc.aliases = nil }()
 	if b.s.Having != nil {
 		x, err := b.c.expr(b.sc, b.s.Having)
 		if err != nil {
@@ -460,8 +447,8 @@ func (b *block) compileRest() error {
 		}
 		b.having = x
 	}
-	b.sc.windows, b.sc.inItems = b.windows, true
-	defer func() { b.sc.windows, b.sc.inItems = nil, false }()
+	b.sc.windows = b.windows
+	defer func() { b.sc.windows = nil }()
 	for _, t := range b.s.OrderBy {
 		x, err := b.orderExpr(t.Expr)
 		if err != nil {
@@ -470,19 +457,6 @@ func (b *block) compileRest() error {
 		b.keys = append(b.keys, newSortKey(x, t))
 	}
 	return nil
-}
-
-// settleAggregates makes a query whose aggregates are all those of queries around it
-// one without.
-func (b *block) settleAggregates() error {
-	if b.agg == nil || len(b.agg.calls) > 0 || len(b.s.GroupBy) > 0 {
-		return nil
-	}
-	if b.s.Having != nil {
-		return errorf("HAVING clause on a non-aggregate query")
-	}
-	b.agg = nil
-	return b.sc.misuse
 }
 
 // orderExpr compiles one term of ORDER BY: the number of a column, an alias,

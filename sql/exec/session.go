@@ -50,6 +50,7 @@ type Session struct {
 	foreignKeys       bool // PRAGMA foreign_keys
 	deferForeignKeys  bool // PRAGMA defer_foreign_keys, until the transaction ends
 	recursiveTriggers bool
+	queryOnly         bool // PRAGMA query_only
 	violations        violations
 
 	temp *tempState // nil until the first temporary object
@@ -382,7 +383,7 @@ func (s *Session) start(ctx context.Context, st *Stmt, tx *engine.Tx, args []val
 	if err != nil {
 		return nil, err
 	}
-	if p.write && !tx.Writable() {
+	if p.write && (s.queryOnly || !tx.Writable()) {
 		return nil, sqlerr.New(sqlerr.ReadOnly, "attempt to write a readonly database")
 	}
 	if st.lifted != 0 {

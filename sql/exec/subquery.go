@@ -193,22 +193,20 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 	c.nested[len(c.nested)-1].kind = "LIST"
 	refs := sc.touched
 	sc.touched |= touched
-	var row *rowOperand
-	if isRow(left) {
-		row, err = c.rowOperand(sc, left)
+	var xs []*expr
+	if isRowValue(left) {
+		xs, err = c.rowValue(sc, left)
 	} else {
-		row = &rowOperand{}
-		row.xs, err = c.list(sc, []ast.Expr{left})
+		xs, err = c.list(sc, []ast.Expr{left})
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(row.xs) != len(q.cols) {
-		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(row.xs))
+	if len(xs) != len(q.cols) {
+		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(xs))
 	}
-	xs := row.xs
 	if len(xs) > 1 {
-		return inSelectRows(q, row), nil
+		return inSelectRows(q, xs), nil
 	}
 	x := xs[0]
 	cmp := comparisonOf(x, q.comparedAs(0))

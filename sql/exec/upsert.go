@@ -31,7 +31,7 @@ func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert) (*upsert, er
 	if up.nothing {
 		return up, nil
 	}
-	excluded := &source{name: "excluded", rowID: -1, cols: ins.src.cols, slots: c.regs(len(ins.src.slots)), index: 1}
+	excluded := &source{name: "excluded", rowID: -1, cols: ins.src.cols, slots: c.regs(len(ins.src.slots)), index: 1, excluded: true}
 	up.excluded = excluded.slots
 	sc := &scope{parent: own.parent, sources: []*source{ins.src, excluded}}
 	// An unqualified name is the table's: excluded is only reached by its name.

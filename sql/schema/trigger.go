@@ -225,17 +225,8 @@ func checkTriggerTime(n *ast.CreateTriggerStmt, t *Table) error {
 // qualified names, which a temporary one may make.
 func checkTriggerBody(n *ast.CreateTriggerStmt, temp bool) error {
 	for _, stmt := range n.Body {
-		var q *ast.QualifiedName
-		switch b := stmt.(type) {
-		case *ast.InsertStmt:
-			q = b.Table
-		case *ast.UpdateStmt:
-			q = b.Table
-		case *ast.DeleteStmt:
-			q = b.Table
-		}
-		if q != nil && q.Schema != nil && !temp {
-			return sqlerr.Errorf("qualified table names are not allowed on INSERT, UPDATE, and DELETE statements within triggers")
+		if err := checkTriggerChange(stmt, temp); err != nil {
+			return err
 		}
 	}
 	var err error
@@ -246,6 +237,34 @@ func checkTriggerBody(n *ast.CreateTriggerStmt, temp bool) error {
 		return err == nil
 	})
 	return err
+}
+
+// checkTriggerChange refuses what a change of rows may not say in a trigger.
+func checkTriggerChange(stmt ast.Stmt, temp bool) error {
+	var q *ast.QualifiedName
+	var indexedBy *ast.Ident
+	var notIndexed bool
+	var returning []*ast.ResultColumn
+	switch b := stmt.(type) {
+	case *ast.InsertStmt:
+		q, returning = b.Table, b.Returning
+	case *ast.UpdateStmt:
+		q, indexedBy, notIndexed, returning = b.Table, b.IndexedBy, b.NotIndexed, b.Returning
+	case *ast.DeleteStmt:
+		q, indexedBy, notIndexed, returning = b.Table, b.IndexedBy, b.NotIndexed, b.Returning
+	}
+	const not = "the %s clause is not allowed on UPDATE or DELETE statements within triggers"
+	switch {
+	case q != nil && q.Schema != nil && !temp:
+		return sqlerr.Errorf("qualified table names are not allowed on INSERT, UPDATE, and DELETE statements within triggers")
+	case indexedBy != nil:
+		return sqlerr.Errorf(not, "INDEXED BY")
+	case notIndexed:
+		return sqlerr.Errorf(not, "NOT INDEXED")
+	case len(returning) > 0:
+		return sqlerr.Errorf("cannot use RETURNING in a trigger")
+	}
+	return nil
 }
 
 // DropTrigger removes a trigger. It returns false and no error when IF EXISTS

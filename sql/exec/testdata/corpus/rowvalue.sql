@@ -1,0 +1,55 @@
+CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL)
+INSERT INTO t VALUES(1,'x',1.5),(2,'y',2.5),(3,NULL,NULL)
+SELECT (a,b) = (SELECT 1,'x') FROM t
+SELECT (SELECT 1,'x') = (a,b) FROM t
+SELECT (SELECT a,b) = (SELECT 1,'x') FROM t
+SELECT (SELECT a,b) < (SELECT 2,'x') FROM t
+SELECT (a,b) > (SELECT 1,'a') FROM t
+SELECT (a,b) <> (SELECT a,b FROM t WHERE 0) FROM t
+SELECT (a,b) IS (SELECT a,b FROM t WHERE 0) FROM t
+SELECT (a,b) IS (3,NULL) FROM t
+SELECT (a,b) IS NOT (3,NULL) FROM t
+SELECT (a,b) IS DISTINCT FROM (3,NULL) FROM t
+SELECT (a,b) IS NOT DISTINCT FROM (3,NULL) FROM t
+!! SELECT (a,b) IS NULL FROM t
+SELECT (a,b) BETWEEN (1,'x') AND (2,'z') FROM t
+SELECT (a,b) NOT BETWEEN (1,'x') AND (2,'z') FROM t
+SELECT (a,b) BETWEEN (SELECT 1,'x') AND (2,'z') FROM t
+SELECT (SELECT 1,'x') BETWEEN (1,'x') AND (2,'z') FROM t
+SELECT CASE (a,b) WHEN (1,'x') THEN 5 END FROM t
+SELECT CASE (a,b) WHEN (SELECT 1,'x') THEN 5 END FROM t
+SELECT (a,b) IN ((1,'x'),(2,'z')) FROM t
+SELECT (a,b) IN (VALUES(1,'x'),(2,'z')) FROM t
+SELECT (SELECT a,b) IN (VALUES(1,'x'),(2,'z')) FROM t
+SELECT (SELECT a,b) IN (SELECT 1,'x') FROM t
+SELECT a FROM t WHERE (a,b) = (SELECT 1,'x')
+SELECT a FROM t WHERE (a,b) >= (SELECT 2,'a') ORDER BY a
+!! SELECT (1,2) = (SELECT 1)
+!! SELECT (SELECT 1,2) = 1
+!! SELECT 1 = (SELECT 1,2)
+SELECT (SELECT 1,2) IS (SELECT 1,2)
+SELECT (SELECT 1,NULL) IS (SELECT 1,NULL)
+! SELECT (SELECT 1,2) IS NULL
+!! SELECT (1,2) = (1,2,3)
+!! SELECT (1,(2,3)) = (1,(2,3))
+SELECT (a,b) = (SELECT a,b FROM t ORDER BY a DESC LIMIT 1) FROM t
+SELECT (a COLLATE NOCASE,b COLLATE NOCASE) = (SELECT 1,'X') FROM t
+SELECT ('1',b) = (SELECT a,b FROM t WHERE a=1) FROM t
+!! INSERT INTO t VALUES (count(*),1,2)
+CREATE TABLE o(x)
+INSERT INTO o VALUES((SELECT count(*) FROM t))
+!! INSERT INTO o VALUES(count(*)),(2)
+INSERT INTO o SELECT count(*)
+SELECT * FROM o
+SELECT (SELECT a, b FROM t WHERE a = x.a) = (x.a, x.b), (SELECT x.a, x.b) IN (SELECT a, b FROM t) FROM t AS x
+!! SELECT (SELECT a,b) NOT IN ((1,'x'),(2,'z')) FROM t
+!! SELECT (a,b) IN ((SELECT 1,'x'),(2,'z')) FROM t
+SELECT count(*) FROM t WHERE (SELECT a,b) <= (SELECT max(a), max(b) FROM t)
+SELECT a FROM t WHERE (a, b) IS (SELECT 1, 'x')
+SELECT a FROM t WHERE ((a, b)) = ((SELECT 1, 'x'))
+SELECT (SELECT a, b FROM t WHERE a = 1) = (SELECT * FROM (SELECT 1, 'x'))
+SELECT (SELECT * FROM (SELECT 1, 'x')) = (1, 'x')
+!! SELECT (1, 'x') = (SELECT * FROM (SELECT 1, 'x', 3))
+UPDATE o SET x = (1,2) = (SELECT 1,2)
+SELECT * FROM o
+!! SELECT (a,b) IN ((1,2,3)) FROM t
