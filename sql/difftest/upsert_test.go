@@ -7,7 +7,11 @@ import (
 )
 
 func (g *shapeGen) returning(s *shape) string {
-	expr := g.pick(g.pick(s.names()...)+" || 'x'", "typeof("+g.pick(s.names()...)+")", "id + 1", "coalesce("+g.pick(s.names()...)+", 'none')", "1")
+	other := "id" // SQLite gives a whole number of a REAL column as an integer behind coalesce and +
+	if c := s.cols[g.r.IntN(len(s.cols))]; c.decl != "REAL" && c.decl != "DOUBLE" {
+		other = c.name
+	}
+	expr := g.pick(g.pick(s.names()...)+" || 'x'", "typeof("+g.pick(s.names()...)+")", "id + 1", "coalesce("+other+", 'none')", "1")
 	return g.pick("", "", " RETURNING *", " RETURNING id, "+g.pick(s.names()...), " RETURNING "+expr+" AS e", " RETURNING *, "+expr)
 }
 

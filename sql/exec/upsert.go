@@ -58,10 +58,12 @@ func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
 		up.index = ix
 		return nil
 	}
+	collated := map[int]string{} // columns that the target names with a collation: only an index with that one is meant
 	for _, term := range u.Target {
 		e := unparen(term.Expr)
+		collation := ""
 		if ce, ok := e.(*ast.CollateExpr); ok {
-			e = unparen(ce.X)
+			e, collation = unparen(ce.X), ce.Name.Name
 		}
 		id, ok := e.(*ast.Ident)
 		if !ok {
@@ -72,12 +74,23 @@ func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
 			return errorf("no such column: %s", id.Name)
 		}
 		cols = append(cols, col)
+		if collation != "" {
+			collated[col] = collation
+		}
 	}
-	if len(cols) == 1 && (cols[0] < 0 || cols[0] == t.RowID) && t.PrimaryKey == nil {
+	if len(cols) == 1 && (cols[0] < 0 || cols[0] == t.RowID) && t.PrimaryKey == nil && len(collated) == 0 {
 		up.table = true
 		return nil
 	}
-	if sameColumns(cols, t.PrimaryKey) {
+	meant := func(col int, coll value.Collation) bool {
+		name, ok := collated[col]
+		return !ok || schema.SameName(name, coll.String())
+	}
+	all := true
+	for i, col := range t.PrimaryKey {
+		all = all && meant(col, t.PKCollations[i])
+	}
+	if all && sameColumns(cols, t.PrimaryKey) {
 		up.table = true
 		return nil
 	}
@@ -86,10 +99,12 @@ func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
 			continue
 		}
 		var of []int
+		all := true
 		for _, c := range ix.Columns {
 			of = append(of, c.Column)
+			all = all && meant(c.Column, c.Collation)
 		}
-		if sameColumns(cols, of) {
+		if all && sameColumns(cols, of) {
 			up.index = ix
 			return nil
 		}

@@ -25,3 +25,9 @@ SELECT (SELECT b FROM t AS inside WHERE inside.a = outside.a) FROM t AS outside;
 WITH q(z) AS (SELECT a FROM t), r AS (SELECT z + 1 AS w FROM q) SELECT z, w FROM q, r;
 SELECT a FROM (SELECT a FROM t UNION ALL SELECT a FROM u) ORDER BY a;
 SELECT t.rowid, u.oid, t._rowid_ FROM t, u;
+CREATE TABLE "É"(é INT, É TEXT)
+CREATE TABLE é(x)
+INSERT INTO É(É, é) VALUES ('big', 1)
+SELECT é, É FROM "É"
+! SELECT X FROM É
+SELECT count(X) FROM é
