@@ -301,7 +301,10 @@ func uncrossed(sources []*source) {
 // its rows without a match. A function of a column on the left has none: where that
 // side is NULL it has no rows at all.
 func (s *source) keepsRows() bool {
-	return s.join&ast.JoinRight != 0 && !(s.lateral && s.inputs.strict && s.inputs.args[0] != nil && s.inputs.args[0].slot >= 0)
+	if s.lateral && s.inputs.strict && s.inputs.args[0] != nil && s.inputs.args[0].slot >= 0 {
+		return false
+	}
+	return s.join&ast.JoinRight != 0
 }
 
 // dependent orders the sources of inner joins so that each comes after those

@@ -125,7 +125,7 @@ func (ck *integrityCheck) counts(f *frame, t *schema.Table) error {
 }
 
 func (ck *integrityCheck) wrongCount(ix *schema.Index) error {
-	return ck.fault("wrong # of entries in index "+ix.Name)
+	return ck.fault("wrong # of entries in index " + ix.Name)
 }
 
 // fault reports one fault.
@@ -210,7 +210,7 @@ func (ck *integrityCheck) readRows(f *frame, tg *target) (found []int64, err err
 // row checks the row in the registers by itself.
 func (ck *integrityCheck) row(f *frame, tg *target, key []byte) error {
 	if tg.t.PrimaryKey != nil && !bytes.Equal(tg.key(f), key) {
-		if err := ck.fault("row not in PRIMARY KEY order for "+tg.t.Name); err != nil {
+		if err := ck.fault("row not in PRIMARY KEY order for " + tg.t.Name); err != nil {
 			return err
 		}
 	}
@@ -220,7 +220,7 @@ func (ck *integrityCheck) row(f *frame, tg *target, key []byte) error {
 			continue
 		}
 		if what := columnFault(tg.t, col, f.regs[tg.src.slots[i]]); what != "" {
-			if err := ck.fault(what+" value in "+tg.t.Name+"."+col.Name); err != nil {
+			if err := ck.fault(what + " value in " + tg.t.Name + "." + col.Name); err != nil {
 				return err
 			}
 		}
@@ -231,7 +231,7 @@ func (ck *integrityCheck) row(f *frame, tg *target, key []byte) error {
 			return err
 		}
 		if t, known := truth(v); known && !t {
-			return ck.fault("CHECK constraint failed in "+tg.t.Name) // once for the row
+			return ck.fault("CHECK constraint failed in " + tg.t.Name) // once for the row
 		}
 	}
 	return nil
@@ -276,11 +276,11 @@ func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byt
 	val, err := coll.UnsafeGet(entry)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		return false, ck.fault(row+" missing from index "+ti.ix.Name)
+		return false, ck.fault(row + " missing from index " + ti.ix.Name)
 	case err != nil:
 		return false, err
 	case !bytes.Equal(val, entryValue(tg.t, key)):
-		if err := ck.fault(row+" values differ from index "+ti.ix.Name); err != nil {
+		if err := ck.fault(row + " values differ from index " + ti.ix.Name); err != nil {
 			return true, err
 		}
 	}
@@ -292,7 +292,7 @@ func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byt
 	after := coll.Cursor(from, prefixEnd(entry[:prefix]))
 	defer after.Close() //nolint:errcheck // releases memory alone
 	if after.Next() {
-		return true, ck.fault("non-unique entry in index "+ti.ix.Name)
+		return true, ck.fault("non-unique entry in index " + ti.ix.Name)
 	}
 	return true, after.Err()
 }
