@@ -44,6 +44,18 @@ func (b *buffer) saveValue(f *frame, v value.Value) error {
 	return nil
 }
 
+// saveRow adds a row whose values are copies.
+func (b *buffer) saveRow(f *frame, row []value.Value) error {
+	n := rowSize(row)
+	b.rows = append(b.rows, row...)
+	b.n++
+	b.mem += n
+	if f.keep(n, b.mem) {
+		return b.spill(f)
+	}
+	return nil
+}
+
 // append is save to memory, before the n bytes are accounted for.
 func (b *buffer) append(f *frame) (n int64) {
 	n = int64(len(b.slots)*valueSize + 8)

@@ -363,9 +363,9 @@ func (c *compiler) inRows(sc *scope, n *ast.InExpr) (*expr, error) {
 	var any *expr
 	want := len(vector(n.X))
 	for _, e := range n.List {
-		switch have := max(len(vector(e)), 1); {
-		case have == want:
-		case have == 1:
+		switch have := max(len(vector(e)), 1); have {
+		case want:
+		case 1:
 			return nil, errorf("IN(...) element has 1 term - expected %d", want)
 		default:
 			return nil, errorf("IN(...) element has %d terms - expected %d", have, want)

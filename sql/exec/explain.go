@@ -40,8 +40,17 @@ func (c *compiler) staticRows(p *plan, names []string, rows [][]value.Value) {
 }
 
 func (c *compiler) dynamicRows(p *plan, names []string, rows func(f *frame) ([][]value.Value, error)) {
+	c.nodeRows(p, names, func(out []int) node { return &rowsNode{out: out, rows: rows} })
+}
+
+// filledRows is dynamicRows of rows that may be too many for memory.
+func (c *compiler) filledRows(p *plan, names []string, fill func(f *frame, add addFn) error) {
+	c.nodeRows(p, names, func(out []int) node { return &filledNode{out: out, fill: fill} })
+}
+
+func (c *compiler) nodeRows(p *plan, names []string, of func(out []int) node) {
 	q := &query{out: c.regs(len(names))}
-	q.node = &rowsNode{out: q.out, rows: rows}
+	q.node = of(q.out)
 	for _, name := range names {
 		q.cols = append(q.cols, resultColumn{column: column{name: name}})
 	}
@@ -97,7 +106,7 @@ func (e *explainer) node(n node, parent int64) {
 		e.add(parent, "SCAN CONSTANT ROW")
 	case *valuesNode:
 		e.add(parent, "SCAN "+itoa(len(n.rows))+" CONSTANT ROWS")
-	case *rowsNode:
+	case *rowsNode, *filledNode:
 		e.add(parent, "SCAN VIRTUAL TABLE")
 	case *jsonNode:
 		e.add(parent, "SCAN "+n.name+" VIRTUAL TABLE INDEX "+itoa(n.src.inputs.count())+":")

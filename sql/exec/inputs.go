@@ -12,6 +12,8 @@ import (
 type inputs struct {
 	first int     // column of the source
 	args  []*expr // by column, nil where it has none
+
+	strict bool // without the first argument, or where it is NULL, there are no rows
 }
 
 // addInputs gives a source hidden columns.
@@ -244,6 +246,7 @@ func (c *compiler) takeInputs(sources []*source, where []*expr) {
 	if !slices.ContainsFunc(sources, func(s *source) bool { return s.inputs != nil }) {
 		return
 	}
+	uncrossed(sources)
 	outer, full := hasOuter(sources), slices.ContainsFunc(sources, func(s *source) bool { return s.join&ast.JoinRight != 0 })
 	if full {
 		return // the conditions hold only after the join
@@ -253,7 +256,7 @@ func (c *compiler) takeInputs(sources []*source, where []*expr) {
 			continue
 		}
 		bit := uint64(1) << uint(s.index)
-		bound := ^bit
+		bound := ^bit &^ behindCross(sources, s)
 		if outer {
 			bound = bit - 1
 		}
@@ -270,6 +273,38 @@ func (c *compiler) takeInputs(sources []*source, where []*expr) {
 			c.take(s, x, bound)
 		}
 	}
+}
+
+// behindCross are the sources behind s and a CROSS JOIN, which keeps the order of
+// the text.
+func behindCross(sources []*source, s *source) (set uint64) {
+	cross := false
+	for _, other := range sources[slices.Index(sources, s)+1:] {
+		if cross = cross || other.join&ast.JoinCross != 0; cross {
+			set |= 1 << uint(other.index)
+		}
+	}
+	return set
+}
+
+// uncrossed leaves functions without rows whose arguments read tables behind a
+// CROSS JOIN, as SQLite does.
+func uncrossed(sources []*source) {
+	for _, s := range sources {
+		if s.lateral && s.inputs.refs()&behindCross(sources, s) != 0 {
+			s.node, s.inputs.args, s.lateral = &valuesNode{out: s.slots}, make([]*expr, len(s.inputs.args)), false
+		}
+	}
+}
+
+// keepsRows reports whether s is on the right of a RIGHT or FULL JOIN that gives
+// its rows without a match. A function of a column on the left has none: where that
+// side is NULL it has no rows at all.
+func (s *source) keepsRows() bool {
+	if s.lateral && s.inputs.strict && s.inputs.args[0] != nil && s.inputs.args[0].slot >= 0 {
+		return false
+	}
+	return s.join&ast.JoinRight != 0
 }
 
 // dependent orders the sources of inner joins so that each comes after those

@@ -21,7 +21,8 @@ const integrityFaults = 100
 type integrityCheck struct {
 	quick bool
 	left  int // how many faults may still be reported
-	rows  [][]value.Value
+	found bool
+	add   addFn
 }
 
 // errFaults ends a check that has found as many faults as it may report.
@@ -37,18 +38,16 @@ func (c *compiler) integrityPragma(p *plan, name string, n *ast.PragmaStmt) {
 			faults = int(i)
 		}
 	}
-	c.dynamicRows(p, []string{name}, func(f *frame) (rows [][]value.Value, err error) {
-		err = f.withDatabase(n.Name, func(s *schema.Schema) error {
-			rows, err = checkIntegrity(f, s, table, name == "quick_check", faults)
-			return err
+	c.filledRows(p, []string{name}, func(f *frame, add addFn) error {
+		return f.withDatabase(n.Name, func(s *schema.Schema) error {
+			return checkIntegrity(f, s, table, name == "quick_check", faults, add)
 		})
-		return rows, err
 	})
 }
 
 // checkIntegrity runs a check of a table, of all for "".
-func checkIntegrity(f *frame, s *schema.Schema, table string, quick bool, faults int) ([][]value.Value, error) {
-	ck := &integrityCheck{quick: quick, left: faults}
+func checkIntegrity(f *frame, s *schema.Schema, table string, quick bool, faults int, add addFn) error {
+	ck := &integrityCheck{quick: quick, left: faults, add: add}
 	var tables []*schema.Table
 	for _, in := range s.Databases() {
 		tables = append(tables, in.Tables...)
@@ -56,17 +55,17 @@ func checkIntegrity(f *frame, s *schema.Schema, table string, quick bool, faults
 	if table != "" {
 		var err error
 		if tables, err = tablesNamed(s, table); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	tables = slices.DeleteFunc(tables, (*schema.Table).IsView)
 	if err := ck.tables(f, tables); err != nil && !errors.Is(err, errFaults) {
-		return nil, err
+		return err
 	}
-	if len(ck.rows) == 0 {
-		ck.rows = [][]value.Value{{text("ok")}}
+	if ck.found {
+		return nil
 	}
-	return ck.rows, nil
+	return add([]value.Value{text("ok")})
 }
 
 // tablesNamed returns the one table of a name; sqlite_schema is none, and there.
@@ -117,7 +116,7 @@ func (ck *integrityCheck) counts(f *frame, t *schema.Table) error {
 			return err
 		}
 		if n != rows {
-			if err := ck.wrongCount(f, ix); err != nil {
+			if err := ck.wrongCount(ix); err != nil {
 				return err
 			}
 		}
@@ -125,15 +124,14 @@ func (ck *integrityCheck) counts(f *frame, t *schema.Table) error {
 	return nil
 }
 
-func (ck *integrityCheck) wrongCount(f *frame, ix *schema.Index) error {
-	return ck.fault(f, "wrong # of entries in index "+ix.Name)
+func (ck *integrityCheck) wrongCount(ix *schema.Index) error {
+	return ck.fault("wrong # of entries in index " + ix.Name)
 }
 
 // fault reports one fault.
-func (ck *integrityCheck) fault(f *frame, what string) error {
-	row := []value.Value{text(what)}
-	ck.rows = append(ck.rows, row)
-	if err := f.top().hold(rowSize(row)); err != nil {
+func (ck *integrityCheck) fault(what string) error {
+	ck.found = true
+	if err := ck.add([]value.Value{text(what)}); err != nil {
 		return err
 	}
 	if ck.left--; ck.left == 0 {
@@ -162,7 +160,7 @@ func (ck *integrityCheck) table(c *compiler, t *schema.Table) (func(*frame) erro
 				return err
 			}
 			if n != found[i] {
-				if err := ck.wrongCount(f, ti.ix); err != nil {
+				if err := ck.wrongCount(ti.ix); err != nil {
 					return err
 				}
 			}
@@ -212,7 +210,7 @@ func (ck *integrityCheck) readRows(f *frame, tg *target) (found []int64, err err
 // row checks the row in the registers by itself.
 func (ck *integrityCheck) row(f *frame, tg *target, key []byte) error {
 	if tg.t.PrimaryKey != nil && !bytes.Equal(tg.key(f), key) {
-		if err := ck.fault(f, "row not in PRIMARY KEY order for "+tg.t.Name); err != nil {
+		if err := ck.fault("row not in PRIMARY KEY order for " + tg.t.Name); err != nil {
 			return err
 		}
 	}
@@ -222,7 +220,7 @@ func (ck *integrityCheck) row(f *frame, tg *target, key []byte) error {
 			continue
 		}
 		if what := columnFault(tg.t, col, f.regs[tg.src.slots[i]]); what != "" {
-			if err := ck.fault(f, what+" value in "+tg.t.Name+"."+col.Name); err != nil {
+			if err := ck.fault(what + " value in " + tg.t.Name + "." + col.Name); err != nil {
 				return err
 			}
 		}
@@ -233,7 +231,7 @@ func (ck *integrityCheck) row(f *frame, tg *target, key []byte) error {
 			return err
 		}
 		if t, known := truth(v); known && !t {
-			return ck.fault(f, "CHECK constraint failed in "+tg.t.Name) // once for the row
+			return ck.fault("CHECK constraint failed in " + tg.t.Name) // once for the row
 		}
 	}
 	return nil
@@ -278,11 +276,11 @@ func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byt
 	val, err := coll.UnsafeGet(entry)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		return false, ck.fault(f, row+" missing from index "+ti.ix.Name)
+		return false, ck.fault(row + " missing from index " + ti.ix.Name)
 	case err != nil:
 		return false, err
 	case !bytes.Equal(val, entryValue(tg.t, key)):
-		if err := ck.fault(f, row+" values differ from index "+ti.ix.Name); err != nil {
+		if err := ck.fault(row + " values differ from index " + ti.ix.Name); err != nil {
 			return true, err
 		}
 	}
@@ -294,7 +292,7 @@ func (ck *integrityCheck) entry(f *frame, tg *target, ti *targetIndex, key []byt
 	after := coll.Cursor(from, prefixEnd(entry[:prefix]))
 	defer after.Close() //nolint:errcheck // releases memory alone
 	if after.Next() {
-		return true, ck.fault(f, "non-unique entry in index "+ti.ix.Name)
+		return true, ck.fault("non-unique entry in index " + ti.ix.Name)
 	}
 	return true, after.Err()
 }

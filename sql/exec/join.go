@@ -78,6 +78,11 @@ func checkJoins(sc *scope) error {
 			}
 		}
 	}
+	for _, s := range sc.sources {
+		if s.lateral && s.keepsRows() {
+			return unsupported("RIGHT and FULL JOIN of a table function whose first argument is no column")
+		}
+	}
 	if _, ok := movedBehind(sc.sources); !ok && hasOuter(sc.sources) {
 		return errorf("table-function argument references tables to its right")
 	}
@@ -111,7 +116,7 @@ func fixedLevels(sources []*source, where []*expr) []*level {
 		return 0
 	}
 	for i, s := range sources {
-		levels[i] = &level{src: s, left: s.join&ast.JoinLeft != 0, right: s.join&ast.JoinRight != 0}
+		levels[i] = &level{src: s, left: s.join&ast.JoinLeft != 0, right: s.keepsRows()}
 		if levels[i].right {
 			lastRight = i
 		}

@@ -38,6 +38,7 @@ func (c *compiler) jsonSource(name string, nArgs int) (*source, error) {
 		src.cols = append(src.cols, column{name: col, aff: value.AffinityBlob, hasAff: true})
 	}
 	c.addInputs(src, fn.JSONColumns[jsonFirstHidden:])
+	src.inputs.strict = true
 	src.node = &jsonNode{name: name, tree: name == "json_tree", src: src, rowID: src.rowID}
 	return src, nil
 }

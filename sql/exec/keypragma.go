@@ -100,29 +100,28 @@ func (c *compiler) sessionSetting(p *plan, name string, n *ast.PragmaStmt) bool 
 
 // foreignKeyCheck is PRAGMA foreign_key_check: the rows, of one table or of all,
 // that have no parent.
-func foreignKeyCheck(f *frame, s *schema.Schema, table string) ([][]value.Value, error) {
+func foreignKeyCheck(f *frame, s *schema.Schema, table string, add addFn) error {
 	tables := s.Tables
 	if table != "" {
 		var err error
 		if tables, err = tablesNamed(s, table); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	var rows [][]value.Value
 	for _, t := range tables {
 		if t.IsView() || len(t.ForeignKeys) == 0 {
 			continue
 		}
-		err := f.inner(func(c *compiler) (func(*frame) error, error) { return c.orphans(t, &rows) })
+		err := f.inner(func(c *compiler) (func(*frame) error, error) { return c.orphans(t, add) })
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 // orphans compiles the search for the rows of a table without a parent.
-func (c *compiler) orphans(t *schema.Table, rows *[][]value.Value) (func(f *frame) error, error) {
+func (c *compiler) orphans(t *schema.Table, add addFn) (func(f *frame) error, error) {
 	src, err := c.tableSource(t)
 	if err != nil {
 		return nil, err
@@ -157,8 +156,7 @@ func (c *compiler) orphans(t *schema.Table, rows *[][]value.Value) (func(f *fram
 					continue
 				}
 				found := []value.Value{text(t.Name), row[len(row)-1], text(t.ForeignKeys[len(checks)-1-i].Parent), integer(int64(i))}
-				*rows = append(*rows, found)
-				if err := f.top().hold(rowSize(found)); err != nil {
+				if err := add(found); err != nil {
 					return err
 				}
 			}

@@ -51,7 +51,7 @@ func functionList(*schema.Schema, string) [][]value.Value {
 		switch name {
 		case "match":
 			add(name, "s", sp.min, sp.max, 0)
-		case "changes", "total_changes", "last_insert_rowid":
+		case "changes", "total_changes", "last_insert_rowid", "sqlite_compileoption_used", "sqlite_compileoption_get":
 			add(name, "s", sp.min, sp.max, flagInnocuous)
 		case "min", "max":
 			add(name, "s", 1, -1, flagInnocuous|flagDeterministic)

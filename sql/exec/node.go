@@ -126,6 +126,44 @@ func (it *rowsIter) next() (bool, error) {
 
 func (*rowsIter) close() {}
 
+// addFn takes a row whose values are copies.
+type addFn func(row []value.Value) error
+
+// filledNode is a rowsNode of rows that may be too many for memory.
+type filledNode struct {
+	out  []int
+	fill func(f *frame, add addFn) error
+}
+
+type filledIter struct {
+	f    *frame
+	rows buffer
+	at   int
+}
+
+func (n *filledNode) open(f *frame) (iter, error) {
+	it := &filledIter{f: f, rows: buffer{slots: n.out}}
+	err := n.fill(f, func(row []value.Value) error { return it.rows.saveRow(f, row) })
+	if err != nil {
+		it.close()
+		return nil, err
+	}
+	return it, nil
+}
+
+func (it *filledIter) next() (bool, error) {
+	if it.at >= it.rows.n {
+		return false, nil
+	}
+	if err := it.rows.load(it.f, it.at); err != nil {
+		return false, err
+	}
+	it.at++
+	return true, it.f.tick()
+}
+
+func (it *filledIter) close() { it.rows.close(it.f) }
+
 type filterNode struct {
 	in    node
 	once  []*expr // are tested before the first row

@@ -34,6 +34,8 @@ type tablePragma struct {
 	rows func(s *schema.Schema, arg string) [][]value.Value
 	// run is in place of rows where it takes the rows of tables, or the session.
 	run func(f *frame, s *schema.Schema, arg string) ([][]value.Value, error)
+	// fill is in their place where the rows may be too many for memory.
+	fill func(f *frame, s *schema.Schema, arg string, add addFn) error
 	// hidden are the columns of the table that take the argument and the schema.
 	hidden []string
 }
@@ -97,10 +99,10 @@ func describingPragma(name string) (tablePragma, bool) {
 	case "compile_options":
 		return tablePragma{cols: []string{"compile_options"}, rows: compileOptions}, true
 	case "foreign_key_check":
-		return tablePragma{cols: []string{"table", "rowid", "parent", "fkid"}, run: foreignKeyCheck}, true
+		return tablePragma{cols: []string{"table", "rowid", "parent", "fkid"}, fill: foreignKeyCheck}, true
 	case "integrity_check", "quick_check":
-		return tablePragma{cols: []string{name}, run: func(f *frame, s *schema.Schema, arg string) ([][]value.Value, error) {
-			return checkIntegrity(f, s, arg, name == "quick_check", integrityFaults)
+		return tablePragma{cols: []string{name}, fill: func(f *frame, s *schema.Schema, arg string, add addFn) error {
+			return checkIntegrity(f, s, arg, name == "quick_check", integrityFaults, add)
 		}}, true
 	}
 	return tablePragma{}, false
@@ -148,13 +150,12 @@ func (c *compiler) pragma(p *plan, n *ast.PragmaStmt) error {
 		return nil
 	}
 	if tp, ok := lookupTablePragma(name); ok {
-		if tp.run == nil {
+		if tp.fill == nil {
 			c.staticRows(p, tp.cols, tp.rows(in, arg))
 			return nil
 		}
-		c.dynamicRows(p, tp.cols, func(f *frame) (rows [][]value.Value, err error) {
-			err = f.withDatabase(n.Name, func(s *schema.Schema) error { rows, err = tp.run(f, s, arg); return err })
-			return rows, err
+		c.filledRows(p, tp.cols, func(f *frame, add addFn) error {
+			return f.withDatabase(n.Name, func(s *schema.Schema) error { return tp.fill(f, s, arg, add) })
 		})
 		return nil
 	}

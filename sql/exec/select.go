@@ -83,47 +83,6 @@ func (c *compiler) with(parent *scope, w *ast.With) (*scope, error) {
 	return sc, nil
 }
 
-func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
-	if len(v.Rows) == 1 && slices.ContainsFunc(v.Rows[0], func(e ast.Expr) bool { return findAggregate(e, false) != nil }) {
-		return c.core(parent, selectOf(v.Rows[0]))
-	}
-	sc := &scope{parent: parent, aggregates: true}
-	n := &valuesNode{out: c.regs(len(v.Rows[0]))}
-	q := &query{node: n, out: n.out}
-	for i := range v.Rows[0] {
-		q.cols = append(q.cols, resultColumn{column: column{name: "column" + itoa(i+1)}})
-	}
-	for _, row := range v.Rows {
-		if len(row) != len(n.out) {
-			return nil, errorf("all VALUES must have the same number of terms")
-		}
-		xs, err := c.list(sc, row)
-		if err != nil {
-			return nil, err
-		}
-		n.rows = append(n.rows, xs)
-		for i, x := range xs {
-			q.cols[i].kinds |= x.kinds
-		}
-	}
-	if len(v.Rows) > 1 && !sc.afterWith() { // to SQLite columns without a type
-		for i := range q.cols {
-			q.cols[i].kinds, q.cols[i].collBy = givesAll, collColumn
-		}
-	}
-	q.correlated = sc.correlated
-	return q, nil
-}
-
-// selectOf returns the SELECT that gives one row of VALUES.
-func selectOf(row []ast.Expr) *ast.SelectQuery {
-	s := &ast.SelectQuery{}
-	for i, e := range row {
-		s.Columns = append(s.Columns, &ast.ResultColumn{Expr: e, Alias: &ast.Ident{Name: "column" + itoa(i+1)}})
-	}
-	return s
-}
-
 // item is one column of the select list, stars expanded.
 type item struct {
 	e    ast.Expr
@@ -152,6 +111,7 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 
 func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 	var items []item
+	alone := len(sc.sources) == 1 && sc.sources[0].nested != nil // then SQLite looks the columns of a star up by their names
 	for _, rc := range cols {
 		star, ok := rc.Expr.(*ast.Star)
 		if !ok {
@@ -178,6 +138,11 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			for i := range src.cols {
 				if star.Table == nil && src.cols[i].hidden || src.cols[i].input {
 					continue
+				}
+				if alone {
+					if _, err := sc.lookup("", src.cols[i].name); err != nil {
+						return nil, err
+					}
 				}
 				m := &match{sc: sc, src: src, col: i}
 				if mrg := sc.mergedAt(sourceColumn{src, i}); star.Table == nil && mrg != nil {

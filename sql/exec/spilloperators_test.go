@@ -17,24 +17,26 @@ import (
 // in the least memory that a statement can have.
 const bigRows = 20000
 
-const bigTable = `CREATE TABLE r(i INTEGER PRIMARY KEY, s TEXT, k INT); INSERT INTO r WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+const bigTable = `CREATE TABLE r(i INTEGER PRIMARY KEY, s TEXT, k INT REFERENCES nobody); INSERT INTO r WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
 	SELECT i, 'a text of a row ' || (i * 7919 % 20011), i % 500 FROM n; CREATE INDEX rs ON r(s); CREATE INDEX rk ON r(k)`
 
 // bigOperators are queries each of which has one operator that goes to files.
 var bigOperators = map[string]string{
-	"in":         "SELECT i, s IN (SELECT s || '' FROM r WHERE i % 2 = 0) FROM r",
-	"in, nulls":  "SELECT i, s NOT IN (SELECT CASE WHEN i % 2 = 0 THEN s || '' WHEN i = 999 THEN NULL END FROM r WHERE i % 3 <> 0) FROM r",
-	"in, rows":   "SELECT i FROM r WHERE (s, k) IN (SELECT s || '', (i + i % 2) % 500 FROM r)",
-	"in, index":  "SELECT i, s FROM r WHERE s IN (SELECT s || '' FROM r UNION ALL SELECT s || '' FROM r WHERE i < 5000)",
-	"in, rowid":  "SELECT i FROM r WHERE i IN (SELECT i * 2 FROM r) OR i > 100000",
-	"partition":  "SELECT i, lag(s, 9000) OVER w, sum(k) OVER (w ROWS 50 PRECEDING), count(*) OVER (w RANGE BETWEEN 30 PRECEDING AND 20 FOLLOWING), dense_rank() OVER w FROM r WINDOW w AS (ORDER BY k)",
-	"partitions": "SELECT i, first_value(s) OVER w, last_value(i) OVER (w GROUPS BETWEEN 1 PRECEDING AND 2 FOLLOWING EXCLUDE TIES) FROM r WINDOW w AS (PARTITION BY k % 2 ORDER BY k / 8)",
-	"union":      "WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT (i * 3 + column1) % 20000 FROM n, (VALUES (0), (1))) SELECT i FROM n",
-	"queue":      "WITH RECURSIVE n(i, s) AS (SELECT i, s FROM r UNION ALL SELECT i - 15000, substr(s, 3) FROM n WHERE i > 15000 ORDER BY 2 DESC) SELECT i, s FROM n",
-	"or":         "SELECT i, s FROM r WHERE s = 'a text of a row 2' OR k IN (SELECT DISTINCT k FROM r WHERE i < 400)",
-	"returning":  "UPDATE r SET k = k + 1 WHERE i > 0 RETURNING i, k, s",
-	"from":       "UPDATE r SET k = o.k FROM (SELECT i, k FROM r UNION ALL SELECT i, 7 FROM r) o WHERE o.i = r.i; SELECT sum(k), max(k) FROM r",
-	"full":       "SELECT r.i, o.i FROM (SELECT 7 AS i UNION ALL SELECT 8) o FULL JOIN r ON o.i = r.i",
+	"in":          "SELECT i, s IN (SELECT s || '' FROM r WHERE i % 2 = 0) FROM r",
+	"in, nulls":   "SELECT i, s NOT IN (SELECT CASE WHEN i % 2 = 0 THEN s || '' WHEN i = 999 THEN NULL END FROM r WHERE i % 3 <> 0) FROM r",
+	"in, rows":    "SELECT i FROM r WHERE (s, k) IN (SELECT s || '', (i + i % 2) % 500 FROM r)",
+	"in, index":   "SELECT i, s FROM r WHERE s IN (SELECT s || '' FROM r UNION ALL SELECT s || '' FROM r WHERE i < 5000)",
+	"in, rowid":   "SELECT i FROM r WHERE i IN (SELECT i * 2 FROM r) OR i > 100000",
+	"partition":   "SELECT i, lag(s, 9000) OVER w, sum(k) OVER (w ROWS 50 PRECEDING), count(*) OVER (w RANGE BETWEEN 30 PRECEDING AND 20 FOLLOWING), dense_rank() OVER w FROM r WINDOW w AS (ORDER BY k)",
+	"partitions":  "SELECT i, first_value(s) OVER w, last_value(i) OVER (w GROUPS BETWEEN 1 PRECEDING AND 2 FOLLOWING EXCLUDE TIES) FROM r WINDOW w AS (PARTITION BY k % 2 ORDER BY k / 8)",
+	"union":       "WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT (i * 3 + column1) % 20000 FROM n, (VALUES (0), (1))) SELECT i FROM n",
+	"queue":       "WITH RECURSIVE n(i, s) AS (SELECT i, s FROM r UNION ALL SELECT i - 15000, substr(s, 3) FROM n WHERE i > 15000 ORDER BY 2 DESC) SELECT i, s FROM n",
+	"or":          "SELECT i, s FROM r WHERE s = 'a text of a row 2' OR k IN (SELECT DISTINCT k FROM r WHERE i < 400)",
+	"returning":   "UPDATE r SET k = k + 1 WHERE i > 0 RETURNING i, k, s",
+	"from":        "UPDATE r SET k = o.k FROM (SELECT i, k FROM r UNION ALL SELECT i, 7 FROM r) o WHERE o.i = r.i; SELECT sum(k), max(k) FROM r",
+	"orphans":     "PRAGMA foreign_key_check",
+	"orphans, of": "SELECT rowid, parent FROM pragma_foreign_key_check('r')",
+	"full":        "SELECT r.i, o.i FROM (SELECT 7 AS i UNION ALL SELECT 8) o FULL JOIN r ON o.i = r.i",
 }
 
 // TestSpilledOperators: files change no row and no order, and none are left.

@@ -95,36 +95,56 @@ func (c *compiler) pragmaSource(name string, nArgs int) (*source, error) {
 		src.cols = append(src.cols, column{name: name, aff: value.AffinityBlob, hasAff: true})
 	}
 	c.addInputs(src, tp.hidden)
-	src.node = &rowsNode{out: src.slots, rows: func(f *frame) (out [][]value.Value, err error) {
-		vals := make([]value.Value, len(tp.hidden))
-		if err := src.inputs.values(f, vals); err != nil {
-			return nil, err
-		}
-		arg, database := "", ""
-		for i, v := range vals {
-			switch {
-			case v.IsNull():
-			case tp.hidden[i] == "arg":
-				arg = v.AsText()
-			default:
-				database = v.AsText()
-			}
-		}
-		err = f.withSchema(func(s *schema.Schema) error {
-			if database != "" {
-				if s = s.Catalog(database); s == nil {
-					return errorf("unknown database '%s'", strings.ReplaceAll(database, "'", "''"))
+	switch short {
+	case "table_info", "table_xinfo", "index_list", "index_info", "index_xinfo", "foreign_key_list":
+		src.inputs.strict = true
+	}
+	if tp.fill == nil {
+		src.node = &rowsNode{out: src.slots, rows: func(f *frame) (out [][]value.Value, err error) {
+			err = tp.with(f, src, func(s *schema.Schema, arg string, vals []value.Value) error {
+				out, err = tp.answer(f, s, arg)
+				for i := range out {
+					out[i] = append(out[i], vals...)
 				}
-			}
-			out, err = tp.answer(f, s, arg)
-			return err
+				return err
+			})
+			return out, err
+		}}
+		return src, nil
+	}
+	src.node = &filledNode{out: src.slots, fill: func(f *frame, add addFn) error {
+		return tp.with(f, src, func(s *schema.Schema, arg string, vals []value.Value) error {
+			return tp.fill(f, s, arg, func(row []value.Value) error { return add(append(row, vals...)) })
 		})
-		for i := range out {
-			out[i] = append(out[i], vals...)
-		}
-		return out, err
 	}}
 	return src, nil
+}
+
+// with calls fn with the schema and the argument that the hidden columns of src
+// have, and the values of all of them.
+func (tp *tablePragma) with(f *frame, src *source, fn func(s *schema.Schema, arg string, vals []value.Value) error) error {
+	vals := make([]value.Value, len(tp.hidden))
+	if err := src.inputs.values(f, vals); err != nil {
+		return err
+	}
+	arg, database := "", ""
+	for i, v := range vals {
+		switch {
+		case v.IsNull():
+		case tp.hidden[i] == "arg":
+			arg = v.AsText()
+		default:
+			database = v.AsText()
+		}
+	}
+	return f.withSchema(func(s *schema.Schema) error {
+		if database != "" {
+			if s = s.Catalog(database); s == nil {
+				return errorf("unknown database '%s'", strings.ReplaceAll(database, "'", "''"))
+			}
+		}
+		return fn(s, arg, vals)
+	})
 }
 
 // tableFunction is json_each(), json_tree(), or a pragma as a table:
