@@ -90,6 +90,9 @@ func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr
 	default:
 		return nil, errorf("misuse of aggregate: %s()", n.Name.Name)
 	}
+	if sc.inWhere && sc.misuse == nil {
+		sc.misuse = errorf("misuse of aggregate function %s()", n.Name.Name)
+	}
 	owner.aggs.calls = append(owner.aggs.calls, call)
 	return &expr{slot: call.slot, eval: readSlot(call.slot)}, nil
 }

@@ -106,6 +106,8 @@ type scope struct {
 	aggs       *aggregation // collects those over the rows of the scope; nil where there can be none
 	inAgg      bool         // compiling an aggregate's arguments
 	inGroupBy  bool         // compiling GROUP BY
+	inWhere    bool         // compiling WHERE
+	misuse     error        // of aggregates in WHERE, if the query has none of its own
 	returns    bool         // of RETURNING
 }
 

@@ -284,8 +284,8 @@ func (b *block) rowRegisters() []int {
 }
 
 func (b *block) compileWhere() error {
-	b.sc.aliases = b.aliases
-	defer func() { b.sc.aliases = nil }()
+	b.sc.aliases, b.sc.aggregates, b.sc.inWhere = b.aliases, b.aggregates(), true // those of queries around this one
+	defer func() { b.sc.aliases, b.sc.aggregates, b.sc.inWhere = nil, false, false }()
 	for _, e := range conjuncts(b.s.Where, nil) {
 		x, err := b.c.exprIn(b.sc, e)
 		if err != nil {
@@ -357,10 +357,15 @@ func (b *block) compileGroupBy() error {
 		}
 		b.groupBy = append(b.groupBy, x)
 	}
-	if len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool { return it.e != nil && containsAggregate(it.e) }) {
+	if b.aggregates() {
 		b.agg = &aggregation{bare: map[int]bool{}}
 	}
 	return nil
+}
+
+// aggregates reports whether the query's results are of groups.
+func (b *block) aggregates() bool {
+	return len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool { return it.e != nil && containsAggregate(it.e) })
 }
 
 func (b *block) item(i int) (*expr, error) {
@@ -394,6 +399,9 @@ func (b *block) compileItems() error {
 	}
 	if b.agg != nil && len(b.agg.calls) == 0 && len(b.s.GroupBy) == 0 { // those of its subqueries are theirs
 		b.agg, b.sc.aggs = nil, nil
+		if b.sc.misuse != nil {
+			return b.sc.misuse
+		}
 	}
 	if b.agg == nil && b.s.Having != nil {
 		return errorf("HAVING clause on a non-aggregate query")
