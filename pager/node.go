@@ -48,6 +48,9 @@ func (p node) prefixSize() int { return int(binary.BigEndian.Uint16(p[4:])) }
 
 func (p node) slot(i int) uint64 { return binary.BigEndian.Uint64(p[nodeHeaderSize+slotSize*i:]) }
 
+// head returns the head of entry i.
+func (p node) head(i int) uint32 { return binary.BigEndian.Uint32(p[nodeHeaderSize+slotSize*i:]) }
+
 // bounds returns where entry i of n begins and ends.
 func (p node) bounds(i, n int) (start, end uint32) {
 	start = uint32(p.slot(i))
@@ -97,16 +100,19 @@ func (p node) search(key []byte) (int, bool) {
 	}
 	rest := key[skip:]
 	want := headOf(rest)
-	lo, hi := 0, n
+	lo := p.lower(want, n)
+	hi := lo
+	for hi < n && p.head(hi) == want { // the heads decide nothing
+		if hi-lo == headsMax {
+			hi = n
+			break
+		}
+		hi++
+	}
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
 		slot := p.slot(mid)
-		head := uint32(slot >> 32)
-		if head < want {
-			lo = mid + 1
-			continue
-		}
-		if head > want {
+		if head := uint32(slot >> 32); head > want {
 			hi = mid
 			continue
 		}
@@ -124,52 +130,102 @@ func (p node) search(key []byte) (int, bool) {
 	return lo, false
 }
 
-// find returns the index of the entry whose key is key, or -1. It is search for
-// the one case that must be fast: it looks at entries only where the head is
-// right, and compares the prefix only there. In a page that is not in the
-// processor's cache the eighths are loaded at once rather than one after the
-// other.
-func (p node) find(key []byte) int {
-	n, skip := p.len(), p.prefixSize()
-	if len(key) < skip {
-		return -1
+// headsMax is how many equal heads are counted before the rest of the node is
+// searched for their end.
+const headsMax = 8
+
+// lower returns the index of the first of n entries whose head is at least want,
+// n when there is none. It guesses where that is from the heads at both ends, as
+// long as guesses come near, since keys are often spread evenly: fewer cache lines
+// are read than in halving.
+func (p node) lower(want uint32, n int) int {
+	lo, hi := 0, n-1
+	least, most := p.head(lo), p.head(hi)
+	if want <= least {
+		return 0
 	}
-	rest := key[skip:]
-	want := headOf(rest)
-	lo, hi := 0, n
-	if step := n / 8; step > 0 {
-		less := 0
-		for i := 1; i < 8; i++ {
-			head := binary.BigEndian.Uint32(p[nodeHeaderSize+slotSize*step*i:])
-			// 1 if head < want, without a branch.
-			less += int((uint64(head) - uint64(want)) >> 63)
+	if want > most {
+		return n
+	}
+	// The head at lo is less than want, the one at hi is not.
+	for range guessesMax {
+		if hi-lo < 2 {
+			return hi
 		}
-		lo = step * less
-		if less < 7 {
-			hi = step*(less+1) + 1
+		at := between(lo, hi, least, most, want)
+		if head := p.head(at); head < want {
+			lo, least = at, head
+		} else {
+			hi, most = at, head
 		}
 	}
-	for lo < hi {
+	for hi-lo > 1 {
 		mid := int(uint(lo+hi) >> 1)
-		if binary.BigEndian.Uint32(p[nodeHeaderSize+slotSize*mid:]) < want {
-			lo = mid + 1
+		if p.head(mid) < want {
+			lo = mid
 		} else {
 			hi = mid
 		}
 	}
-	if lo == n || uint32(p.slot(lo)>>32) != want {
+	return hi
+}
+
+// between guesses where want is in lo < i < hi, from the heads at lo and hi.
+func between(lo, hi int, least, most, want uint32) int {
+	part := float64(want-least) / float64(most-least)
+	return min(max(lo+int(part*float64(hi-lo)), lo+1), hi-1)
+}
+
+// guess returns the head that lower looks at first for a key: whoever looks several
+// keys up has it loaded early.
+func (p node) guess(key []byte) uint32 {
+	n, skip := p.len(), p.prefixSize()
+	if n < 3 || len(key) < skip {
+		return 0
+	}
+	want, least, most := headOf(key[skip:]), p.head(0), p.head(n-1)
+	if want <= least || want > most {
+		return 0
+	}
+	return p.head(between(0, n-1, least, most, want))
+}
+
+// guessesMax is how often lower guesses before it halves.
+const guessesMax = 4
+
+// find returns the index of the entry whose key is key, or -1. It is search for
+// the one case that must be fast: it looks at entries only where the head is
+// right, and compares the prefix only there.
+func (p node) find(key []byte) int {
+	n, lo := p.len(), p.candidate(key)
+	if lo < 0 {
 		return -1
 	}
 	if bytes.Equal(p.key(lo), key) {
 		return lo
 	}
-	if lo+1 == n || uint32(p.slot(lo+1)>>32) != want {
+	if lo+1 == n || uint32(p.slot(lo+1)>>32) != uint32(p.slot(lo)>>32) {
 		return -1
 	}
 	if i, equal := p.search(key); equal { // many keys with one head
 		return i
 	}
 	return -1
+}
+
+// candidate returns the index of the first entry with the head that key has, or
+// −1. It reads slots alone.
+func (p node) candidate(key []byte) int {
+	n, skip := p.len(), p.prefixSize()
+	if len(key) < skip {
+		return -1
+	}
+	want := headOf(key[skip:])
+	lo := p.lower(want, n)
+	if lo == n || uint32(p.slot(lo)>>32) != want {
+		return -1
+	}
+	return lo
 }
 
 // descend returns the index of the child of an inner node under which key is,

@@ -16,6 +16,7 @@ type scanNode struct {
 	rows   int // collection of the table
 	index  int // collection of the index, -1 for none
 	layout *rowLayout
+	slots  []int  // the registers of a row
 	cover  *cover // reads the index alone; nil: rows are fetched
 
 	conds []*expr   // that read no other table than those before it and no subquery
@@ -31,6 +32,7 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	}
 	n := &scanNode{t: s.table, name: s.shown(), a: a, index: -1, rows: c.collection(s.table.Collection())}
 	n.layout = c.layout(s)
+	n.slots = n.layout.registers()
 	if a != nil && a.inSet != nil {
 		a.inSet.listed = true
 	}
@@ -175,6 +177,15 @@ func (n *scanNode) pointRowID(f *frame) ([]byte, bool, error) {
 
 // fetch reads the row with this key into the registers and tests it.
 func (n *scanNode) fetch(f *frame, key []byte) (bool, error) {
+	ok, err := n.load(f, key)
+	if err != nil || !ok {
+		return false, err
+	}
+	return passes(f, n.conds)
+}
+
+// load reads the row with this key into the registers.
+func (n *scanNode) load(f *frame, key []byte) (bool, error) {
 	rows, err := f.collection(n.rows)
 	if err != nil {
 		return false, err
@@ -186,8 +197,5 @@ func (n *scanNode) fetch(f *frame, key []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := n.layout.load(f, key, row); err != nil {
-		return false, err
-	}
-	return passes(f, n.conds)
+	return true, n.layout.load(f, key, row)
 }
