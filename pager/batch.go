@@ -7,6 +7,7 @@ package pager
 type Batch struct {
 	n     int
 	looks [BatchMax]look
+	path  [4]batchStep // to the last key: enough for most trees
 	sum   uint32 // of bytes that were loaded early: the loads must have a use
 }
 
@@ -22,6 +23,13 @@ type look struct {
 	i    int  // the entry that may be the key's, −1 for none
 }
 
+// batchStep is an inner page.
+type batchStep struct {
+	r  *Run
+	at ref
+	p  page
+}
+
 // Add adds a key, which stays as it is until Release, and a run that probably has
 // it. r nil takes a place for a key that is not to be looked up. There must be
 // room.
@@ -29,20 +37,35 @@ func (b *Batch) Add(r *Run, key []byte) {
 	l := &b.looks[b.n]
 	b.n++
 	l.r, l.key = r, key
-	if r == nil || r.live() != nil || r.t.entries == 0 {
+	if r == nil || r.live() != nil || r.t.entries == 0 || int(r.t.depth) > len(b.path) {
 		return
 	}
 	at := r.t.root
-	for range r.t.depth {
-		p, ok, err := r.owner.c.peek(r, at, kindInner)
-		if !ok || err != nil {
+	for i := range int(r.t.depth) {
+		n, ok := b.inner(i, r, at)
+		if !ok {
 			return
 		}
-		n := node(p.data)
 		at = n.child(n.descend(key))
-		p.release()
 	}
 	l.at = at
+}
+
+// inner returns an inner page on the way to a leaf if it is in memory. It stays
+// pinned: the next key often needs it too.
+func (b *Batch) inner(i int, r *Run, at ref) (node, bool) {
+	st := &b.path[i]
+	if st.r == r && st.at == at {
+		return st.p.data, true
+	}
+	st.p.release()
+	p, ok, err := r.owner.c.peek(r, at, kindInner)
+	if !ok || err != nil {
+		st.r = nil
+		return nil, false
+	}
+	*st = batchStep{r, at, p}
+	return p.data, true
 }
 
 // Find goes to the leaves of all keys.
@@ -122,6 +145,9 @@ func (b *Batch) Get(k int, dst []byte) (value []byte, kind EntryKind, found bool
 func (b *Batch) Release() {
 	for k := range b.looks[:b.n] {
 		b.looks[k].leaf.release()
+	}
+	for i := range b.path {
+		b.path[i].p.release()
 	}
 	*b = Batch{}
 }

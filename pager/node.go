@@ -85,9 +85,16 @@ func (p node) child(i int) ref {
 // whether the two are equal. The index is p.len() when all keys are less.
 func (p node) search(key []byte) (int, bool) {
 	n, skip := p.len(), p.prefixSize()
+	var rest []byte
+	lo := 0
+	if len(key) >= skip {
+		rest = key[skip:]
+		lo = p.lower(headOf(rest), n)
+	}
 	if skip > 0 {
-		first := p.key(0)[:skip]
-		switch m := min(skip, len(key)); bytes.Compare(key[:m], first[:m]) {
+		// Of any entry, so of one that is read next.
+		prefix := p.key(min(lo, n-1))[:skip]
+		switch m := min(skip, len(key)); bytes.Compare(key[:m], prefix[:m]) {
 		case -1:
 			return 0, false
 		case 1:
@@ -98,9 +105,7 @@ func (p node) search(key []byte) (int, bool) {
 			}
 		}
 	}
-	rest := key[skip:]
 	want := headOf(rest)
-	lo := p.lower(want, n)
 	hi := lo
 	for hi < n && p.head(hi) == want { // the heads decide nothing
 		if hi-lo == headsMax {
@@ -231,6 +236,15 @@ func (p node) candidate(key []byte) int {
 // descend returns the index of the child of an inner node under which key is,
 // if it is anywhere: the last one whose separator is not above key.
 func (p node) descend(key []byte) int {
+	n, skip := p.len(), p.prefixSize()
+	if len(key) >= skip {
+		want := headOf(key[skip:])
+		i := p.lower(want, n)
+		sure := i == n || p.head(i) != want // the heads decide
+		if i = max(i-1, 0); sure && bytes.Equal(p.key(i)[:skip], key[:skip]) {
+			return i
+		}
+	}
 	i, equal := p.search(key)
 	if equal || i == 0 {
 		return i

@@ -13,9 +13,11 @@ const (
 
 // rowsAhead are rows that a scan has read and not given: several in one operation
 // of the transaction cost less than as many operations. Their values are copies.
-// The first row of a scan is read alone, since it is often the only one wanted.
+// Unless all rows of a scan are wanted, the first is read alone: it may be the only
+// one that is.
 type rowsAhead struct {
 	slots []int // the registers of a row
+	all   bool  // all rows are wanted, unless the reader stops
 	size  int   // how many rows to read at once
 	vals  []value.Value
 	n, at int // rows in vals, and the one to give next
@@ -33,7 +35,15 @@ func (a *rowsAhead) grow(more bool) {
 		return
 	}
 	most := min(aheadRowsMax, max(1, aheadValuesMax/max(1, len(a.slots))))
-	a.size = min(max(1, a.size*aheadGrowth), most)
+	switch {
+	case a.size > 0:
+		a.size *= aheadGrowth
+	case a.all:
+		a.size = aheadGrowth
+	default:
+		a.size = 1
+	}
+	a.size = min(a.size, most)
 }
 
 // save adds the row in the registers and reports whether there is room for more.
@@ -90,5 +100,32 @@ func (f *frame) giveSpare(vals []value.Value) {
 	clear(vals)
 	if cap(vals) <= spareMax && cap(vals) > cap(f.spare) {
 		f.spare = vals[:0]
+	}
+}
+
+// wantAll notes which scans give rows of which all are wanted.
+func wantAll(n node) {
+	switch n := n.(type) {
+	case *scanNode:
+		n.all = true
+	case *projectNode:
+		wantAll(n.in)
+	case *filterNode:
+		wantAll(n.in)
+	case *distinctNode:
+		wantAll(n.in)
+	case *sortNode:
+		wantAll(n.in)
+	case *aggregateNode:
+		if !n.first {
+			wantAll(n.in)
+		}
+	case *totalNode:
+		wantAll(n.in)
+	case *loopNode:
+		wantAll(n.outer)
+		wantAll(n.inner)
+	case *hashNode:
+		wantAll(n.outer)
 	}
 }

@@ -17,6 +17,7 @@ type scanNode struct {
 	index  int // collection of the index, -1 for none
 	layout *rowLayout
 	slots  []int  // the registers of a row
+	all    bool   // all rows are wanted; see wantAll
 	cover  *cover // reads the index alone; nil: rows are fetched
 
 	conds []*expr   // that read no other table than those before it and no subquery

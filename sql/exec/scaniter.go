@@ -47,7 +47,7 @@ func (n *scanNode) open(f *frame) (iter, error) {
 		it.row = newRowReader(f, n.layout, n.tests)
 	}
 	it.reads = f.root == nil && !f.plan.write // else what one row sets off may show in the next
-	it.ahead.slots = n.slots
+	it.ahead.slots, it.ahead.all = n.slots, n.all
 	list, err := n.ranges(f)
 	if err != nil {
 		return nil, err
