@@ -8,7 +8,7 @@ type Batch struct {
 	n     int
 	looks [BatchMax]look
 	path  [4]batchStep // to the last key: enough for most trees
-	sum   uint32 // of bytes that were loaded early: the loads must have a use
+	sum   uint32       // of bytes that were loaded early: the loads must have a use
 }
 
 // BatchMax is how many keys a Batch takes.

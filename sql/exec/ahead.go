@@ -20,8 +20,8 @@ type rowsAhead struct {
 	all   bool  // all rows are wanted, unless the reader stops
 	size  int   // how many rows to read at once
 	vals  []value.Value
-	n, at int // rows in vals, and the one to give next
-	bytes int // of text and blobs in vals
+	n, at int   // rows in vals, and the one to give next
+	bytes int   // of text and blobs in vals
 	err   error // what comes behind them
 }
 

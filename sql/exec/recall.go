@@ -1,6 +1,11 @@
 package exec
 
-import "github.com/byokdb/byokdb/sql/value"
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/byokdb/byokdb/sql/value"
+)
 
 // recall keeps rows that a join has looked up by their key, so that a key that
 // comes again is not looked up again. Only where the table stays as it is while the
@@ -9,7 +14,8 @@ import "github.com/byokdb/byokdb/sql/value"
 type recall struct {
 	f     *frame
 	slots []int            // the registers of a row
-	rows  map[string]int32 // by key: where the row lies in vals, noRow for none
+	byID  idTable          // by a key of 8 bytes: where the row lies in vals, noRow for none
+	byKey map[string]int32 // the same by any other key
 	vals  []value.Value
 	mem   int64
 	full  bool
@@ -33,18 +39,20 @@ const (
 // up before; there: it exists.
 func (r *recall) find(key []byte) (known, there bool) {
 	r.nLookups++
-	if r.rows == nil {
-		return false, false
+	var at int32
+	var ok bool
+	if len(key) == idSize {
+		at, ok = r.byID.find(binary.BigEndian.Uint64(key))
+	} else {
+		at, ok = r.byKey[string(key)]
 	}
-	at, ok := r.rows[string(key)]
-	switch {
-	case !ok:
+	if !ok {
 		return false, false
-	case at == noRow:
-		r.nHits++
-		return true, false
 	}
 	r.nHits++
+	if at == noRow {
+		return true, false
+	}
 	row := r.vals[int(at):]
 	for i, s := range r.slots {
 		r.f.regs[s] = row[i]
@@ -58,11 +66,8 @@ func (r *recall) keep(key []byte, there bool) {
 	if r.nLookups >= r.window {
 		r.look()
 	}
-	if r.full || r.nLookups < recallAfter && r.rows == nil {
+	if r.full || r.nLookups < recallAfter && r.n() == 0 {
 		return
-	}
-	if r.rows == nil {
-		r.rows = map[string]int32{}
 	}
 	n := int64(len(key) + 64)
 	at := int32(noRow)
@@ -74,10 +79,20 @@ func (r *recall) keep(key []byte, there bool) {
 			n += valueSize + int64(len(v.Str()))
 		}
 	}
-	r.rows[string(key)] = at
+	switch {
+	case len(key) == idSize:
+		r.byID.add(binary.BigEndian.Uint64(key), at)
+	case r.byKey == nil:
+		r.byKey = map[string]int32{string(key): at}
+	default:
+		r.byKey[string(key)] = at
+	}
 	r.mem += n
 	r.full = r.f.keep(n, r.mem) || r.mem > min(recallMax, r.f.s.memory/8)
 }
+
+// n returns how many keys are known.
+func (r *recall) n() int { return r.byID.n + len(r.byKey) }
 
 // look gives up where it does not pay.
 func (r *recall) look() {
@@ -93,9 +108,69 @@ func (r *recall) close() {
 	if r == nil {
 		return
 	}
-	clear(r.rows)
+	clear(r.byID.slots)
+	clear(r.byKey)
 	clear(r.vals)
-	r.rows, r.vals = nil, nil
+	r.byID, r.byKey, r.vals = idTable{}, nil, nil
 	r.f.shrink(r.mem)
 	r.mem = 0
+}
+
+// idTable is a hash table by keys of 8 bytes, such as row ids: one cache line for
+// most lookups.
+type idTable struct {
+	slots []idSlot // a power of two, at most 3/4 full
+	shift uint     // of a hash, to an index of slots
+	n     int
+}
+
+type idSlot struct {
+	id    uint64
+	at    int32
+	taken bool
+}
+
+// idSize is the size of such a key in bytes.
+const idSize = 8
+
+// idTableMin is the binary logarithm of the slots of the smallest table.
+const idTableMin = 7
+
+// slot returns the slot of a key, or the one where it would be.
+func (t *idTable) slot(id uint64) *idSlot {
+	mask := len(t.slots) - 1
+	for i := int(id * 0x9E3779B97F4A7C15 >> t.shift); ; i++ {
+		if s := &t.slots[i&mask]; !s.taken || s.id == id {
+			return s
+		}
+	}
+}
+
+func (t *idTable) find(id uint64) (at int32, ok bool) {
+	if t.n == 0 {
+		return 0, false
+	}
+	s := t.slot(id)
+	return s.at, s.taken
+}
+
+// add adds a key that is not there.
+func (t *idTable) add(id uint64, at int32) {
+	if 4*(t.n+1) > 3*len(t.slots) {
+		t.grow()
+	}
+	*t.slot(id) = idSlot{id, at, true}
+	t.n++
+}
+
+func (t *idTable) grow() {
+	old := t.slots
+	size := max(2*len(old), 1<<idTableMin)
+	t.slots, t.shift = make([]idSlot, size), 65-uint(bits.Len(uint(size)))
+	for i := range old {
+		if old[i].taken {
+			*t.slot(old[i].id) = old[i]
+		}
+	}
+	clear(old)
 }

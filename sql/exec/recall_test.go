@@ -57,8 +57,9 @@ func TestRecallGivesUp(t *testing.T) {
 	s := openSession(t)
 	f := &frame{run: run{s: s}, regs: make([]value.Value, 1)}
 	r := &recall{f: f, slots: []int{0}, window: recallWindow}
+	size := 8
 	look := func(i int) bool {
-		key := fmt.Appendf(nil, "%08d", i)
+		key := fmt.Appendf(nil, "%0*d", size, i)
 		f.regs[0] = value.Value{}
 		known, _ := r.find(key)
 		if !known {
@@ -70,40 +71,43 @@ func TestRecallGivesUp(t *testing.T) {
 		}
 		return known
 	}
-	for i := range 1000 {
-		if look(i) {
-			t.Fatalf("%d was never looked up", i)
+	for _, size = range []int{8, 9} {
+		r = &recall{f: f, slots: []int{0}, window: recallWindow}
+		for i := range 1000 {
+			if look(i) {
+				t.Fatalf("%d was never looked up", i)
+			}
 		}
-	}
-	if n := len(r.rows); n == 0 || n > 1000-recallAfter+1 {
-		t.Errorf("%d of 1000 rows are kept", n)
-	}
-	if !look(999) || f.mem == 0 {
-		t.Errorf("the last row is not known; memory %d", f.mem)
-	}
-	for i := range recallWindow {
-		look(1000 + i)
-	}
-	if r.rows != nil || r.vals != nil || f.mem != 0 {
-		t.Errorf("%d rows are kept, of which none came again; memory %d", len(r.rows), f.mem)
-	}
+		if n := r.n(); n == 0 || n > 1000-recallAfter+1 {
+			t.Errorf("%d of 1000 rows are kept", n)
+		}
+		if !look(999) || f.mem == 0 {
+			t.Errorf("the last row is not known; memory %d", f.mem)
+		}
+		for i := range recallWindow {
+			look(1000 + i)
+		}
+		if r.n() != 0 || r.vals != nil || f.mem != 0 {
+			t.Errorf("%d rows are kept, of which none came again; memory %d", r.n(), f.mem)
+		}
 
-	r = &recall{f: f, slots: []int{0}, window: recallWindow}
-	for i := 0; f.mem < s.memory/8-1000; i++ {
-		for range 3 {
-			look(i)
+		r = &recall{f: f, slots: []int{0}, window: recallWindow}
+		for i := 0; f.mem < s.memory/8-1000; i++ {
+			for range 3 {
+				look(i)
+			}
 		}
-	}
-	n := len(r.rows)
-	for i := range 1000 {
-		look(-1 - i)
-		look(i + 100)
-	}
-	if more := len(r.rows) - n; !r.full || more > 20 || f.mem > s.memory/8+1000 {
-		t.Errorf("%d rows were taken beyond the limit; %d bytes of %d", more, f.mem, s.memory/8)
-	}
-	if r.close(); f.mem != 0 {
-		t.Errorf("%d bytes are not given back", f.mem)
+		n := r.n()
+		for i := range 1000 {
+			look(-1 - i)
+			look(i + 100)
+		}
+		if more := r.n() - n; !r.full || more > 20 || f.mem > s.memory/8+1000 {
+			t.Errorf("%d rows were taken beyond the limit; %d bytes of %d", more, f.mem, s.memory/8)
+		}
+		if r.close(); f.mem != 0 {
+			t.Errorf("%d bytes are not given back", f.mem)
+		}
 	}
 	f.giveBack()
 }
