@@ -1,5 +1,7 @@
 package exec
 
+import "github.com/byokdb/byokdb/sql/value"
+
 // loopNode runs inner once for each row of outer. An inner side that costs
 // more than a cursor is run once and its rows are kept.
 type loopNode struct {
@@ -34,7 +36,7 @@ func (n *loopNode) open(f *frame) (iter, error) {
 	}
 	it := &loopIter{n: n, f: f, outer: outer}
 	if n.point != nil && n.stable && !f.plan.volatile {
-		it.recall = &recall{f: f, slots: n.point.slots, window: recallWindow}
+		it.recall = &recall{f: f, slots: n.point.layout.slots, window: recallWindow}
 	}
 	return it, nil
 }
@@ -139,6 +141,13 @@ func (it *loopIter) lookUp() (bool, error) {
 		return false, err
 	}
 	known, there := it.recall.find(key)
+	if there && n.layout.rowID >= 0 {
+		id, err := rowIDOf(key)
+		if err != nil {
+			return false, err
+		}
+		f.regs[n.layout.rowID] = value.NewInt(id)
+	}
 	if !known {
 		if there, err = n.load(f, key); err != nil {
 			return false, err

@@ -13,10 +13,11 @@ import (
 // rows when there is no memory for them.
 type recall struct {
 	f     *frame
-	slots []int            // the registers of a row
+	slots []int            // the registers of a row, but for its id
 	byID  idTable          // by a key of 8 bytes: where the row lies in vals, noRow for none
 	byKey map[string]int32 // the same by any other key
 	vals  []value.Value
+	texts map[string]string // short texts in vals: the same in many rows is one in memory
 	mem   int64
 	full  bool
 
@@ -33,6 +34,12 @@ const (
 	recallWindow = 8 << 10
 	recallPays   = 64
 	recallMax    = 32 << 20
+)
+
+// Limits of the texts that rows of a recall share: bytes of one, and how many.
+const (
+	sharedSizeMax = 64
+	sharedMax     = 256
 )
 
 // find puts the row of a key into the registers. known: it is one that was looked
@@ -74,7 +81,7 @@ func (r *recall) keep(key []byte, there bool) {
 	if there {
 		at = int32(len(r.vals))
 		for _, s := range r.slots {
-			v := r.f.regs[s]
+			v := r.shared(r.f.regs[s])
 			r.vals = append(r.vals, v)
 			n += valueSize + int64(len(v.Str()))
 		}
@@ -89,6 +96,24 @@ func (r *recall) keep(key []byte, there bool) {
 	}
 	r.mem += n
 	r.full = r.f.keep(n, r.mem) || r.mem > min(recallMax, r.f.s.memory/8)
+}
+
+// shared returns a text with the memory of one that is the same, if there is one.
+func (r *recall) shared(v value.Value) value.Value {
+	if v.Kind() != value.Text || len(v.Str()) > sharedSizeMax {
+		return v
+	}
+	text, ok := r.texts[v.Str()]
+	switch {
+	case ok:
+		return value.NewText(text)
+	case r.texts == nil:
+		r.texts = map[string]string{}
+	case len(r.texts) == sharedMax:
+		return v
+	}
+	r.texts[v.Str()] = v.Str()
+	return v
 }
 
 // n returns how many keys are known.
@@ -111,7 +136,8 @@ func (r *recall) close() {
 	clear(r.byID.slots)
 	clear(r.byKey)
 	clear(r.vals)
-	r.byID, r.byKey, r.vals = idTable{}, nil, nil
+	clear(r.texts)
+	r.byID, r.byKey, r.vals, r.texts = idTable{}, nil, nil, nil
 	r.f.shrink(r.mem)
 	r.mem = 0
 }
@@ -119,7 +145,7 @@ func (r *recall) close() {
 // idTable is a hash table by keys of 8 bytes, such as row ids: one cache line for
 // most lookups.
 type idTable struct {
-	slots []idSlot // a power of two, at most 3/4 full
+	slots []idSlot // a power of two, at most 7/8 full
 	shift uint     // of a hash, to an index of slots
 	n     int
 }
@@ -156,7 +182,7 @@ func (t *idTable) find(id uint64) (at int32, ok bool) {
 
 // add adds a key that is not there.
 func (t *idTable) add(id uint64, at int32) {
-	if 4*(t.n+1) > 3*len(t.slots) {
+	if 8*(t.n+1) > 7*len(t.slots) {
 		t.grow()
 	}
 	*t.slot(id) = idSlot{id, at, true}

@@ -206,10 +206,11 @@ func (it *scanIter) takeRow(key, val []byte) bool {
 		it.err = err
 		return false
 	}
-	ok, err := r.passes(val)
-	if err != nil || !ok {
-		it.err = err
-		return err == nil
+	if len(r.tests) > 0 {
+		if ok, err := r.passes(val); err != nil || !ok {
+			it.err = err
+			return err == nil
+		}
 	}
 	if it.all != nil {
 		if err := it.all.addRow(r, val); err != nil {
@@ -219,7 +220,11 @@ func (it *scanIter) takeRow(key, val []byte) bool {
 		return true
 	}
 	if it.top != nil {
-		if last, err := it.top.last(r, val); err != nil || last {
+		last, err := it.top.last(r, val)
+		if err == nil && !last && r.noID {
+			err = r.readID(key)
+		}
+		if err != nil || last {
 			it.err = err
 			return err == nil
 		}

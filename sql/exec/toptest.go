@@ -30,6 +30,7 @@ func (it *sortIter) topOf(in iter, kept int64) {
 	if scan.row == nil {
 		scan.row = newRowReader(it.f, l, l.rowTestsOf(nil))
 	}
+	scan.row.noID = !slices.ContainsFunc(scan.row.tests, func(t boundTest) bool { return t.kind == testAny })
 	scan.top = &topTest{sort: it, cell: cell, kept: int(kept)}
 }
 
