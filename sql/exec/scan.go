@@ -2,6 +2,7 @@ package exec
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
@@ -22,6 +23,7 @@ type scanNode struct {
 
 	conds []*expr   // that read no other table than those before it and no subquery
 	tests *rowTests // conds, as they are tested on encoded rows; nil: in the registers
+	fewer *rowTests // tests without those that exact bounds make true; or nil
 	once  []*expr   // conditions that no row decides: they are tested before the first
 }
 
@@ -57,6 +59,9 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	}
 	if n.index < 0 && n.layout.computed == nil && len(n.conds) > 0 {
 		n.tests = n.layout.rowTestsOf(n.conds)
+		if a != nil && a.key[0].col == -1 {
+			n.fewer = n.layout.rowTestsOf(slices.DeleteFunc(slices.Clone(n.conds), a.bounds))
+		}
 	}
 	if isPoint {
 		return &pointNode{n}, rest

@@ -43,9 +43,6 @@ func (n *scanNode) open(f *frame) (iter, error) {
 			return it, err // without ranges there are no rows
 		}
 	}
-	if n.tests != nil {
-		it.row = newRowReader(f, n.layout, n.tests)
-	}
 	it.reads = f.root == nil && !f.plan.write // else what one row sets off may show in the next
 	it.ahead.slots, it.ahead.all = n.slots, n.all
 	list, err := n.ranges(f)
@@ -53,6 +50,12 @@ func (n *scanNode) open(f *frame) (iter, error) {
 		return nil, err
 	}
 	it.more = list
+	switch {
+	case n.fewer != nil && list.exact():
+		it.row = newRowReader(f, n.layout, n.fewer)
+	case n.tests != nil:
+		it.row = newRowReader(f, n.layout, n.tests)
+	}
 	return it, nil
 }
 
