@@ -305,4 +305,6 @@ func (a *access) implies(x *expr) bool {
 }
 
 // bounds reports whether the condition x is an end of the range.
-func (a *access) bounds(x *expr) bool { return a.lo != nil && a.lo.of == x || a.hi != nil && a.hi.of == x }
+func (a *access) bounds(x *expr) bool {
+	return a.lo != nil && a.lo.of == x || a.hi != nil && a.hi.of == x
+}
