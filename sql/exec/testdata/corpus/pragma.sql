@@ -59,3 +59,20 @@ PRAGMA fullfsync=1
 SELECT user_version FROM pragma_user_version
 !! PRAGMA user_version=0x10zz
 PRAGMA user_version
+CREATE TABLE ri(a)
+CREATE INDEX ria ON ri(a)
+CREATE VIEW riv AS SELECT 1
+REINDEX
+REINDEX ri
+REINDEX ria
+REINDEX main.ri
+REINDEX main.ria
+REINDEX nocase
+REINDEX BINARY
+!! REINDEX main.nocase
+!! REINDEX nosuch
+!! REINDEX main.nosuch
+!! REINDEX nosuch.ri
+REINDEX riv
+!! REINDEX temp.ri
+REINDEX sqlite_master
