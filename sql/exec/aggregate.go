@@ -162,6 +162,38 @@ func (c *compiler) aggregateArgs(sc *scope, name string, n *ast.FuncCall) (*aggC
 	return call, owner, nil
 }
 
+// hasAggregate reports whether result columns, HAVING or ORDER BY call an
+// aggregate, whichever query it belongs to.
+func (b *block) hasAggregate() bool {
+	for _, it := range b.items {
+		if it.e != nil && containsAggregate(it.e) {
+			return true
+		}
+	}
+	if b.s.Having != nil && containsAggregate(b.s.Having) {
+		return true
+	}
+	for _, t := range b.s.OrderBy {
+		if containsAggregate(t.Expr) {
+			return true
+		}
+	}
+	return false
+}
+
+// settleAggregates makes a query whose aggregates are all those of queries around it
+// one without.
+func (b *block) settleAggregates() error {
+	if b.agg == nil || len(b.agg.calls) > 0 || len(b.s.GroupBy) > 0 {
+		return nil
+	}
+	if b.s.Having != nil {
+		return errorf("HAVING clause on a non-aggregate query")
+	}
+	b.agg = nil
+	return b.sc.misuse
+}
+
 // aggregateNode groups the rows of in.
 type aggregateNode struct {
 	in     node

@@ -399,23 +399,6 @@ func (b *block) compileGroupBy() error {
 	return nil
 }
 
-func (b *block) hasAggregate() bool {
-	for _, it := range b.items {
-		if it.e != nil && containsAggregate(it.e) {
-			return true
-		}
-	}
-	if b.s.Having != nil && containsAggregate(b.s.Having) {
-		return true
-	}
-	for _, t := range b.s.OrderBy {
-		if containsAggregate(t.Expr) {
-			return true
-		}
-	}
-	return false
-}
-
 func (b *block) item(i int) (*expr, error) {
 	it := b.items[i]
 	if it.m != nil {
@@ -470,19 +453,6 @@ func (b *block) compileRest() error {
 		b.keys = append(b.keys, newSortKey(x, t))
 	}
 	return nil
-}
-
-// settleAggregates makes a query whose aggregates are all those of queries around it
-// one without.
-func (b *block) settleAggregates() error {
-	if b.agg == nil || len(b.agg.calls) > 0 || len(b.s.GroupBy) > 0 {
-		return nil
-	}
-	if b.s.Having != nil {
-		return errorf("HAVING clause on a non-aggregate query")
-	}
-	b.agg = nil
-	return b.sc.misuse
 }
 
 // orderExpr compiles one term of ORDER BY: the number of a column, an alias,
