@@ -301,7 +301,10 @@ func onShapes(t *testing.T, stream uint64, part int, with []string, before func(
 		s = rand.Uint64()
 	}
 	t.Logf("seed %d", s)
-	total := 0
+	if testing.Short() {
+		part *= 4
+	}
+	total, excused := 0, 0
 	for n, i := 0, uint64(0); n < *statements/part; i++ {
 		b := openBoth(t)
 		if i%3 == 2 {
@@ -328,9 +331,10 @@ func onShapes(t *testing.T, stream uint64, part int, with []string, before func(
 			}
 		}
 		total += b.rows
+		excused += b.excused
 	}
 	if total == 0 {
 		t.Error("no row was compared")
 	}
-	t.Logf("%d rows", total)
+	t.Logf("%d rows; SQLite had other answers %d times", total, excused)
 }
