@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/byokdb/byokdb/engine/internal/memtable"
+	"github.com/byokdb/byokdb/pager"
 )
 
 // Collection is a named ordered set of records within a transaction.
@@ -62,13 +63,17 @@ func (c *Collection) UnsafeGet(key []byte) ([]byte, error) {
 
 // get returns the value in the transaction's buffer. tx.mu is held.
 func (c *Collection) get(key []byte) ([]byte, error) {
-	tx := c.tx
 	if len(key) > KeySizeMax {
 		return nil, ErrNotFound
 	}
-	k := c.internalKey(key)
+	return c.tx.get(c.internalKey(key), nil, 0)
+}
+
+// get returns the value of an internal key in the transaction's buffer. b and n
+// are those of version.get. tx.mu is held.
+func (tx *Tx) get(key []byte, b *pager.Batch, n int) ([]byte, error) {
 	if tx.writes != nil && tx.nWrites > 0 {
-		if value, kind, ok := tx.writes.Get(k); ok {
+		if value, kind, ok := tx.writes.Get(key); ok {
 			if kind == memtable.Tombstone {
 				return nil, ErrNotFound
 			}
@@ -76,7 +81,7 @@ func (c *Collection) get(key []byte) ([]byte, error) {
 			return tx.valueBuf, nil
 		}
 	}
-	value, found, err := tx.view().get(tx.valueBuf[:0], k)
+	value, found, err := tx.view().get(tx.valueBuf[:0], key, b, n)
 	if err != nil {
 		return nil, err
 	}

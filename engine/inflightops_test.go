@@ -16,6 +16,7 @@ import (
 // inflightOps are the operations of TestInFlight. A further one is one entry.
 var inflightOps = []inflightOp{
 	{name: "get", begin: flyGet, resumes: true},
+	{name: "visit", begin: flyVisit, resumes: true},
 	{name: "cursor forward", begin: func(x *inflightRig) flight { return flyCursor(x, true) }, resumes: true},
 	{name: "cursor backward", begin: func(x *inflightRig) flight { return flyCursor(x, false) }, resumes: true},
 	{name: "large value under a cursor", begin: flyLarge, resumes: true},
@@ -51,6 +52,28 @@ func flyGet(x *inflightRig) flight {
 		v, err := c.Get(fmt.Appendf(nil, "%04d", i))
 		if err == nil && string(v) != inflightValue(i) {
 			x.t.Errorf("record %d is %q", i, v)
+		}
+		i = (i + 37) % inflightRows
+		return err
+	}
+	x.must(step())
+	return flight{step: step, over: func() { _ = tx.Rollback() }}
+}
+
+// flyVisit looks several keys up at once.
+func flyVisit(x *inflightRig) flight {
+	tx := x.begin(false)
+	c, i := x.collection(tx, "base"), 0
+	step := func() error {
+		keys, n := [][]byte{fmt.Appendf(nil, "%04d", i), fmt.Appendf(nil, "%04d", inflightRows-1), []byte("none")}, 0
+		err := c.Visit(keys, func(k int, v []byte) bool {
+			if n++; k == 2 != (v == nil) || k < 2 && string(v) != inflightValue([]int{i, inflightRows - 1}[k]) {
+				x.t.Errorf("record %q is %q", keys[k], v)
+			}
+			return true
+		})
+		if err == nil && n != len(keys) {
+			x.t.Errorf("%d of %d records without an error", n, len(keys))
 		}
 		i = (i + 37) % inflightRows
 		return err

@@ -199,8 +199,9 @@ func (s *session) atTip() (*directory, uint64) {
 	return s.dir, s.applied
 }
 
-// get appends the newest value of an internal key to dst; a tombstone is not found.
-func (v *view) get(dst, key []byte) (value []byte, found bool, err error) {
+// get appends the newest value of an internal key to dst; a tombstone is not
+// found. b and n are those of version.get.
+func (v *view) get(dst, key []byte, b *pager.Batch, n int) (value []byte, found bool, err error) {
 	for _, m := range v.mems {
 		if val, kind, ok := m.Get(key); ok {
 			if kind == memtable.Tombstone {
@@ -209,7 +210,7 @@ func (v *view) get(dst, key []byte) (value []byte, found bool, err error) {
 			return append(dst, val...), true, nil
 		}
 	}
-	value, kind, found, err := v.version.get(dst, key)
+	value, kind, found, err := v.version.get(dst, key, b, n)
 	if err != nil {
 		return dst, false, translate(err)
 	}

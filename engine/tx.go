@@ -48,7 +48,7 @@ type Tx struct {
 	valueBuf []byte
 
 	// Room for the two buffers: enough for most reads.
-	keyRoom   [64]byte
+	keyRoom   [256]byte
 	valueRoom [256]byte
 }
 

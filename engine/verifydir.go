@@ -366,7 +366,7 @@ func (d *dirVerification) collections() error {
 			v: &d.verification, name: name, check: func() error { return nil },
 			cursor: func() recordCursor { return newPlainCursor(view, id) },
 			get: func(key []byte) ([]byte, error) {
-				value, found, err := view.get(nil, append(slices.Clone(prefix), key...))
+				value, found, err := view.get(nil, append(slices.Clone(prefix), key...), nil, 0)
 				if err == nil && !found {
 					err = ErrNotFound
 				}

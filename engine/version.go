@@ -136,8 +136,23 @@ func (v *version) find(level int, key []byte) *run {
 	return runs[i]
 }
 
-// get appends the newest value of key to dst.
-func (v *version) get(dst, key []byte) (value []byte, kind pager.EntryKind, found bool, err error) {
+// get appends the newest value of key to dst. With a batch, its n-th key is this
+// one, with the run of the last level that may hold it.
+func (v *version) get(dst, key []byte, b *pager.Batch, n int) (value []byte, kind pager.EntryKind, found bool, err error) {
+	if value, kind, found, err = v.getAbove(dst, key); found || err != nil {
+		return value, kind, found, err
+	}
+	if b != nil {
+		return b.Get(n, dst)
+	}
+	if r := v.find(nLevels-1, key); r != nil { // the last level has nearly everything
+		return r.GetLikely(dst, key)
+	}
+	return dst, 0, false, nil
+}
+
+// getAbove is get without the last level.
+func (v *version) getAbove(dst, key []byte) (value []byte, kind pager.EntryKind, found bool, err error) {
 	for _, r := range v.levels[0] {
 		if !r.overlaps(key, key) {
 			continue
@@ -154,9 +169,6 @@ func (v *version) get(dst, key []byte) (value []byte, kind pager.EntryKind, foun
 		if value, kind, found, err = r.Get(dst, key); found || err != nil {
 			return value, kind, found, err
 		}
-	}
-	if r := v.find(nLevels-1, key); r != nil { // the last level has nearly everything
-		return r.GetLikely(dst, key)
 	}
 	return dst, 0, false, nil
 }

@@ -1,6 +1,9 @@
 package pager
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // A Record is a key with its value. Both alias memory of the iterator that
 // returned it.
@@ -23,12 +26,22 @@ func (it *Iter) Ahead(dst []Record, end []byte, cut int) []Record {
 		last = i - 1
 	}
 	i := it.i + 1
+	if i > last {
+		return dst
+	}
+	start := uint32(it.leaf.slot(i))
 	for ; i <= last; i++ {
-		flags, key, value := it.leaf.entry(i, it.n)
-		if flags != byte(Put) {
+		end := uint32(len(it.leaf))
+		if i+1 < it.n {
+			end = uint32(it.leaf.slot(i + 1))
+		}
+		e := it.leaf[start:end:end]
+		k := entryHeaderSize + int(binary.BigEndian.Uint16(e[1:]))
+		if e[0] != byte(Put) {
 			break
 		}
-		dst = append(dst, Record{Key: key[cut:], Value: value})
+		dst = append(dst, Record{Key: e[entryHeaderSize+cut : k : k], Value: e[k:]})
+		start = end
 	}
 	it.jump(i - 1)
 	return dst

@@ -225,9 +225,9 @@ func (p *page) release() {
 
 // get returns a page of a run, pinned, from memory or from the file.
 func (c *Cache) get(r *Run, at ref, kind pageKind) (page, error) {
-	key := uint64(r.fileNo)<<32 | at.off>>pageKeyShift
+	key := r.pageKey(at)
 	hash := hashPage(key)
-	s := c.shards[(hash<<32)>>c.shift]
+	s := c.shardOf(hash)
 	if f := s.lookupKind(key, hash, kind); f != 0 {
 		return c.hit(r, s, f, at, kind)
 	}
@@ -257,9 +257,9 @@ func (c *Cache) get(r *Run, at ref, kind pageKind) (page, error) {
 
 // peek returns a page of a run, pinned, if it is in memory.
 func (c *Cache) peek(r *Run, at ref, kind pageKind) (page, bool, error) {
-	key := uint64(r.fileNo)<<32 | at.off>>pageKeyShift
+	key := r.pageKey(at)
 	hash := hashPage(key)
-	s := c.shards[(hash<<32)>>c.shift]
+	s := c.shardOf(hash)
 	f := s.lookupKind(key, hash, kind)
 	if f == 0 {
 		return page{}, false, nil
@@ -267,6 +267,25 @@ func (c *Cache) peek(r *Run, at ref, kind pageKind) (page, bool, error) {
 	p, err := c.hit(r, s, f, at, kind)
 	return p, err == nil, err
 }
+
+// peekNear is peek for a page whose beginning is in the processor's cache.
+func (c *Cache) peekNear(r *Run, at ref, kind pageKind) (page, bool, error) {
+	key := r.pageKey(at)
+	hash := hashPage(key)
+	s := c.shardOf(hash)
+	f := s.lookup(key, hash)
+	if f == 0 {
+		return page{}, false, nil
+	}
+	p, err := c.hit(r, s, f, at, kind)
+	return p, err == nil, err
+}
+
+// pageKey is the key of a page in the cache.
+func (r *Run) pageKey(at ref) uint64 { return uint64(r.fileNo)<<32 | at.off>>pageKeyShift }
+
+// shardOf returns the shard of a page by the hash of its key.
+func (c *Cache) shardOf(hash uint64) *shard { return c.shards[(hash<<32)>>c.shift] }
 
 // pageKeyShift takes an offset to 32 bits: no two pages are that near.
 const pageKeyShift = 5

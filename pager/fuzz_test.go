@@ -64,6 +64,10 @@ func useNode(p node, kind pageKind, key []byte) {
 		}
 		p.find(k)
 		p.search(k)
+		p.guess(k)
+		if i := p.candidate(k); i >= 0 {
+			p.key(i)
+		}
 	}
 	p.search(key)
 	p.find(key)

@@ -212,12 +212,18 @@ func (r *Run) get(dst, key []byte, filtered bool) (value []byte, kind EntryKind,
 	if !found || err != nil {
 		return dst, 0, false, err
 	}
+	dst, kind, found, err = r.appendValue(dst, flags, v)
+	p.release()
+	return dst, kind, found, err
+}
+
+// appendValue appends the value of an entry to dst.
+func (r *Run) appendValue(dst []byte, flags byte, v []byte) (value []byte, kind EntryKind, found bool, err error) {
 	if flags&entryLarge == 0 {
 		dst = append(dst, v...)
 	} else {
 		dst, err = r.appendLarge(dst, v)
 	}
-	p.release()
 	return dst, EntryKind(flags & entryKindMask), err == nil, err
 }
 

@@ -120,19 +120,23 @@ func (s *shard) lookup(key, hash uint64) uint32 {
 // lookupLeaf is lookup for a page that is probably in memory and not in the
 // processor's cache. The atomic operations of lookup are barriers: what is
 // needed next would be fetched one miss after the other. So header and slots are
-// touched first, unpinned and for nothing but having been touched.
+// touched first.
 func (s *shard) lookupLeaf(key, hash uint64) uint32 {
-	if at := s.table[hash>>s.shift].Load(); at != 0 {
-		p := (*[leafTouched]byte)(s.alloc.mem[int(at-1)<<granuleLog:])
-		sum := uint32(0)
-		for i := 0; i < leafTouched; i += 64 {
-			sum += uint32(p[i])
-		}
-		if sum == ^uint32(0) { // never; the loads must have a use
-			return 0
-		}
+	if at := s.table[hash>>s.shift].Load(); at != 0 && !s.touch(at) {
+		return 0
 	}
 	return s.lookup(key, hash)
+}
+
+// touch loads the header and the slots of a leaf, unpinned and for nothing but
+// having been touched. It returns true.
+func (s *shard) touch(at uint32) bool {
+	p := (*[leafTouched]byte)(s.alloc.mem[int(at-1)<<granuleLog:])
+	sum := uint32(0)
+	for i := 0; i < leafTouched; i += 64 {
+		sum += uint32(p[i])
+	}
+	return sum != ^uint32(0) // always; the loads must have a use
 }
 
 func (s *shard) lookupKind(key, hash uint64, kind pageKind) uint32 {
