@@ -298,8 +298,13 @@ func (a *access) implies(x *expr) bool {
 		a.inSet != nil && a.inSet == x.set {
 		return true
 	}
-	if a.key[0].col == -1 { // a range of row ids is rounded
+	if a.key[0].col == -1 { // a range of row ids may be rounded
 		return false
 	}
+	return a.bounds(x)
+}
+
+// bounds reports whether the condition x is an end of the range.
+func (a *access) bounds(x *expr) bool {
 	return a.lo != nil && a.lo.of == x || a.hi != nil && a.hi.of == x
 }

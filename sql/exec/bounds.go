@@ -14,6 +14,7 @@ import (
 type bounds struct {
 	lo, hi []byte
 	empty  bool
+	exact  bool // of row ids: all within pass the conditions that the bounds were made of
 }
 
 // spans computes the ranges of keys to visit, in order.
@@ -171,45 +172,63 @@ func (a *access) rowIDSpan(f *frame, eq []probe) (bounds, error) {
 		}
 		lo, hi = id, id
 	}
-	if a.lo != nil {
-		v, err := a.lo.value(f)
+	b := bounds{exact: true}
+	for _, end := range []struct {
+		p     *probe
+		limit func(v value.Value, strict bool) (id int64, exact, some bool)
+		id    *int64
+	}{{a.lo, leastRowID, &lo}, {a.hi, greatestRowID, &hi}} {
+		if end.p == nil {
+			continue
+		}
+		v, err := end.p.value(f)
 		if err != nil {
 			return bounds{}, err
 		}
-		switch v.Kind() {
-		case value.Int:
-			lo = v.Int()
-		case value.Float:
-			if v.Float() >= 1<<63 {
-				return bounds{empty: true}, nil
-			}
-			lo = clampInt(math.Floor(v.Float()))
-		default: // above every number, or NULL
+		id, exact, some := end.limit(v, end.p.strict)
+		if !some {
 			return bounds{empty: true}, nil
 		}
-	}
-	if a.hi != nil {
-		v, err := a.hi.value(f)
-		if err != nil {
-			return bounds{}, err
-		}
-		switch v.Kind() {
-		case value.Int:
-			hi = v.Int()
-		case value.Float:
-			if v.Float() < -(1 << 63) {
-				return bounds{empty: true}, nil
-			}
-			hi = clampInt(math.Ceil(v.Float()))
-		case value.Null:
-			return bounds{empty: true}, nil
-		default: // text and blobs are above every number
-		}
+		*end.id, b.exact = id, b.exact && exact
 	}
 	if lo > hi {
 		return bounds{empty: true}, nil
 	}
-	return bounds{lo: appendRowID(nil, lo), hi: prefixEnd(appendRowID(nil, hi))}, nil
+	b.lo, b.hi = appendRowID(nil, lo), prefixEnd(appendRowID(nil, hi))
+	return b, nil
+}
+
+// leastRowID returns the least row id that is at least v, or above it if strict;
+// exact is false if it may be less than that, some if there is none.
+func leastRowID(v value.Value, strict bool) (id int64, exact, some bool) {
+	switch v.Kind() {
+	case value.Int:
+		if !strict {
+			return v.Int(), true, true
+		}
+		return v.Int() + 1, true, v.Int() < math.MaxInt64
+	case value.Float:
+		return clampInt(math.Floor(v.Float())), false, v.Float() < 1<<63
+	default: // above every number, or NULL
+		return 0, false, false
+	}
+}
+
+// greatestRowID is leastRowID for the other end.
+func greatestRowID(v value.Value, strict bool) (id int64, exact, some bool) {
+	switch v.Kind() {
+	case value.Int:
+		if !strict {
+			return v.Int(), true, true
+		}
+		return v.Int() - 1, true, v.Int() > math.MinInt64
+	case value.Float:
+		return clampInt(math.Ceil(v.Float())), false, v.Float() >= -(1 << 63)
+	case value.Null:
+		return 0, false, false
+	default: // text and blobs are above every number
+		return math.MaxInt64, true, true
+	}
 }
 
 func clampInt(x float64) int64 {

@@ -32,6 +32,9 @@ type frame struct {
 	stack []value.Value // arguments of function calls
 	cells []record.Cell // scratch for rows that are read
 
+	spare     []value.Value // room for rows that a scan reads ahead, empty
+	spareKeys *entryKeys    // the same for keys of rows; or nil
+
 	collsOf handles // what colls were got from
 }
 
@@ -226,6 +229,9 @@ func (f *frame) clear() {
 	clear(f.key[:cap(f.key)])
 	clear(f.stack[:cap(f.stack)])
 	clear(f.cells) // the type of a cell can tell 0 from 1
+	if cap(f.spare) > idleScratchMax/valueSize {
+		f.spare = nil
+	}
 	f.args, f.key, f.stack = f.args[:0], f.key[:0], f.stack[:0]
 	f.run = run{}
 }

@@ -36,6 +36,18 @@ func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 		return nil, sqlerr.Errorf("%s", err.Error())
 	}
 	coll, where := collationOfAll(args), c.deterministic
+	call := func(f *frame, args []value.Value) (value.Value, error) {
+		c := f.functionContext()
+		c.Collation, c.UsedClock = coll, false
+		v, err := s.Call(c, args)
+		if err != nil {
+			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
+		}
+		if where != "" && c.UsedClock {
+			return v, errorf("non-deterministic use of %s() in %s", s.Name, where)
+		}
+		return v, nil
+	}
 	e := computed(func(f *frame) (value.Value, error) {
 		base := len(f.stack)
 		for _, a := range args {
@@ -50,18 +62,14 @@ func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 			}
 			f.stack = append(f.stack, v)
 		}
-		c := f.functionContext()
-		c.Collation, c.UsedClock = coll, false
-		v, err := s.Call(c, f.stack[base:])
+		v, err := call(f, f.stack[base:])
 		f.stack = f.stack[:base]
-		if err != nil {
-			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
-		}
-		if where != "" && c.UsedClock {
-			return v, errorf("non-deterministic use of %s() in %s", s.Name, where)
-		}
-		return v, nil
+		return v, err
 	}, args...)
+	if len(args) == 1 && args[0].slot >= 0 { // the argument lies where it is read
+		at := args[0].slot
+		e.eval = func(f *frame) (value.Value, error) { return call(f, f.regs[at:at+1:at+1]) }
+	}
 	e.konst = e.konst && (s.Pure || s.Steady)
 	if e.konst {
 		e.eval = c.once(e.eval)

@@ -270,7 +270,11 @@ func (c *compiler) joinLevel(n node, l *level, bound uint64, regs []int, nOuter 
 		out = &hashNode{outer: n, inner: filtered(in, left), pairs: pairs, on: rest, left: l.left, slots: saved, kept: kept}
 	} else {
 		in, on := c.sourceNode(l.src, a, l.on)
-		out = &loopNode{outer: n, inner: in, on: on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
+		loop := &loopNode{outer: n, inner: in, on: on, left: l.left, slots: saved, keep: l.src.table == nil && !l.src.lateral}
+		if p, ok := in.(*pointNode); ok {
+			loop.point, loop.stable = p.scanNode, c.stable(l.src)
+		}
+		out = loop
 	}
 	return filtered(out, l.filters)
 }

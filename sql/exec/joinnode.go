@@ -1,5 +1,7 @@
 package exec
 
+import "github.com/byokdb/byokdb/sql/value"
+
 // loopNode runs inner once for each row of outer. An inner side that costs
 // more than a cursor is run once and its rows are kept.
 type loopNode struct {
@@ -8,6 +10,9 @@ type loopNode struct {
 	left         bool
 	keep         bool
 	slots        []int // of inner
+
+	point  *scanNode // inner, if it is the one row that a key names
+	stable bool      // then: its table stays as it is
 }
 
 type loopIter struct {
@@ -20,6 +25,8 @@ type loopIter struct {
 	at      int
 	inRow   bool // the outer registers hold a row
 	matched bool
+	looked  bool // the row that the key names was looked up
+	recall  *recall
 }
 
 func (n *loopNode) open(f *frame) (iter, error) {
@@ -27,7 +34,11 @@ func (n *loopNode) open(f *frame) (iter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loopIter{n: n, f: f, outer: outer}, nil
+	it := &loopIter{n: n, f: f, outer: outer}
+	if n.point != nil && n.stable && !f.plan.volatile {
+		it.recall = &recall{f: f, slots: n.point.layout.slots, window: recallWindow}
+	}
+	return it, nil
 }
 
 func (it *loopIter) next() (bool, error) {
@@ -68,8 +79,8 @@ func (it *loopIter) next() (bool, error) {
 }
 
 func (it *loopIter) start() error {
-	it.inRow, it.matched, it.at = true, false, 0
-	if it.filled {
+	it.inRow, it.matched, it.at, it.looked = true, false, 0, false
+	if it.filled || it.n.point != nil {
 		return nil
 	}
 	inner, err := it.n.inner.open(it.f)
@@ -99,7 +110,13 @@ func (it *loopIter) start() error {
 }
 
 func (it *loopIter) nextInner() (bool, error) {
-	if it.filled {
+	switch {
+	case it.looked:
+		return false, nil
+	case it.n.point != nil:
+		it.looked = true
+		return it.lookUp()
+	case it.filled:
 		if it.at >= it.kept.n {
 			return false, nil
 		}
@@ -113,6 +130,36 @@ func (it *loopIter) nextInner() (bool, error) {
 	return ok, err
 }
 
+// lookUp reads the row of inner that the key names.
+func (it *loopIter) lookUp() (bool, error) {
+	n, f := it.n.point, it.f
+	if it.recall == nil {
+		return n.point(f)
+	}
+	key, ok, err := n.pointKey(f)
+	if err != nil || !ok {
+		return false, err
+	}
+	known, there := it.recall.find(key)
+	if there && n.layout.rowID >= 0 {
+		id, err := rowIDOf(key)
+		if err != nil {
+			return false, err
+		}
+		f.regs[n.layout.rowID] = value.NewInt(id)
+	}
+	if !known {
+		if there, err = n.load(f, key); err != nil {
+			return false, err
+		}
+		it.recall.keep(key, there)
+	}
+	if !there {
+		return false, nil
+	}
+	return passes(f, n.conds)
+}
+
 func (it *loopIter) closeInner() {
 	if it.inner != nil {
 		it.inner.close()
@@ -123,6 +170,7 @@ func (it *loopIter) closeInner() {
 func (it *loopIter) close() {
 	it.closeInner()
 	it.outer.close()
+	it.recall.close()
 	if it.kept != nil {
 		it.kept.close(it.f)
 	}

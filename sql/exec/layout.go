@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"slices"
+
 	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -31,6 +33,18 @@ func (c *compiler) layout(s *source) *rowLayout {
 		}
 	}
 	return l
+}
+
+// registers returns the registers that a row fills.
+func (l *rowLayout) registers() []int {
+	out := slices.Clone(l.slots)
+	if l.rowID >= 0 {
+		out = append(out, l.rowID)
+	}
+	for i := range l.computed {
+		out = append(out, l.computed[i].slot)
+	}
+	return out
 }
 
 // load reads a row into the registers, text and blobs copied.

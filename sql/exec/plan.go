@@ -145,6 +145,7 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	p.volatile = p.write && len(c.programs) > 0
 	if p.query != nil && p.run == nil {
 		p.point = pointOf(p.query.node)
+		wantAll(p.query.node)
 	}
 	p.describe()
 	return p, nil

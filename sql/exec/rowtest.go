@@ -197,18 +197,29 @@ func newRowReader(f *frame, l *rowLayout, ts *rowTests) *rowReader {
 
 // locate finds the columns of a row, and reads its id.
 func (r *rowReader) locate(key, row []byte) error {
-	if r.l.rowID >= 0 && !r.noID {
-		id, err := rowIDOf(key)
-		if err != nil {
+	if !r.noID {
+		if err := r.readID(key); err != nil {
 			return err
 		}
-		r.f.regs[r.l.rowID] = value.NewInt(id)
 	}
 	if len(r.l.cols) == 0 {
 		return nil
 	}
 	_, err := record.Locate(row, r.l.cols, r.cells)
 	return err
+}
+
+// readID reads the id of a row into its register.
+func (r *rowReader) readID(key []byte) error {
+	if r.l.rowID < 0 {
+		return nil
+	}
+	id, err := rowIDOf(key)
+	if err != nil {
+		return err
+	}
+	r.f.regs[r.l.rowID] = value.NewInt(id)
+	return nil
 }
 
 // load reads some of the columns into their registers, text and blobs aliasing

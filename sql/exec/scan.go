@@ -2,6 +2,7 @@ package exec
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/byokdb/byokdb/engine"
 	"github.com/byokdb/byokdb/sql/ast"
@@ -16,10 +17,13 @@ type scanNode struct {
 	rows   int // collection of the table
 	index  int // collection of the index, -1 for none
 	layout *rowLayout
+	slots  []int  // the registers of a row
+	all    bool   // all rows are wanted; see wantAll
 	cover  *cover // reads the index alone; nil: rows are fetched
 
 	conds []*expr   // that read no other table than those before it and no subquery
 	tests *rowTests // conds, as they are tested on encoded rows; nil: in the registers
+	fewer *rowTests // tests without those that exact bounds make true; or nil
 	once  []*expr   // conditions that no row decides: they are tested before the first
 }
 
@@ -31,6 +35,7 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	}
 	n := &scanNode{t: s.table, name: s.shown(), a: a, index: -1, rows: c.collection(s.table.Collection())}
 	n.layout = c.layout(s)
+	n.slots = n.layout.registers()
 	if a != nil && a.inSet != nil {
 		a.inSet.listed = true
 	}
@@ -54,6 +59,9 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	}
 	if n.index < 0 && n.layout.computed == nil && len(n.conds) > 0 {
 		n.tests = n.layout.rowTestsOf(n.conds)
+		if a != nil && a.key[0].col == -1 {
+			n.fewer = n.layout.rowTestsOf(slices.DeleteFunc(slices.Clone(n.conds), a.bounds))
+		}
 	}
 	if isPoint {
 		return &pointNode{n}, rest
@@ -175,6 +183,15 @@ func (n *scanNode) pointRowID(f *frame) ([]byte, bool, error) {
 
 // fetch reads the row with this key into the registers and tests it.
 func (n *scanNode) fetch(f *frame, key []byte) (bool, error) {
+	ok, err := n.load(f, key)
+	if err != nil || !ok {
+		return false, err
+	}
+	return passes(f, n.conds)
+}
+
+// load reads the row with this key into the registers.
+func (n *scanNode) load(f *frame, key []byte) (bool, error) {
 	rows, err := f.collection(n.rows)
 	if err != nil {
 		return false, err
@@ -186,8 +203,5 @@ func (n *scanNode) fetch(f *frame, key []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := n.layout.load(f, key, row); err != nil {
-		return false, err
-	}
-	return passes(f, n.conds)
+	return true, n.layout.load(f, key, row)
 }

@@ -20,7 +20,11 @@ type scanIter struct {
 	more spanList   // ranges still to come: IN
 	row  *rowReader // of encoded rows; nil: they are read into the registers
 	all  *totals    // what the rows are added to, or nil
+	top  *topTest   // leaves out rows, or nil
 
+	reads  bool // rows before they are asked for
+	ahead  rowsAhead
+	keys   *entryKeys // of rows that are to be fetched; nil before the first
 	visit  func(key, value []byte) bool
 	each   func() (bool, error) // of walk, nil in next
 	found  bool                 // a row is in the registers
@@ -39,14 +43,19 @@ func (n *scanNode) open(f *frame) (iter, error) {
 			return it, err // without ranges there are no rows
 		}
 	}
-	if n.tests != nil {
-		it.row = newRowReader(f, n.layout, n.tests)
-	}
+	it.reads = f.root == nil && !f.plan.write // else what one row sets off may show in the next
+	it.ahead.slots, it.ahead.all = n.slots, n.all
 	list, err := n.ranges(f)
 	if err != nil {
 		return nil, err
 	}
 	it.more = list
+	switch {
+	case n.fewer != nil && list.exact():
+		it.row = newRowReader(f, n.layout, n.fewer)
+	case n.tests != nil:
+		it.row = newRowReader(f, n.layout, n.tests)
+	}
 	return it, nil
 }
 
@@ -59,18 +68,29 @@ func (n *scanNode) ranges(f *frame) (spanList, error) {
 
 func (it *scanIter) next() (bool, error) {
 	for {
-		ok, err := it.advance()
-		if err != nil || !ok {
-			return false, err
+		if it.ahead.give(it.f) {
+			return true, nil
+		}
+		if it.ahead.err != nil {
+			return false, it.ahead.err
 		}
 		if it.fetch {
-			if ok, err = it.n.fetch(it.f, it.f.key); err != nil || ok {
+			it.fetch = false
+			if ok, err := it.n.fetch(it.f, it.f.key); err != nil || ok {
 				return ok, err
 			}
 			continue // it did not pass, or this statement deleted it
 		}
-		if it.found {
+		it.ahead.grow(it.reads)
+		ok, err := it.read()
+		switch {
+		case it.found && err == nil:
+			it.found = false
 			return true, nil
+		case err != nil:
+			it.ahead.err = err
+		case !ok:
+			return false, nil
 		}
 	}
 }
@@ -80,14 +100,21 @@ func (it *scanIter) next() (bool, error) {
 // use the transaction.
 func (it *scanIter) walk(fn func() (bool, error)) error {
 	it.each, it.ended = fn, false
+	for it.ahead.give(it.f) {
+		if ok, err := fn(); err != nil || !ok {
+			return err
+		}
+	}
 	for !it.ended {
-		ok, err := it.advance()
+		it.ahead.grow(it.reads)
+		ok, err := it.read()
 		if err != nil || !ok {
 			return err
 		}
 		if !it.fetch {
 			continue
 		}
+		it.fetch = false
 		if ok, err = it.n.fetch(it.f, it.f.key); err != nil {
 			return err
 		}
@@ -100,10 +127,21 @@ func (it *scanIter) walk(fn func() (bool, error)) error {
 	return nil
 }
 
+// read visits records until one asks for attention, or fetches rows that entries
+// visited before have named; false: there are no more.
+func (it *scanIter) read() (bool, error) {
+	if !it.keys.waiting() {
+		ok, err := it.advance()
+		if err != nil || !ok || !it.keys.waiting() || it.ahead.n > 0 {
+			return ok, err
+		}
+	}
+	return true, it.fetchAll()
+}
+
 // advance visits records until one asks for attention, at most walkMax; false:
 // there are no more.
 func (it *scanIter) advance() (bool, error) {
-	it.found, it.fetch = false, false
 	if it.cur == nil {
 		b, ok, err := it.more.next()
 		if err != nil || !ok {
@@ -171,10 +209,11 @@ func (it *scanIter) takeRow(key, val []byte) bool {
 		it.err = err
 		return false
 	}
-	ok, err := r.passes(val)
-	if err != nil || !ok {
-		it.err = err
-		return err == nil
+	if len(r.tests) > 0 {
+		if ok, err := r.passes(val); err != nil || !ok {
+			it.err = err
+			return err == nil
+		}
 	}
 	if it.all != nil {
 		if err := it.all.addRow(r, val); err != nil {
@@ -182,6 +221,16 @@ func (it *scanIter) takeRow(key, val []byte) bool {
 			return false
 		}
 		return true
+	}
+	if it.top != nil {
+		last, err := it.top.last(r, val)
+		if err == nil && !last && r.noID {
+			err = r.readID(key)
+		}
+		if err != nil || last {
+			it.err = err
+			return err == nil
+		}
 	}
 	if it.err = r.load(val, r.rest); it.err != nil {
 		return false
@@ -199,12 +248,19 @@ func (it *scanIter) takeEntry(key, val []byte) bool {
 			return false
 		}
 	}
-	if !exact {
-		f.key = append(f.key[:0], rowKey...)
-		it.fetch = true
-		return false
+	switch {
+	case exact:
+		return it.takeRegisters()
+	case it.reads:
+		if it.keys == nil {
+			it.keys = f.takeKeys(it)
+		}
+		it.keys.add(rowKey)
+		return n.cover == nil && len(it.keys.ends) < it.ahead.size
 	}
-	return it.takeRegisters()
+	f.key = append(f.key[:0], rowKey...)
+	it.fetch = true
+	return false
 }
 
 // takeRegisters takes the row in the registers if it passes.
@@ -227,13 +283,47 @@ func (it *scanIter) give() bool {
 		return more && err == nil
 	}
 	it.n.layout.own(it.f)
-	it.found = true
-	return false
+	if it.ahead.size == 1 {
+		it.found = true
+		return false
+	}
+	return it.ahead.save(it.f)
+}
+
+// fetchAll fetches the rows whose keys were read.
+func (it *scanIter) fetchAll() error {
+	rows, err := it.f.collection(it.n.rows)
+	if err != nil {
+		return err
+	}
+	it.nBytes = 0
+	if err := rows.Visit(it.keys.rest(), it.keys.visit); err != nil {
+		return err
+	}
+	it.keys.done()
+	return it.err
+}
+
+// fetched takes the row that the next key names; a nil value is none. It runs
+// inside an operation of the transaction.
+func (it *scanIter) fetched(val []byte) bool {
+	key := it.keys.next()
+	if val == nil {
+		return true
+	}
+	it.nBytes += len(val)
+	if it.err = it.n.layout.borrow(it.f, key, val); it.err != nil {
+		return false
+	}
+	return it.takeRegisters() && it.nBytes < walkBytesMax
 }
 
 func (it *scanIter) close() {
 	it.closeCursor()
 	it.more.close(it.f)
+	it.ahead.close(it.f)
+	it.f.giveKeys(it.keys)
+	it.keys = nil
 }
 
 func (it *scanIter) closeCursor() {

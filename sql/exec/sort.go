@@ -106,6 +106,7 @@ func (it *sortIter) fill() error {
 	}
 	defer in.close()
 	it.keys = it.keyPositions()
+	it.topOf(in, keep)
 	for full := true; full; {
 		full = false
 		err = walk(it.f, in, true, func() (bool, error) {

@@ -19,6 +19,10 @@ type spanList struct {
 	any    bool       // there was one
 }
 
+// exact reports whether all rows of the ranges pass the conditions that these were
+// made of.
+func (l *spanList) exact() bool { return l.sorter == nil && len(l.list) == 1 && l.list[0].exact }
+
 const boundsSize = 80 // bytes beside the two keys
 
 // limit accounts for the ranges that were added to list, and moves the list to
