@@ -312,7 +312,7 @@ func onShapes(t *testing.T, stream uint64, part int, with []string, before func(
 	}
 	t.Logf("seed %d", s)
 	if testing.Short() {
-		part *= 4
+		part *= 8
 	}
 	total, excused := 0, 0
 	for n, i := 0, uint64(0); n < *statements/part; i++ {
