@@ -63,10 +63,14 @@ func TestDates(t *testing.T) {
 	t.Setenv("TZ", "UTC") // what 'localtime' is to SQLite
 	judge, rnd := OpenSQLite(t), newRand(t)
 	vs := timeValues()
+	nCalls := 12000
+	if testing.Short() {
+		nCalls = 4000
+	}
 	for _, name := range []string{"date", "time", "datetime", "julianday", "unixepoch"} {
 		for n := 1; n <= 4; n++ {
 			t.Run(fmt.Sprint(name, " ", n), func(t *testing.T) {
-				Exprs(t, judge, Direct{}, calls(name, n, 12000, func(i int) value.Value {
+				Exprs(t, judge, Direct{}, calls(name, n, nCalls, func(i int) value.Value {
 					if i == 0 {
 						return randomTime(rnd, vs)
 					}

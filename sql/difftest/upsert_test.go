@@ -39,7 +39,8 @@ func (g *shapeGen) sets(s *shape, from []string) string {
 }
 
 // conflict is an ON CONFLICT clause for one of the table's keys. Subqueries in it
-// would see what the statement has changed so far.
+// would see what the statement has changed so far. Its columns are not compared with
+// those of excluded, which to SQLite have neither affinity nor collation.
 func (g *shapeGen) conflict(s *shape) string {
 	g.flat = true
 	defer func() { g.flat = false }()
@@ -51,7 +52,7 @@ func (g *shapeGen) conflict(s *shape) string {
 		c := s.stored()[g.r.IntN(len(s.stored()))].name
 		set = c + " = " + g.pick("excluded."+c, g.value(s, c))
 	}
-	do := g.pick("NOTHING", "UPDATE SET "+set, "UPDATE SET "+set, "UPDATE SET "+set+" WHERE "+g.collated(rows), "UPDATE SET "+set+" WHERE excluded.id > 3")
+	do := g.pick("NOTHING", "UPDATE SET "+set, "UPDATE SET "+set, "UPDATE SET "+set+" WHERE "+g.collated(rows[:1]), "UPDATE SET "+set+" WHERE excluded.id > 3")
 	return " ON CONFLICT " + key + " DO " + do
 }
 
@@ -62,7 +63,9 @@ func (g *shapeGen) upsert() string {
 	switch g.r.IntN(12) {
 	case 0:
 		return "INSERT " + or + "INTO " + g.values(s, 1+g.r.IntN(3)) + g.returning(s)
-	case 1, 2, 3:
+	case 1, 2, 3: // in SQLite excluded has values as they were given, not as columns keep them
+		g.fits = true
+		defer func() { g.fits = false }()
 		text := "INSERT INTO " + g.values(s, 1+g.r.IntN(3))
 		for range 1 + g.r.IntN(2) {
 			text += g.conflict(s)
@@ -71,8 +74,8 @@ func (g *shapeGen) upsert() string {
 	case 4:
 		c := s.stored()[g.r.IntN(len(s.stored()))].name
 		into, from := "(id)", "id + "+g.small()
-		if !s.strict { // which fault of a row SQLite reports, of its type or another, depends on generated columns
-			into, from = "(id, "+c+")", from+", "+g.pick(other.names()...)
+		if !s.strict && other.has(c) { // which fault of a row SQLite reports, of its type or another, depends on generated columns
+			into, from = "(id, "+c+")", from+", "+c
 		}
 		return "INSERT INTO " + s.name + into + " SELECT " + from + " FROM " + other.name + " WHERE " + g.collated([]string{other.name}) + " ORDER BY id LIMIT 5" + g.conflict(s) + g.returning(s)
 	case 5, 6:
