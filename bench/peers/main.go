@@ -143,6 +143,9 @@ func (c *config) measure() (err error) {
 	if stopped != nil { // what was measured by then is worth keeping
 		b.miss("all engines", "what was left", errInterrupted)
 	}
+	if before, err := report.Load(c.out); err == nil && len(c.growth) == 0 {
+		b.results.KeepGrowth(before)
+	}
 	if err := b.results.Write(c.out); err != nil {
 		return err
 	}

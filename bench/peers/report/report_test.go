@@ -207,6 +207,10 @@ func TestGrowth(t *testing.T) {
 	if len(r.Figures) != n+len(grown) {
 		t.Fatalf("%d figures, not %d", len(r.Figures), n+len(grown))
 	}
+	next := results()
+	if next.KeepGrowth(r); len(next.Figures) != n+len(grown) {
+		t.Errorf("a run keeps %d figures of growth, not %d", len(next.Figures)-n, len(grown))
+	}
 	charts, err := r.charts(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -232,8 +232,18 @@ func (u unit) formatRange(s Sample) string {
 
 // ReplaceGrowth puts figures of growth in the place of those that are there.
 func (r *Results) ReplaceGrowth(figures []work.Figure) {
-	isGrowth := func(f work.Figure) bool {
-		return slices.ContainsFunc(growthWorks, func(c column) bool { return c.name == f.Work })
-	}
 	r.Figures = append(slices.DeleteFunc(r.Figures, isGrowth), figures...)
+}
+
+// KeepGrowth takes over the figures of growth of an earlier run.
+func (r *Results) KeepGrowth(before *Results) {
+	for _, f := range before.Figures {
+		if isGrowth(f) {
+			r.Figures = append(r.Figures, f)
+		}
+	}
+}
+
+func isGrowth(f work.Figure) bool {
+	return slices.ContainsFunc(growthWorks, func(c column) bool { return c.name == f.Work })
 }
