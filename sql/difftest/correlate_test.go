@@ -11,7 +11,7 @@ func (g *correlateGen) col(alias string) string { return alias + "." + g.pick("i
 
 // call is an aggregate of one argument.
 func (g *correlateGen) call(arg string) string {
-	return g.pick("count("+arg+")", "sum("+arg+")", "total("+arg+")", "min("+arg+")", "max("+arg+")", "avg("+arg+")", "count(DISTINCT "+arg+")", "group_concat("+arg+" ORDER BY "+arg+")")
+	return g.pick("count("+arg+")", "sum("+arg+")", "total("+arg+")", "min("+arg+")", "max("+arg+")", "avg("+arg+")", "count(DISTINCT "+arg+")", "group_concat("+arg+" ORDER BY "+arg+" COLLATE BINARY, typeof("+arg+"))")
 }
 
 func (g *correlateGen) filter(alias string) string {
