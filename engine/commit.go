@@ -207,8 +207,8 @@ func (s *session) lead(sync bool) error {
 // undo takes back every batch that was applied and not written, because the key
 // went or the disk is full: what readers see becomes the tip, and their committers
 // return why. So nothing is sealed after the lease, and nothing comes to light later
-// of which a committer was told that it failed. A writable transaction that began on top of
-// them is refused at its Commit. s.mu is held, and nobody writes a group.
+// of which a committer was told that it failed. A writable transaction that began on
+// top of them is refused at its Commit. s.mu is held, and nobody writes a group.
 func (s *session) undo(why error) error {
 	s.tip.unref()
 	s.tip, s.dir, s.applied = nil, s.shown, s.visible

@@ -38,7 +38,7 @@ func noRoom(what string, err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrDiskFull, what, err)
 }
 
-// waitForRoom notes in at, which is a field of s.full, that a worker waits for room, and
+// waitForRoom notes in a field of s.full that a worker waits for room, and why, and
 // tells those who wait for the worker.
 func (s *session) waitForRoom(at *error, why error) {
 	s.mu.Lock()

@@ -137,7 +137,7 @@ func (s *session) resealer() {
 			return
 		}
 		if err == nil {
-			s.foundRoom(&s.stuck) // also for a file that could not be removed: that is tried again below
+			s.setStuck(nil)
 		}
 		if err == nil && s.resealed() {
 			return
@@ -157,10 +157,7 @@ func (s *session) awaitReseal(full error) {
 	if err == nil {
 		err = full
 	}
-	s.mu.Lock()
-	s.stuck = err
-	s.changed.Broadcast()
-	s.mu.Unlock()
+	s.setStuck(err)
 	switch {
 	case nRemoved > 0:
 		return
@@ -174,6 +171,14 @@ func (s *session) awaitReseal(full error) {
 	case <-s.reseals:
 	case <-retry:
 	}
+}
+
+// setStuck notes why the rotation cannot go on, and tells those who wait for its end.
+func (s *session) setStuck(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck = why
+	s.changed.Broadcast()
 }
 
 // resealed reports whether the rotation has ended, and if so notes it.
