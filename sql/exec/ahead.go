@@ -110,6 +110,8 @@ func wantAll(n node) {
 		n.all = true
 	case *projectNode:
 		wantAll(n.in)
+	case *realNode:
+		wantAll(n.in)
 	case *filterNode:
 		wantAll(n.in)
 	case *distinctNode:

@@ -60,7 +60,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		first := &queries[0].cols[i] // whoever reads the column compares by the leftmost term
 		out.cols[i].coll, out.cols[i].collBy = first.coll, first.collBy
 	}
-	out.compared = queries[last].cols
+	out.compared, out.reals = queries[last].cols, realColumns(out.cols)
 	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)
 }
 

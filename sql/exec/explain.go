@@ -118,6 +118,8 @@ func (e *explainer) node(n node, parent int64) {
 		e.node(n.in, parent)
 	case *limitNode:
 		e.node(n.in, parent)
+	case *realNode:
+		e.node(n.in, parent)
 	case *distinctNode:
 		e.node(n.in, parent)
 		if !n.sorted {

@@ -242,6 +242,7 @@ func (c *compiler) tableSource(t *schema.Table) (*source, error) {
 
 // querySource makes a source of a compiled query; names rename its columns.
 func (c *compiler) querySource(q *query, names []string) *source {
+	q = c.readAsReals(q)
 	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY", query: q}
 	for i := range q.cols {
 		col := q.cols[i].column

@@ -11,14 +11,15 @@ import (
 type recursion struct {
 	name  string
 	cols  []column
-	slots []int // the row taken from the queue
+	slots []int  // the row taken from the queue
+	row   *query // the same, as whoever reads it finds it
 	nRefs int
 }
 
 // reference makes the source for the expression's own name.
 func (r *recursion) reference() *source {
 	r.nRefs++
-	return &source{rowID: -1, node: &queueNode{}, slots: r.slots, cols: append([]column(nil), r.cols...), label: r.name, rows: 1}
+	return &source{rowID: -1, node: r.row.node, slots: r.row.out, cols: append([]column(nil), r.cols...), label: r.name, rows: 1}
 }
 
 // cteQuery compiles the body of a common table expression, which is recursive
@@ -50,6 +51,8 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 		}
 		r.cols = append(r.cols, col)
 	}
+	reals := realColumns(base.cols)
+	r.row = c.readAsReals(&query{node: &queueNode{}, out: r.slots, reals: reals})
 	e.rec = r
 	defer func() { e.rec = nil }()
 	for _, rc := range rec.Columns {
@@ -72,7 +75,7 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	if len(q.cols) != len(base.cols) {
 		return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(op))
 	}
-	out := &query{out: c.regs(len(base.cols)), cols: base.cols, correlated: base.correlated || q.correlated}
+	out := &query{out: c.regs(len(base.cols)), cols: base.cols, reals: reals, correlated: base.correlated || q.correlated}
 	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All, colls: collations(base.cols)}
 	out.node = n
 	keys, err := c.compoundKeys(s, out, []*query{base, q}, rec.OrderBy)

@@ -14,6 +14,7 @@ type resultColumn struct {
 	collBy collSource
 	kinds  dataKinds
 	table  string // the stored table that it comes from, "" for an expression
+	cast   bool   // a CAST
 }
 
 // query is a compiled SELECT: a node whose rows lie in the registers out.
@@ -23,6 +24,7 @@ type query struct {
 	out        []int
 	cols       []resultColumn
 	compared   []resultColumn // of a compound's last select: by these an expression compares; nil: cols
+	reals      []int          // columns whose integers are reals to whoever reads the rows as a table's
 	correlated bool           // reads a register of the statement around it
 }
 
@@ -474,6 +476,7 @@ func (b *block) finish(n node) (*query, error) {
 		q.out = append(q.out, p.place(b.c, x))
 		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, kinds: x.kinds}
 		rc.declType, rc.table = b.origin(b.items[i])
+		_, rc.cast = unparen(b.items[i].e).(*ast.CastExpr)
 		q.cols = append(q.cols, rc)
 	}
 	for i := range b.keys {
