@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/fn"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -91,6 +92,7 @@ var specials = map[string]special{
 	"changes":           {0, 0, ofSession(func(s *Session) int64 { return s.changes })},
 	"total_changes":     {0, 0, ofSession(func(s *Session) int64 { return s.totalChanges })},
 	"last_insert_rowid": {0, 0, ofSession(func(s *Session) int64 { return s.lastInsertRowID })},
+	"length":            {1, 1, length},
 	"match":             {2, 2, noMatch},
 
 	"sqlite_compileoption_used": {1, 1, compileOptionUsed},
@@ -102,6 +104,23 @@ func noMatch([]*expr) *expr {
 	return &expr{slot: -1, eval: func(*frame) (value.Value, error) {
 		return value.Value{}, errorf("unable to use function MATCH in the requested context")
 	}}
+}
+
+// length has the planner know what it is the length of: that can be told from an
+// encoded row.
+func length(args []*expr) *expr {
+	e := computed(func(f *frame) (value.Value, error) {
+		v, err := args[0].eval(f)
+		if err != nil {
+			return v, err
+		}
+		return fn.Length(v), nil
+	}, args[0])
+	if at := args[0].slot; at >= 0 {
+		e.lengthOf = args[0]
+		e.eval = func(f *frame) (value.Value, error) { return fn.Length(f.regs[at]), nil }
+	}
+	return e
 }
 
 func same(args []*expr) *expr { return computed(args[0].eval, args[0]) }

@@ -37,18 +37,21 @@ type expr struct {
 
 	outIndex int // 1 + the result column that it repeats, 0 for none
 
-	op      ast.Operator // a comparison of left and right, else OpNone
-	left    *expr
-	right   *expr
-	list    []*expr    // left IN (list)
-	set     *inSet     // left IN (SELECT …)
-	like    *likeMatch // left LIKE pattern
-	isNull  bool       // left IS NULL
-	notNull bool       // left IS NOT NULL
-	test    testFn     // eval as a condition, for those that have a quick way; or nil
-	ors     []*expr    // the terms of an OR
-	ands    []*expr    // the terms of an AND
-	canon   string     // see canonical
+	op    ast.Operator // a comparison of left and right, else OpNone
+	left  *expr
+	right *expr
+	list  []*expr    // left IN (list)
+	set   *inSet     // left IN (SELECT …)
+	like  *likeMatch // left LIKE pattern
+
+	lengthOf *expr // the column whose length() it is
+
+	isNull  bool    // left IS NULL
+	notNull bool    // left IS NOT NULL
+	test    testFn  // eval as a condition, for those that have a quick way; or nil
+	ors     []*expr // the terms of an OR
+	ands    []*expr // the terms of an AND
+	canon   string  // see canonical
 }
 
 // collSource ranks where a collation comes from: an explicit COLLATE wins over

@@ -48,6 +48,7 @@ const (
 	argNone totalArg = iota
 	argRegister
 	argCell
+	argLength // length() of a column in an encoded row
 	argComputed
 )
 
@@ -127,6 +128,11 @@ func (n *totalNode) argument(x *expr) (totalArg, int) {
 		if at := slices.Index(l.slots, x.slot); x.slot >= 0 && at >= 0 {
 			return argCell, at
 		}
+		if x.lengthOf != nil {
+			if at := slices.Index(l.slots, x.lengthOf.slot); at >= 0 {
+				return argLength, at
+			}
+		}
 		if x.slot < 0 {
 			n.loads = append(n.loads, l.cellsOf(x)...)
 		}
@@ -193,17 +199,14 @@ func (ts *totals) addRow(r *rowReader, row []byte) error {
 				continue
 			}
 		}
-		if t.from != argCell {
-			if err := t.add(ts.f); err != nil {
-				return err
-			}
-			continue
-		}
 		var err error
-		if c := r.cells[t.at]; c.Missing() {
-			t.addValue(&r.l.defaults[t.at])
-		} else {
-			err = t.addCell(c, row)
+		switch t.from {
+		case argCell:
+			err = t.addCell(r, row)
+		case argLength:
+			err = t.addLength(r, row)
+		default:
+			err = t.add(ts.f)
 		}
 		if err != nil {
 			return err
@@ -249,7 +252,12 @@ func (t *total) add(f *frame) error {
 }
 
 // addCell adds a column of an encoded row.
-func (t *total) addCell(c record.Cell, row []byte) error {
+func (t *total) addCell(r *rowReader, row []byte) error {
+	c := &r.cells[t.at]
+	if c.Missing() {
+		t.addValue(&r.l.defaults[t.at])
+		return nil
+	}
 	switch k := c.Kind(); {
 	case k == value.Null:
 		return nil
@@ -273,6 +281,17 @@ func (t *total) addCell(c record.Cell, row []byte) error {
 	if err := c.LoadUnsafe(row, &v); err != nil {
 		return err
 	}
+	t.addValue(&v)
+	return nil
+}
+
+// addLength adds the length of a column of an encoded row.
+func (t *total) addLength(r *rowReader, row []byte) error {
+	v, err := r.value(row, t.at)
+	if err != nil {
+		return err
+	}
+	v = fn.Length(v)
 	t.addValue(&v)
 	return nil
 }
@@ -372,7 +391,7 @@ func (n *totalNode) open(f *frame) (iter, error) {
 func (ts *totals) cellsAlone(r *rowReader) bool {
 	return !slices.ContainsFunc(r.tests, func(t boundTest) bool { return t.kind == testAny }) &&
 		!slices.ContainsFunc(ts.list, func(t total) bool {
-			return t.filter.rowTest != nil || t.from != argCell && t.from != argNone
+			return t.filter.rowTest != nil || t.from == argRegister || t.from == argComputed
 		})
 }
 

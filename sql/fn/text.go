@@ -123,17 +123,21 @@ func instr(_ *Context, args []value.Value) (value.Value, error) {
 	return value.NewInt(0), nil
 }
 
-func length(_ *Context, args []value.Value) (value.Value, error) {
-	switch v := args[0]; v.Kind() {
+func length(_ *Context, args []value.Value) (value.Value, error) { return Length(args[0]), nil }
+
+// Length returns length(v): the characters of a text up to its first zero byte, the
+// bytes of a blob, the length of a number as text, NULL of NULL.
+func Length(v value.Value) value.Value {
+	switch v.Kind() {
 	case value.Null:
-		return v, nil
+		return v
 	case value.Text:
-		return value.NewInt(int64(textLength(v.Str()))), nil
+		return value.NewInt(int64(textLength(v.Str())))
 	case value.Blob:
-		return value.NewInt(int64(len(v.Str()))), nil
+		return value.NewInt(int64(len(v.Str())))
 	default:
 		var buf [32]byte
-		return value.NewInt(int64(len(v.AppendText(buf[:0])))), nil
+		return value.NewInt(int64(len(v.AppendText(buf[:0]))))
 	}
 }
 
