@@ -26,9 +26,7 @@ func TestCompression(t *testing.T) {
 	size := func(t *testing.T, c Compression, value func(i int) []byte) int64 {
 		t.Helper()
 		db := openTest(t, filepath.Join(t.TempDir(), "z.byok"), newFakeKey("k"), &Options{Compression: c})
-		for i := range n {
-			put(t, db, "c", fmt.Sprint(i), string(value(i)))
-		}
+		putMany(t, db, "c", n, value)
 		if err := db.Compact(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -46,9 +44,7 @@ func TestCompression(t *testing.T) {
 	dir, key := filepath.Join(t.TempDir(), "z.byok"), newFakeKey("k")
 	for c := range CompressNone + 1 {
 		db := openTest(t, dir, key, &Options{Compression: c})
-		for i := range n {
-			put(t, db, fmt.Sprint("c", c), fmt.Sprint(i), string(alike(i)))
-		}
+		putMany(t, db, fmt.Sprint("c", c), n, alike)
 		if err := db.Compact(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -152,6 +152,21 @@ func put(tb testing.TB, db *DB, collection, key, value string) {
 	}
 }
 
+// putMany puts n entries in one transaction, whose keys are their numbers.
+func putMany(tb testing.TB, db *DB, collection string, n int, value func(i int) []byte) {
+	tb.Helper()
+	err := db.Update(func(tx *Tx) error {
+		c, err := tx.CreateCollectionIfNotExists(collection)
+		for i := 0; i < n && err == nil; i++ {
+			err = c.Put(fmt.Append(nil, i), value(i))
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func mustGet(tb testing.TB, db *DB, collection, key, want string) {
 	tb.Helper()
 	err := db.View(func(tx *Tx) error {

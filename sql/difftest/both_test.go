@@ -68,6 +68,9 @@ func openPair(dir string, o *engine.Options) (b *both, end func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if o == nil {
+		o = &engine.Options{Sync: engine.SyncOff}
+	}
 	db, err := engine.Open(ctx, dir+"/db", key, o)
 	if err != nil {
 		return nil, nil, err

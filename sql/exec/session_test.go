@@ -16,9 +16,10 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
+// openSession opens a database that is not durable, which no test here needs.
 func openSession(tb testing.TB) *Session {
 	tb.Helper()
-	return openSessionWith(tb, nil)
+	return openSessionWith(tb, &engine.Options{Sync: engine.SyncOff})
 }
 
 func openSessionWith(tb testing.TB, opts *engine.Options) *Session {

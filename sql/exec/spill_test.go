@@ -333,6 +333,10 @@ func TestSpillCancelled(t *testing.T) {
 // much it sorts, groups, joins and compares.
 func TestSpillMemory(t *testing.T) {
 	const limit, rows = 8 << 20, 120000 // some 40 MiB in memory
+	loaded := openSession(t)
+	mustScript(t, loaded, "CREATE TABLE r(i INTEGER PRIMARY KEY, s TEXT)")
+	mustScript(t, loaded, fmt.Sprintf("INSERT INTO r WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i, 'a text of some length that differs ' || (i * 7919 %% %d) || ' in each of the rows, and goes on for a while after that' FROM n", rows, rows+1))
+	mustScript(t, loaded, "CREATE TABLE later(x)") // whose commit waits until the memtable has all rows
 	for name, query := range map[string]string{
 		"sort":        "SELECT i, s FROM r ORDER BY s",
 		"distinct":    "SELECT DISTINCT s FROM r",
@@ -350,11 +354,10 @@ func TestSpillMemory(t *testing.T) {
 		"queue":       "WITH RECURSIVE n(i, s) AS (SELECT i, s FROM r UNION ALL SELECT i, s FROM n WHERE i < 0 ORDER BY 2) SELECT i FROM n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openSession(t)
+			s := loaded.d.NewSession()
+			defer s.Close()
 			s.Configure(Settings{StatementMemory: limit})
-			mustScript(t, s, "CREATE TABLE r(i INTEGER PRIMARY KEY, s TEXT)")
-			mustScript(t, s, fmt.Sprintf("INSERT INTO r WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i, 'a text of some length that differs ' || (i * 7919 %% %d) || ' in each of the rows, and goes on for a while after that' FROM n", rows, rows+1))
-			mustScript(t, s, "CREATE TABLE later(x)") // whose commit waits until the memtable has all rows
+			spills := s.d.nSpills.Load()
 			st, _, err := s.Prepare(t.Context(), query)
 			if err != nil {
 				t.Fatal(err)
@@ -381,7 +384,7 @@ func TestSpillMemory(t *testing.T) {
 			if !errors.Is(err, io.EOF) || n != want {
 				t.Fatalf("%d rows, %v", n, err)
 			}
-			if s.d.nSpills.Load() == 0 {
+			if s.d.nSpills.Load() == spills {
 				t.Error("nothing was spilled")
 			}
 			if err := res.Close(); err != nil {
@@ -406,7 +409,7 @@ type measuringContext struct {
 }
 
 func (c *measuringContext) Err() error {
-	if c.n++; c.n%10 == 0 {
+	if c.n++; c.n%30 == 0 {
 		c.most = max(c.most, liveHeap())
 	}
 	return c.Context.Err()
