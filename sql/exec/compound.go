@@ -37,6 +37,10 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 			for j := range one.cols {
 				one.cols[j].kinds, one.cols[j].collBy = givesAll, collColumn
 			}
+		} else if ok {
+			for j := range one.cols {
+				c.byLiteral = c.byLiteral || holdsParam(v, j)
+			}
 		}
 		queries = append(queries, one)
 	}
@@ -105,6 +109,9 @@ func mergeTypes(out, right *query) {
 func (rc *resultColumn) settleAffinity() {
 	if rc.hasAff && (rc.aff == value.AffinityText && rc.kinds&givesNumbers != 0 || isNumeric(rc.aff) && rc.kinds&givesTexts != 0) {
 		rc.aff = value.AffinityBlob
+	}
+	if rc.hasAff && rc.cast && isNumeric(rc.aff) { // any of the numeric ones
+		rc.aff = value.AffinityNumeric
 	}
 }
 

@@ -67,7 +67,7 @@ type compiler struct {
 
 	foreignKeys bool                    // they are enforced
 	noTriggers  bool                    // the change is that of DROP TABLE
-	byLiteral   bool                    // some table has an index whose expressions hold literals
+	byLiteral   bool                    // as plan.byLiteral
 	programs    map[programKey]*program // compiled so far, of the whole statement
 	inProgram   bool
 	views       []*schema.Table    // whose texts are being compiled, the innermost last

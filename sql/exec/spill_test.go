@@ -355,7 +355,7 @@ func TestSpillMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := loaded.d.NewSession()
-			defer s.Close()
+			defer s.Close() //nolint:errcheck // of nothing but the session's own
 			s.Configure(Settings{StatementMemory: limit})
 			spills := s.d.nSpills.Load()
 			st, _, err := s.Prepare(t.Context(), query)

@@ -4,11 +4,14 @@ import (
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/value"
 )
 
-// values compiles VALUES. One row with an aggregate is a SELECT without FROM.
+// values compiles VALUES. One row is a SELECT without FROM. More are columns with the
+// affinity of the first row to whoever reads them as a table, and without one to an
+// expression; after WITH they are a compound of SELECTs.
 func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
-	if len(v.Rows) == 1 && slices.ContainsFunc(v.Rows[0], func(e ast.Expr) bool { return findAggregate(e, false) != nil }) {
+	if len(v.Rows) == 1 {
 		return c.core(parent, selectOf(v.Rows[0]))
 	}
 	sc := &scope{parent: parent, aggregates: true}
@@ -26,17 +29,47 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 			return nil, err
 		}
 		n.rows = append(n.rows, xs)
-		for i, x := range xs {
-			q.cols[i].kinds |= x.kinds
-		}
 	}
-	if len(v.Rows) > 1 && !sc.afterWith() { // to SQLite columns without a type
+	for i := range q.cols {
+		_, q.cols[i].cast = unparen(v.Rows[0][i]).(*ast.CastExpr)
+		q.cols[i].typeOf(n.rows, i, sc.afterWith())
+		c.byLiteral = c.byLiteral || q.cols[i].hasAff && holdsParam(v, i)
+	}
+	if !sc.afterWith() {
 		for i := range q.cols {
 			q.cols[i].kinds, q.cols[i].collBy = givesAll, collColumn
+		}
+		q.compared = slices.Clone(q.cols)
+		for i := range q.compared {
+			q.compared[i].hasAff, q.compared[i].aff = false, value.AffinityBlob
 		}
 	}
 	q.correlated = sc.correlated
 	return q, nil
+}
+
+// holdsParam reports whether the column i has a parameter: the kind of a literal can
+// take the column's affinity from it, and with a parameter the kind is not known.
+func holdsParam(v *ast.ValuesClause, i int) bool {
+	return slices.ContainsFunc(v.Rows, func(row []ast.Expr) bool {
+		_, ok := unparen(row[i]).(*ast.BindParam)
+		return ok
+	})
+}
+
+// typeOf gives the column i of rows the collation of the first row, and its affinity
+// or, where later ones count, that of the first that has one.
+func (rc *resultColumn) typeOf(rows [][]*expr, i int, later bool) {
+	rc.coll, rc.collBy = rows[0][i].coll, rows[0][i].collBy
+	for at, row := range rows {
+		x := row[i]
+		if x.hasAff && !rc.hasAff && (at == 0 || later) {
+			rc.aff, rc.hasAff = x.aff, true
+		} else {
+			rc.kinds |= x.kinds
+		}
+	}
+	rc.settleAffinity()
 }
 
 // selectOf returns the SELECT that gives one row of VALUES.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sqlc-dev/meyer/parser"
+	"github.com/sqlc-dev/meyer/token"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/sqlerr"
@@ -34,6 +35,9 @@ type Stmt struct {
 	// for a number that no parameter has.
 	Params []string
 }
+
+// IsKeyword reports whether a name is a keyword of SQLite, in any case.
+func IsKeyword(name string) bool { return token.Lookup(name) != token.ID }
 
 // Statements parses a text of any number of statements.
 //

@@ -131,24 +131,6 @@ func CreateView(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 	return w.finish()
 }
 
-// TableText returns the CREATE TABLE text of a table made from a query's
-// columns, of which Name and DeclType count.
-func TableText(name string, columns []Column) string {
-	var b strings.Builder
-	b.WriteString("CREATE TABLE " + quote(name) + "(")
-	for i, c := range columns {
-		if i > 0 {
-			b.WriteString(",")
-		}
-		b.WriteString(quote(c.Name))
-		if c.DeclType != "" {
-			b.WriteString(" " + c.DeclType)
-		}
-	}
-	b.WriteString(")")
-	return b.String()
-}
-
 // addIndex gives an index its root, collection and record.
 func (w *writer) addIndex(ix *Index) error {
 	ix.id = w.nextID()

@@ -354,7 +354,7 @@ func TestAddColumnToRows(t *testing.T) {
 
 func TestTableText(t *testing.T) {
 	text := TableText("a b", []Column{{Name: `x"y`, DeclType: "INT"}, {Name: "z"}})
-	if want := `CREATE TABLE "a b"("x""y" INT,"z")`; text != want {
+	if want := `CREATE TABLE "a b"("x""y" INT,z)`; text != want {
 		t.Errorf("%s, want %s", text, want)
 	}
 	tx := begin(t)
