@@ -61,8 +61,8 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 	if view != nil && len(n.Upserts) > 0 {
 		return errorf("cannot UPSERT a view")
 	}
-	for _, u := range n.Upserts {
-		up, err := c.upsert(ins, own, u)
+	for i, u := range n.Upserts {
+		up, err := c.upsert(ins, own, u, i+1, len(n.Upserts))
 		if err != nil {
 			return err
 		}

@@ -77,6 +77,7 @@ type compiler struct {
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known
 	singleRow   bool               // the statement inserts one row and changes no other
+	blocks      []*block           // of the SELECT that was compiled last, for ORDER BY of a compound
 	noSolution  bool               // some FROM clause cannot be read as INDEXED BY or arguments ask
 
 	// deterministic is where an expression is compiled that must give the same

@@ -42,6 +42,7 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
+	blocks := c.blocks
 	r := &recursion{name: name, slots: c.regs(len(base.cols))}
 	for i := range base.cols {
 		col := base.cols[i].column
@@ -75,7 +76,7 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	out := &query{out: c.regs(len(base.cols)), cols: base.cols, correlated: base.correlated || q.correlated}
 	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All, colls: collations(base.cols)}
 	out.node = n
-	keys, err := c.compoundKeys(s, out, []*query{base, q}, rec.OrderBy)
+	keys, err := c.compoundKeys(out, rec.OrderBy, append(blocks, c.blocks...))
 	if err != nil {
 		return nil, err
 	}

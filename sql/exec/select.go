@@ -88,6 +88,8 @@ type item struct {
 	e    ast.Expr
 	m    *match // set for a column out of a star
 	name string
+
+	named bool // by AS, or out of a star
 }
 
 func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
@@ -106,7 +108,9 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 	if err := b.findWindows(); err != nil {
 		return nil, err
 	}
-	return b.compile()
+	q, err := b.compile()
+	c.blocks = []*block{b}
+	return q, err
 }
 
 func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
@@ -117,7 +121,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 		if !ok {
 			it := item{e: rc.Expr}
 			if rc.Alias != nil {
-				it.name = rc.Alias.Name
+				it.name, it.named = rc.Alias.Name, true
 			} else {
 				it.name = c.exprName(sc, rc.Expr)
 			}
@@ -154,7 +158,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 					}
 					m = mrg.match(sc)
 				}
-				items = append(items, item{m: m, name: src.cols[i].name})
+				items = append(items, item{m: m, name: src.cols[i].name, named: true})
 			}
 		}
 		if len(items) == n {

@@ -36,7 +36,20 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 		}
 	}
 	q.correlated = sc.correlated
+	c.blocks = []*block{{sc: sc, items: valueItems(v)}}
 	return q, nil
+}
+
+// valueItems are the columns as ORDER BY of a compound knows them: several rows are
+// those of a table, one row is a SELECT of expressions.
+func valueItems(v *ast.ValuesClause) []item {
+	items := make([]item, len(v.Rows[0]))
+	for i, e := range v.Rows[0] {
+		if items[i] = (item{e: e}); len(v.Rows) > 1 {
+			items[i] = item{name: "column" + itoa(i+1), named: true}
+		}
+	}
+	return items
 }
 
 // selectOf returns the SELECT that gives one row of VALUES.
