@@ -100,7 +100,8 @@ type scope struct {
 	touched    uint64 // sources that names were resolved to since it was cleared
 	correlated bool   // some name was resolved in a parent
 
-	windows *windowing // not nil where window functions are allowed
+	windows  *windowing // not nil where window functions are allowed
+	windowed bool       // window functions stand beside what is compiled
 
 	aggregates bool         // the clause that is compiled may call aggregates
 	aggs       *aggregation // collects those over the rows of the scope; nil where there can be none
@@ -117,6 +118,21 @@ type cte struct {
 	outer  *scope // where its own names are looked up
 	rec    *recursion
 	active bool // being compiled: a reference to itself is a recursion
+}
+
+// notWindowed clears windowed in all scopes, until restore is called.
+func (sc *scope) notWindowed() (restore func()) {
+	var cleared []*scope
+	for s := sc; s != nil; s = s.parent {
+		if s.windowed {
+			s.windowed, cleared = false, append(cleared, s)
+		}
+	}
+	return func() {
+		for _, s := range cleared {
+			s.windowed = true
+		}
+	}
 }
 
 func fold(s string) string { return schema.Fold(s) }

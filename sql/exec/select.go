@@ -202,6 +202,9 @@ type block struct {
 
 	agg     *aggregation
 	windows *windowing // nil: there are no window functions
+
+	windowed bool // some are called
+
 	where   []*expr
 	groupBy []*expr
 	having  *expr
@@ -251,14 +254,13 @@ func (b *block) compile() (*query, error) {
 // findWindows looks for window functions, which result columns and ORDER BY
 // may hold.
 func (b *block) findWindows() (err error) {
-	found := len(b.s.Windows) > 0
 	for _, it := range b.items {
-		found = found || it.e != nil && containsWindow(it.e)
+		b.windowed = b.windowed || it.e != nil && containsWindow(it.e)
 	}
 	for _, t := range b.s.OrderBy {
-		found = found || containsWindow(t.Expr)
+		b.windowed = b.windowed || containsWindow(t.Expr)
 	}
-	if found {
+	if b.windowed || len(b.s.Windows) > 0 {
 		b.windows, err = newWindowing(b.s.Windows)
 	}
 	return err
@@ -369,7 +371,9 @@ func (b *block) compileGroupBy() error {
 
 // aggregates reports whether the query's results are of groups.
 func (b *block) aggregates() bool {
-	return len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool { return it.e != nil && containsAggregate(it.e) })
+	return len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool {
+		return it.e != nil && (containsAggregate(it.e) || b.windows.containAggregate(it.e))
+	})
 }
 
 func (b *block) item(i int) (*expr, error) {
@@ -392,8 +396,8 @@ func (b *block) item(i int) (*expr, error) {
 }
 
 func (b *block) compileItems() error {
-	b.sc.aggs, b.sc.windows = b.agg, b.windows
-	defer func() { b.sc.windows = nil }()
+	b.sc.aggs, b.sc.windows, b.sc.windowed = b.agg, b.windows, b.windowed
+	defer func() { b.sc.windows, b.sc.windowed = nil, false }()
 	for i := range b.items {
 		x, err := b.item(i)
 		if err != nil {
@@ -424,8 +428,8 @@ func (b *block) compileRest() error {
 		}
 		b.having = x
 	}
-	b.sc.windows = b.windows
-	defer func() { b.sc.windows = nil }()
+	b.sc.windows, b.sc.windowed = b.windows, b.windowed
+	defer func() { b.sc.windows, b.sc.windowed = nil, false }()
 	for _, t := range b.s.OrderBy {
 		x, err := b.orderExpr(t.Expr)
 		if err != nil {

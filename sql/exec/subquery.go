@@ -30,6 +30,7 @@ type nestedQuery struct {
 }
 
 func (c *compiler) exists(sc *scope, n *ast.ExistsExpr) (*expr, error) {
+	defer sc.notWindowed()() // what it selects is not computed in SQLite
 	q, err := c.subquery(sc, n.Select)
 	if err != nil {
 		return nil, err
