@@ -121,6 +121,9 @@ func (c *compiler) aggregateParts(sc *scope, call *aggCall, n *ast.FuncCall) (er
 	}
 	if len(call.args) > 0 {
 		call.coll = call.args[0].coll
+		if call.unique() || call.name == "min" || call.name == "max" {
+			call.args[0].missing.need()
+		}
 	}
 	return nil
 }

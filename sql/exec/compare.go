@@ -41,8 +41,9 @@ func comparisonOf(x, y *expr) comparison {
 
 func collationOf(x, y *expr) value.Collation {
 	if y.collBy > x.collBy {
-		return y.coll
+		x = y
 	}
+	x.missing.need()
 	return x.coll
 }
 
@@ -318,6 +319,9 @@ func (c *compiler) inList(sc *scope, n *ast.InExpr) (*expr, error) {
 	list, err := c.list(sc, n.List)
 	if err != nil {
 		return nil, err
+	}
+	if len(list) > 0 {
+		x.missing.need()
 	}
 	left := *x
 	cmp := comparison{coll: x.coll}

@@ -64,7 +64,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	for i := range out.cols {
 		out.cols[i].settleAffinity()
 		first := &queries[0].cols[i] // whoever reads the column compares by the leftmost term
-		out.cols[i].coll, out.cols[i].collBy = first.coll, first.collBy
+		out.cols[i].coll, out.cols[i].collBy, out.cols[i].missing = first.coll, first.collBy, first.missing
 	}
 	out.compared, c.blocks = queries[last].cols, blocks
 	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)
@@ -101,7 +101,7 @@ func mergeTypes(out, right *query) {
 			l.kinds |= r.kinds
 		}
 		if l.collBy == collNone {
-			l.coll, l.collBy = r.coll, r.collBy
+			l.coll, l.collBy, l.missing = r.coll, r.collBy, r.missing
 		}
 	}
 }
@@ -116,7 +116,10 @@ func (rc *resultColumn) settleAffinity() {
 
 func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
 	name := strings.ToUpper(op.Op)
-	colls := collations(out.cols)
+	var colls []value.Collation
+	if !op.All {
+		colls = collations(out.cols)
+	}
 	switch name {
 	case "UNION":
 		cat, ok := out.node.(*concatNode)
@@ -147,13 +150,9 @@ func (c *compiler) compoundKeys(out *query, terms []*ast.OrderingTerm, blocks []
 	}
 	var keys []sortKey
 	for n, t := range terms {
-		x := &expr{slot: out.out[at[n]], coll: out.cols[at[n]].coll, eval: readSlot(out.out[at[n]])}
+		x := &expr{slot: out.out[at[n]], coll: out.cols[at[n]].coll, missing: out.cols[at[n]].missing, eval: readSlot(out.out[at[n]])}
 		if _, collate := uncollated(t.Expr); collate != nil {
-			cl, ok := value.CollationByName(collate.Name.Name)
-			if !ok {
-				return nil, errorf("no such collation sequence: %s", collate.Name.Name)
-			}
-			x.coll = cl
+			c.setCollation(x, collate)
 		}
 		k := newSortKey(x, t)
 		k.slot = x.slot

@@ -127,6 +127,9 @@ func (f *frame) inner(fn func(c *compiler) (func(f *frame) error, error)) error 
 	return f.withSchema(func(s *schema.Schema) error {
 		c := &compiler{schema: s, foreignKeys: f.s.foreignKeys}
 		run, err := fn(c)
+		if err == nil {
+			err = c.checkCollations()
+		}
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ type expr struct {
 	hasAff  bool           // it is a column or a cast
 	coll    value.Collation
 	collBy  collSource
+	missing *missingCollation // coll stands for it; nil where there is one
 	kinds   dataKinds
 	slot    int    // register, when it is just a column; else -1
 	refs    uint64 // sources of the FROM clause being compiled that it reads
@@ -101,7 +102,7 @@ func (c *compiler) expr(sc *scope, e ast.Expr) (*expr, error) {
 	if err == nil {
 		x.setKinds(e)
 		if c.collates && x.collBy != collExplicit {
-			err = x.carryCollation(e)
+			c.carryCollation(x, e)
 		}
 	}
 	return x, err
@@ -525,7 +526,7 @@ func (c *compiler) cast(sc *scope, n *ast.CastExpr) (*expr, error) {
 		}
 		return value.Cast(v, aff), nil
 	}, x)
-	e.aff, e.hasAff, e.coll, e.collBy = aff, true, x.coll, x.collBy
+	e.aff, e.hasAff, e.coll, e.collBy, e.missing = aff, true, x.coll, x.collBy, x.missing
 	return e, nil
 }
 
@@ -535,18 +536,7 @@ func (c *compiler) collate(sc *scope, n *ast.CollateExpr) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return collated(x, n)
-}
-
-// collated is x with the collation that c names.
-func collated(x *expr, c *ast.CollateExpr) (*expr, error) {
-	coll, ok := value.CollationByName(c.Name.Name)
-	if !ok {
-		return nil, errorf("no such collation sequence: %s", c.Name.Name)
-	}
-	y := *x
-	y.coll, y.collBy = coll, collExplicit
-	return &y, nil
+	return c.collated(x, n), nil
 }
 
 func (c *compiler) caseExpr(sc *scope, n *ast.CaseExpr) (*expr, error) {

@@ -57,6 +57,7 @@ func (c *compiler) flatten(sc *scope, ref *ast.TableRef) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
+		x.missing.need()
 		col := column{name: items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}
 		if i < len(names) {
 			col.name = names[i]

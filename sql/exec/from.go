@@ -244,6 +244,7 @@ func (c *compiler) tableSource(t *schema.Table) (*source, error) {
 func (c *compiler) querySource(q *query, names []string) *source {
 	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY", query: q}
 	for i := range q.cols {
+		q.cols[i].missing.need()
 		col := q.cols[i].column
 		col.hidden, col.input = false, false
 		if i < len(names) {

@@ -54,6 +54,7 @@ type compiler struct {
 	recursing bool // what is compiled is run for each row of a recursion
 	again     bool // the join that is planned is run many times
 	collates  bool // a COLLATE was compiled
+	missing   []*missingCollation
 	nSelects  int
 	depth     int
 	collNames []string
@@ -138,6 +139,9 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	c := &compiler{schema: s, stmt: st, foreignKeys: foreignKeys}
 	p := &plan{text: st.Text, version: s.Version, temp: s.Temp(), params: st.Params, keys: foreignKeys}
 	if err := c.statement(p, st.Stmt); err != nil {
+		return nil, err
+	}
+	if err := c.checkCollations(); err != nil {
 		return nil, err
 	}
 	if c.noSolution {

@@ -74,7 +74,10 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 		return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(op))
 	}
 	out := &query{out: c.regs(len(base.cols)), cols: base.cols, correlated: base.correlated || q.correlated}
-	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All, colls: collations(base.cols)}
+	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All}
+	if !op.All {
+		n.colls = collations(base.cols)
+	}
 	out.node = n
 	keys, err := c.compoundKeys(out, rec.OrderBy, append(blocks, c.blocks...))
 	if err != nil {

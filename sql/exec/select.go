@@ -11,9 +11,10 @@ import (
 // resultColumn describes one column of a query's result.
 type resultColumn struct {
 	column
-	collBy collSource
-	kinds  dataKinds
-	table  string // the stored table that it comes from, "" for an expression
+	collBy  collSource
+	missing *missingCollation
+	kinds   dataKinds
+	table   string // the stored table that it comes from, "" for an expression
 }
 
 // query is a compiled SELECT: a node whose rows lie in the registers out.
@@ -348,12 +349,13 @@ func (b *block) compileGroupBy() error {
 				return errorf("%s GROUP BY term out of range - should be between 1 and %d", ordinal(len(b.groupBy)+1), len(b.items))
 			}
 			x, err := b.item(i - 1)
-			if err == nil && coll != nil {
-				x, err = collated(x, coll)
-			}
 			if err != nil {
 				return err
 			}
+			if coll != nil {
+				x = b.c.collated(x, coll)
+			}
+			x.missing.need()
 			b.groupBy = append(b.groupBy, x)
 			continue
 		}
@@ -361,6 +363,7 @@ func (b *block) compileGroupBy() error {
 		if err != nil {
 			return err
 		}
+		x.missing.need()
 		b.groupBy = append(b.groupBy, x)
 	}
 	if b.aggregates() {
@@ -464,11 +467,7 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 	}
 	x := *b.outs[pick]
 	if coll != nil {
-		y, err := collated(&x, coll)
-		if err != nil {
-			return nil, err
-		}
-		x = *y
+		b.c.setCollation(&x, coll)
 	}
 	x.outIndex = pick + 1
 	return &x, nil
@@ -480,7 +479,7 @@ func (b *block) finish(n node) (*query, error) {
 	p := &projectNode{in: n}
 	for i, x := range b.outs {
 		q.out = append(q.out, p.place(b.c, x))
-		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, kinds: x.kinds}
+		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, missing: x.missing, kinds: x.kinds}
 		rc.declType, rc.table = b.origin(b.items[i])
 		q.cols = append(q.cols, rc)
 	}
@@ -572,6 +571,7 @@ func (b *block) origin(it item) (declType, table string) {
 func collations(cols []resultColumn) []value.Collation {
 	out := make([]value.Collation, len(cols))
 	for i := range cols {
+		cols[i].missing.need()
 		out[i] = cols[i].coll
 	}
 	return out

@@ -83,7 +83,7 @@ func (q *query) comparedAs(i int) *expr {
 	if q.compared != nil {
 		cols = q.compared
 	}
-	return &expr{aff: cols[i].aff, hasAff: cols[i].hasAff, coll: cols[i].coll, collBy: cols[i].collBy}
+	return &expr{aff: cols[i].aff, hasAff: cols[i].hasAff, coll: cols[i].coll, collBy: cols[i].collBy, missing: cols[i].missing}
 }
 
 // first runs the query to its first row and leaves it in the registers.

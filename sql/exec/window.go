@@ -193,6 +193,9 @@ func (c *compiler) windowCall(sc *scope, name string, n *ast.FuncCall) (*expr, e
 	if len(call.args) > 0 {
 		call.coll = call.args[0].coll
 	}
+	for _, x := range call.args {
+		x.missing.need() // it is a column of a subquery in SQLite
+	}
 	if n.Filter != nil {
 		if call.filter, err = c.expr(sc, n.Filter); err != nil {
 			return nil, err
@@ -298,6 +301,7 @@ func (c *compiler) windowGroup(sc *scope, w *windowing, s *windowSpec) (*windowG
 		if err != nil {
 			return nil, err
 		}
+		x.missing.need()
 		g.partition = append(g.partition, x)
 	}
 	for _, t := range s.order {

@@ -94,7 +94,7 @@ func (b *builder) column(n *ast.ColumnDef) error {
 		if k.Kind == ast.ColumnCollate {
 			coll, ok := value.CollationByName(k.Collation.Name)
 			if !ok {
-				return sqlerr.Errorf("no such collation sequence: %s", k.Collation.Name)
+				return sqlerr.New(sqlerr.MissingCollation, "no such collation sequence: %s", k.Collation.Name)
 			}
 			t.Columns[len(t.Columns)-1].Collation = coll
 		}
@@ -401,7 +401,7 @@ func indexColumn(e ast.Expr, t *Table) (IndexColumn, error) {
 	if isCollate {
 		var ok bool
 		if c.Collation, ok = value.CollationByName(collate.Name.Name); !ok {
-			return c, sqlerr.Errorf("no such collation sequence: %s", collate.Name.Name)
+			return c, sqlerr.New(sqlerr.MissingCollation, "no such collation sequence: %s", collate.Name.Name)
 		}
 		e = collate.X
 	}

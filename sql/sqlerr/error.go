@@ -8,6 +8,9 @@ import "fmt"
 // code is its primary code.
 type Code = int
 
+// MissingCollation is the extended code of a collation that nobody knows.
+const MissingCollation Code = Generic | 1<<8 // 257
+
 // The primary codes that byokdb returns.
 const (
 	Generic    Code = 1 // SQL error or missing object
