@@ -196,8 +196,12 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	return isExprs(x, y, want), nil
+}
+
+func isExprs(x, y *expr, want bool) *expr {
 	cmp, xe, ye := comparisonOf(x, y), x.eval, y.eval
-	return computed(func(f *frame) (value.Value, error) {
+	out := computed(func(f *frame) (value.Value, error) {
 		a, err := xe(f)
 		if err != nil {
 			return a, err
@@ -210,7 +214,9 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 			return value.NewBool((a.IsNull() && b.IsNull()) == want), nil
 		}
 		return value.NewBool((cmp.order(a, b) == 0) == want), nil
-	}, x, y), nil
+	}, x, y)
+	out.same, out.left, out.right = want, x, y
+	return out
 }
 
 func (c *compiler) isTruth(sc *scope, e ast.Expr, wantTrue, want bool) (*expr, error) {
@@ -239,6 +245,9 @@ func (c *compiler) between(sc *scope, n *ast.BetweenExpr) (*expr, error) {
 		return nil, err
 	}
 	both := logic(lo, hi, false)
+	if isRowValue(n.X) {
+		both.implied = []*expr{lo, hi}
+	}
 	if !n.Not {
 		return both, nil
 	}

@@ -46,6 +46,10 @@ type expr struct {
 	like    *likeMatch // left LIKE pattern
 	isNull  bool       // left IS NULL
 	notNull bool       // left IS NOT NULL
+	same    bool       // left IS right
+	rows    *rowsIn    // a row value IN (SELECT …)
+	ordered *rowOrder  // a row value below or above another one
+	implied []*expr    // conditions that are true wherever this one is, for lookups
 	test    testFn     // eval as a condition, for those that have a quick way; or nil
 	ors     []*expr    // the terms of an OR
 	ands    []*expr    // the terms of an AND

@@ -100,6 +100,7 @@ func (q *query) first(f *frame) (bool, error) {
 type valueSet struct {
 	keys  *keySet
 	vals  *buffer // the same, as values, where an index is asked for them; else nil
+	rows  *buffer // of several columns, those without NULL, in place of vals
 	nulls bool
 }
 
@@ -110,6 +111,9 @@ func (set *valueSet) close(f *frame) {
 	set.keys.close()
 	if set.vals != nil {
 		set.vals.close(f)
+	}
+	if set.rows != nil {
+		set.rows.close(f)
 	}
 }
 
@@ -207,7 +211,7 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(xs))
 	}
 	if len(xs) > 1 {
-		return inSelectRows(q, xs), nil
+		return inSelectRows(q, xs, refs), nil
 	}
 	x := xs[0]
 	cmp := comparisonOf(x, q.comparedAs(0))
