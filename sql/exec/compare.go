@@ -188,11 +188,11 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
 		return c.nullCheck(sc, n.X, want)
 	}
-	x, err := c.expr(sc, n.X)
+	x, err := c.exprIn(sc, n.X)
 	if err != nil {
 		return nil, err
 	}
-	y, err := c.expr(sc, n.Y)
+	y, err := c.exprIn(sc, n.Y)
 	if err != nil {
 		return nil, err
 	}

@@ -303,11 +303,11 @@ func (c *compiler) columnRef(m *match) *expr {
 		a.bare[slot] = true
 	}
 	if m.col < 0 {
-		return &expr{slot: slot, eval: readSlot(slot), aff: value.AffinityInteger, hasAff: true}
+		return &expr{slot: slot, eval: readSlot(slot), aff: value.AffinityInteger, hasAff: !m.src.excluded}
 	}
 	col := &m.src.cols[m.col]
 	x := &expr{slot: slot, eval: readSlot(slot), aff: col.aff, hasAff: col.hasAff, coll: col.coll, collBy: collColumn}
-	if m.src.table != nil && m.col == m.src.table.RowID {
+	if m.src.excluded || m.src.table != nil && m.col == m.src.table.RowID {
 		x.collBy = collNone // a row id has no collation: another term of a compound gives it
 	}
 	if m.mrg != nil && len(m.mrg.shown) > 1 {

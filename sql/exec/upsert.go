@@ -17,7 +17,7 @@ type upsert struct {
 	nothing  bool
 	set      *assignments
 	where    *expr
-	excluded []int
+	excluded []int   // registers of the row as it was to be, its row id last if it has one
 	ev       *events // what the update sets off
 }
 
@@ -42,12 +42,19 @@ func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert, number, all 
 	}
 	excluded := &source{name: "excluded", rowID: -1, cols: ins.src.cols, slots: c.regs(len(ins.src.slots)), index: 1, excluded: true}
 	up.excluded = excluded.slots
+	if ins.src.rowID >= 0 {
+		excluded.rowID = c.regs(1)[0]
+		up.excluded = append(slices.Clone(up.excluded), excluded.rowID)
+	}
+	if ins.given == nil && ins.givesValues() {
+		ins.given = c.regs(len(ins.src.slots))
+	}
 	sc := &scope{parent: own.parent, sources: []*source{ins.src, excluded}}
 	// An unqualified name is the table's: excluded is only reached by its name.
+	// In SQLite its columns have no affinity and no collation.
 	hidden := make([]column, len(excluded.cols))
-	copy(hidden, excluded.cols)
 	for i := range hidden {
-		hidden[i].hidden = true
+		hidden[i] = column{name: excluded.cols[i].name, declType: excluded.cols[i].declType, hidden: true}
 	}
 	excluded.cols = hidden
 	var err error
@@ -144,11 +151,34 @@ func (ct *conflictTarget) has(form string, coll value.Collation) bool {
 	return false
 }
 
-// updateOther is DO UPDATE: the row in the way is changed instead.
-func (ins *inserter) updateOther(f *frame, up *upsert, other []byte) error {
+// givesValues reports whether excluded has values as they were given, if the row id
+// is in the way: SQLite has not applied the affinities of the columns then, unless
+// something was computed of them.
+func (ins *inserter) givesValues() bool {
+	return ins.t.PrimaryKey == nil && len(ins.src.generated) == 0 && len(ins.checks) == 0
+}
+
+// setExcluded puts the row as it was to be into the registers of excluded. first:
+// its row id is in the way, and nothing else was looked at before it.
+func (ins *inserter) setExcluded(f *frame, up *upsert, first bool) {
 	for i, s := range ins.src.slots {
-		f.regs[up.excluded[i]] = f.regs[s]
+		v := f.regs[s]
+		if first && ins.given != nil && i != ins.t.RowID && !f.regs[ins.given[i]].IsNull() { // NULL may have become the default
+			v = f.regs[ins.given[i]]
+			if ins.t.Columns[i].Affinity == value.AffinityReal && v.Kind() == value.Int {
+				v = value.NewFloat(float64(v.Int()))
+			}
+		}
+		f.regs[up.excluded[i]] = v
 	}
+	if n := len(ins.src.slots); len(up.excluded) > n {
+		f.regs[up.excluded[n]] = f.regs[ins.src.rowID]
+	}
+}
+
+// updateOther is DO UPDATE: the row in the way is changed instead.
+func (ins *inserter) updateOther(f *frame, up *upsert, ix *schema.Index, other []byte) error {
+	ins.setExcluded(f, up, ix == nil && len(ins.order) > 0 && ins.order[0] == nil)
 	ok, err := ins.load(f, other)
 	if err != nil || !ok {
 		return err
