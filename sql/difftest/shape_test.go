@@ -13,7 +13,7 @@ import (
 type shapeGen struct {
 	*gen
 	shapes []*shape
-	n      int  // numbers what it makes
+	n      int // numbers what it makes
 }
 
 // shape is a generated table: STRICT or not, WITHOUT ROWID or not, with
