@@ -211,7 +211,7 @@ func TestRefused(t *testing.T) {
 		{"CREATE TABLE x(a CHECK (z > 1))", "no such column: z"},
 		{"CREATE TABLE x(a CHECK (a IN (SELECT 1)))", "subqueries prohibited in CHECK constraints"},
 		{"CREATE TABLE x(a AS (1))", "must have at least one non-generated column"},
-		{"CREATE TABLE x(z, a AS (b), b AS (a))", `generated column loop on "a"`},
+		{"CREATE TABLE x(z, a AS (b), b AS (a))", `generated column loop on "b"`},
 		{"CREATE VIEW x AS SELECT ?", "parameters are not allowed in views"},
 		{"DROP TABLE none", "no such table: none"},
 		{"DROP TABLE v", "use DROP VIEW to delete view v"},
