@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -41,11 +42,24 @@ func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 		}
 		return nil, errorf("wrong number of arguments to function %s()", n.Name.Name)
 	}
+	if name == "likelihood" && len(n.Args) == 2 && !isProbability(n.Args[1]) {
+		return nil, errorf("second argument to %s() must be a constant between 0.0 and 1.0", n.Name.Name)
+	}
 	args, err := c.list(sc, n.Args)
 	if err != nil {
 		return nil, err
 	}
 	return c.callNamed(n.Name.Name, args)
+}
+
+// isProbability reports whether e is a real literal up to 1.
+func isProbability(e ast.Expr) bool {
+	lit, ok := unparen(e).(*ast.Literal)
+	if !ok || lit.Kind != ast.LitFloat {
+		return false
+	}
+	p, err := strconv.ParseFloat(strings.ReplaceAll(lit.Value, "_", ""), 64)
+	return err == nil && p <= 1
 }
 
 func (c *compiler) callExprs(sc *scope, name string, es ...ast.Expr) (*expr, error) {

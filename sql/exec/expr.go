@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ type expr struct {
 	hasAff  bool           // it is a column or a cast
 	coll    value.Collation
 	collBy  collSource
+	decl    string            // the declared type, of a subquery
 	missing *missingCollation // coll stands for it; nil where there is one
 	kinds   dataKinds
 	slot    int    // register, when it is just a column; else -1
@@ -180,6 +182,9 @@ func (c *compiler) literal(n *ast.Literal) (*expr, error) {
 	case ast.LitNull:
 		return constant(value.Value{}), nil
 	case ast.LitInteger:
+		if hexTooBig(n.Value) {
+			return nil, errorf("hex literal too big: %s", n.Raw)
+		}
 		return constant(integerLiteral(n.Value)), nil
 	case ast.LitFloat:
 		x, _ := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
@@ -210,6 +215,13 @@ func integerLiteral(s string) value.Value {
 	}
 	x, _ := strconv.ParseFloat(s, 64)
 	return value.NewFloat(x)
+}
+
+func isHex(s string) bool { return len(s) > 2 && (s[1] == 'x' || s[1] == 'X') }
+
+// hexTooBig reports whether a 0x literal has more than 64 bits.
+func hexTooBig(s string) bool {
+	return isHex(s) && len(strings.TrimLeft(strings.ReplaceAll(s[2:], "_", ""), "0")) > 16
 }
 
 func blobLiteral(raw string) (string, error) {
@@ -360,6 +372,10 @@ func (c *compiler) unary(sc *scope, n *ast.UnaryExpr) (*expr, error) {
 	if lit, ok := n.X.(*ast.Literal); ok && n.Op == ast.OpMinus && lit.Kind == ast.LitInteger &&
 		strings.TrimLeft(lit.Value, "0") == "9223372036854775808" {
 		return constant(value.NewInt(-1 << 63)), nil
+	}
+	if lit, ok := unparen(n.X).(*ast.Literal); ok && n.Op == ast.OpMinus && lit.Kind == ast.LitInteger && isHex(lit.Value) &&
+		(hexTooBig(lit.Value) || integerLiteral(lit.Value).Int() == math.MinInt64) {
+		return nil, errorf("hex literal too big: -%s", lit.Raw)
 	}
 	x, err := c.expr(sc, n.X)
 	if err != nil {

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -114,6 +115,33 @@ func (c *compiler) text(n ast.Node) string {
 		return c.stmt.Text[from:to]
 	}
 	return ast.String(n)
+}
+
+// textToToken is text with the comments behind the node.
+func (c *compiler) textToToken(n ast.Node) string {
+	text, end := c.stmt.Text, n.End()-c.stmt.Pos
+	from := n.Pos() - c.stmt.Pos
+	if from < 0 || end > len(text) || from >= end {
+		return ast.String(n)
+	}
+	for {
+		rest := strings.TrimLeft(text[end:], " \t\n\f\r")
+		at := len(text) - len(rest)
+		length := 0
+		switch {
+		case strings.HasPrefix(rest, "--"):
+			if length = strings.IndexByte(rest, '\n'); length < 0 {
+				length = len(rest)
+			}
+		case strings.HasPrefix(rest, "/*"):
+			if length = strings.Index(rest[2:], "*/") + 4; length < 4 {
+				length = len(rest)
+			}
+		default:
+			return text[from:end]
+		}
+		end = at + length
+	}
 }
 
 // defaultValue evaluates the constant default of a column; NULL when it is

@@ -14,6 +14,7 @@ type resultColumn struct {
 	collBy  collSource
 	missing *missingCollation
 	kinds   dataKinds
+	written string // see item
 	table   string // the stored table that it comes from, "" for an expression
 }
 
@@ -91,6 +92,8 @@ type item struct {
 	name string
 
 	named bool // by AS, or out of a star
+
+	written string // the name that a FROM clause around the query knows it by, "" for name
 }
 
 func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
@@ -124,7 +127,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			if rc.Alias != nil {
 				it.name, it.named = rc.Alias.Name, true
 			} else {
-				it.name = c.exprName(sc, rc.Expr)
+				it.name, it.written = c.exprName(sc, rc.Expr)
 			}
 			items = append(items, it)
 			continue
@@ -173,8 +176,9 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 }
 
 // exprName names a result column without an alias as SQLite does: a column by
-// its own name, anything else by its text.
-func (c *compiler) exprName(sc *scope, e ast.Expr) string {
+// its own name, or as it is written where the query is one of a FROM clause,
+// anything else by its text.
+func (c *compiler) exprName(sc *scope, e ast.Expr) (name, written string) {
 	table := ""
 	var id *ast.Ident
 	switch n := unparen(e).(type) {
@@ -184,13 +188,19 @@ func (c *compiler) exprName(sc *scope, e ast.Expr) string {
 		id = n.Parts[len(n.Parts)-1]
 		table = n.Parts[len(n.Parts)-2].Name
 	}
-	if id != nil {
-		if m, err := sc.lookup(table, id.Name); err == nil && m != nil && m.col >= 0 {
-			return m.src.cols[m.col].name
-		}
-		return id.Name
+	if id == nil {
+		return c.textToToken(e), ""
 	}
-	return c.text(e)
+	m, err := sc.lookup(table, id.Name)
+	switch {
+	case err != nil || m == nil:
+		return id.Name, id.Name
+	case m.col >= 0:
+		return m.src.cols[m.col].name, id.Name
+	case m.src.table != nil && m.src.table.RowID >= 0:
+		return m.src.cols[m.src.table.RowID].name, id.Name
+	}
+	return "rowid", id.Name
 }
 
 // block compiles one SELECT core.
@@ -479,8 +489,10 @@ func (b *block) finish(n node) (*query, error) {
 	p := &projectNode{in: n}
 	for i, x := range b.outs {
 		q.out = append(q.out, p.place(b.c, x))
-		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, missing: x.missing, kinds: x.kinds}
-		rc.declType, rc.table = b.origin(b.items[i])
+		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, missing: x.missing, kinds: x.kinds, written: b.items[i].written}
+		if rc.declType, rc.table = b.origin(b.items[i]); rc.declType == "" {
+			rc.declType = x.decl
+		}
 		q.cols = append(q.cols, rc)
 	}
 	for i := range b.keys {

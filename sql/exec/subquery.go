@@ -73,7 +73,7 @@ func (c *compiler) scalarSubquery(sc *scope, n *ast.SubqueryExpr) (*expr, error)
 		}
 		return st.val, nil
 	}
-	return &expr{slot: -1, eval: ev, aff: col.aff, hasAff: col.hasAff}, nil
+	return &expr{slot: -1, eval: ev, aff: col.aff, hasAff: col.hasAff, decl: q.cols[0].declType}, nil
 }
 
 // comparedAs returns what an expression that holds the query compares column i

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sqlc-dev/meyer/parser"
+	"github.com/sqlc-dev/meyer/token"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/sqlerr"
@@ -103,3 +104,6 @@ func translate(err error) error {
 	e.Offset = perr.Offset
 	return e
 }
+
+// IsKeyword reports whether a word means something without quotes.
+func IsKeyword(word string) bool { return token.Lookup(word) != token.ID }

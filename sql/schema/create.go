@@ -136,19 +136,42 @@ func CreateView(tx *engine.Tx, s *Schema, st parse.Stmt) error {
 // TableText returns the CREATE TABLE text of a table made from a query's
 // columns, of which Name and DeclType count.
 func TableText(name string, columns []Column) string {
+	size := len(quote(name))
+	for _, c := range columns {
+		size += len(quote(c.Name)) + 5
+	}
+	begin, between, end := "", ",", ")"
+	if size >= 50 { // as SQLite writes it
+		begin, between, end = "\n  ", ",\n  ", "\n)"
+	}
 	var b strings.Builder
-	b.WriteString("CREATE TABLE " + quote(name) + "(")
+	b.WriteString("CREATE TABLE " + quoteIfNeeded(name) + "(" + begin)
 	for i, c := range columns {
 		if i > 0 {
-			b.WriteString(",")
+			b.WriteString(between)
 		}
-		b.WriteString(quote(c.Name))
+		b.WriteString(quoteIfNeeded(c.Name))
 		if c.DeclType != "" {
 			b.WriteString(" " + c.DeclType)
 		}
 	}
-	b.WriteString(")")
+	b.WriteString(end)
 	return b.String()
+}
+
+// quoteIfNeeded quotes a name that is none without quotes.
+func quoteIfNeeded(name string) string {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', i > 0 && c >= '0' && c <= '9':
+		default:
+			return quote(name)
+		}
+	}
+	if name == "" || parse.IsKeyword(name) {
+		return quote(name)
+	}
+	return name
 }
 
 // addIndex gives an index its root, collection and record.
