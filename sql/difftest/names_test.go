@@ -27,6 +27,9 @@ var named = []string{
 	"SELECT id, a AS z, a z2, 'q', NULL, 1.50, x'41', count(*), COUNT( * ) FROM m",
 	"SELECT * FROM n JOIN m USING (a)", "SELECT * FROM n NATURAL JOIN m", "SELECT * FROM n AS x, n AS y", "SELECT x.*, y.a FROM n AS x, n AS y",
 	"SELECT a FROM n UNION SELECT id FROM m", "SELECT 1 AS a UNION SELECT 2 AS b", "SELECT * FROM (SELECT 1 AS a UNION SELECT 2 AS b)",
+	"SELECT * FROM n, (m AS x JOIN m AS y)", "SELECT y.a, y.*, x.a FROM n, (m AS x, m AS y) AS z", "SELECT * FROM n LEFT JOIN (m AS x JOIN m AS y USING (a) JOIN n AS w USING (a)) ON 1",
+	"SELECT * FROM n AS o, (m NATURAL JOIN n)", "SELECT z.a FROM n, (m NATURAL JOIN n AS q) AS z", "SELECT * FROM n JOIN (m AS x JOIN m AS y USING (id)) AS z USING (a)",
+	"SELECT * FROM n, (m AS p, (m AS x JOIN m AS y USING (a)) AS z) AS zz", "SELECT * FROM (n JOIN m USING (a)) AS z, n AS o", "SELECT * FROM n FULL JOIN (m JOIN m AS y) ON 1",
 	"VALUES (1, 'a')", "VALUES (1, 'a'), (2, 'b')", "SELECT * FROM (VALUES (1, 2))",
 	"SELECT row_number() OVER (ORDER BY a), sum(a) OVER () AS s FROM n",
 }

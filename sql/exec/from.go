@@ -351,6 +351,7 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 			}
 		}
 	}
+	right.using = names
 	for _, name := range names {
 		l := leftMatch(sc, right, name)
 		rm := sc.inside(right, name)

@@ -162,7 +162,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 					}
 					m = mrg.match(sc)
 				}
-				items = append(items, item{m: m, name: src.cols[i].name, named: true})
+				items = append(items, item{m: m, name: src.cols[i].label(), named: true})
 			}
 		}
 		if len(items) == n {
@@ -195,8 +195,10 @@ func (c *compiler) exprName(sc *scope, e ast.Expr) (name, written string) {
 	switch {
 	case err != nil || m == nil:
 		return id.Name, id.Name
+	case m.mrg != nil:
+		return m.mrg.label(), id.Name
 	case m.col >= 0:
-		return m.src.cols[m.col].name, id.Name
+		return m.src.cols[m.col].label(), id.Name
 	case m.src.table != nil && m.src.table.RowID >= 0:
 		return m.src.cols[m.src.table.RowID].name, id.Name
 	}
