@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -50,16 +49,6 @@ func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 		return nil, err
 	}
 	return c.callNamed(n.Name.Name, args)
-}
-
-// isProbability reports whether e is a real literal up to 1.
-func isProbability(e ast.Expr) bool {
-	lit, ok := unparen(e).(*ast.Literal)
-	if !ok || lit.Kind != ast.LitFloat {
-		return false
-	}
-	p, err := strconv.ParseFloat(strings.ReplaceAll(lit.Value, "_", ""), 64)
-	return err == nil && p <= 1
 }
 
 func (c *compiler) callExprs(sc *scope, name string, es ...ast.Expr) (*expr, error) {

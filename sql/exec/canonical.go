@@ -85,10 +85,11 @@ func (k *canonicalizer) expr(e ast.Expr) {
 		k.group("COLLATE "+fold(n.Name.Name), n.X)
 	case *ast.CastExpr:
 		if k.exact {
-			k.group("CAST "+strconv.Itoa(len(n.Type.Raw))+":"+n.Type.Raw, n.X)
+			raw := castType(n).Raw
+			k.group("CAST "+strconv.Itoa(len(raw))+":"+raw, n.X)
 			return
 		}
-		k.group("CAST "+fold(n.Type.Name), n.X)
+		k.group("CAST "+fold(castType(n).Name), n.X)
 	case *ast.NullCheckExpr:
 		k.nullCheck(n.X, n.Test == ast.TestIsNull)
 	case *ast.IsExpr:

@@ -50,7 +50,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		}
 		out.correlated = out.correlated || right.correlated
 		mergeTypes(out, right)
-		if err := c.combine(out, right, s.Ops[i]); err != nil {
+		if err := c.combine(out, right, s.Ops[i], len(orderBy) > 0); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +114,9 @@ func (rc *resultColumn) settleAffinity() {
 	}
 }
 
-func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
+// combine adds a term. ordered: the compound has ORDER BY, and of equal rows UNION
+// keeps that of the rightmost term, as SQLite does when it merges them.
+func (c *compiler) combine(out, right *query, op ast.CompoundOp, ordered bool) error {
 	name := strings.ToUpper(op.Op)
 	var colls []value.Collation
 	if !op.All {
@@ -128,6 +130,11 @@ func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
 		}
 		cat.ins, cat.from = append(cat.ins, right.node), append(cat.from, right.out)
 		out.node = cat
+		if !op.All && ordered {
+			last := len(cat.ins) - 1
+			cat.ins = append([]node{cat.ins[last]}, cat.ins[:last]...)
+			cat.from = append([][]int{cat.from[last]}, cat.from[:last]...)
+		}
 		if !op.All {
 			out.node = &distinctNode{in: cat, slots: out.out, save: out.out, colls: colls}
 		}

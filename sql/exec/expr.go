@@ -217,13 +217,6 @@ func integerLiteral(s string) value.Value {
 	return value.NewFloat(x)
 }
 
-func isHex(s string) bool { return len(s) > 2 && (s[1] == 'x' || s[1] == 'X') }
-
-// hexTooBig reports whether a 0x literal has more than 64 bits.
-func hexTooBig(s string) bool {
-	return isHex(s) && len(strings.TrimLeft(strings.ReplaceAll(s[2:], "_", ""), "0")) > 16
-}
-
 func blobLiteral(raw string) (string, error) {
 	if len(raw) >= 3 && (raw[0] == 'x' || raw[0] == 'X') && raw[1] == '\'' {
 		raw = raw[2 : len(raw)-1]
@@ -538,7 +531,8 @@ func (c *compiler) cast(sc *scope, n *ast.CastExpr) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	aff, ev := value.AffinityOf(n.Type.Name), x.eval
+	ty := castType(n)
+	aff, ev := value.AffinityOf(ty.Name), x.eval
 	e := computed(func(f *frame) (value.Value, error) {
 		v, err := ev(f)
 		if err != nil {

@@ -108,16 +108,8 @@ func (c *compiler) collection(name string) int {
 	return len(c.collNames) - 1
 }
 
-// text returns the source text of a node of the statement.
-func (c *compiler) text(n ast.Node) string {
-	from, to := n.Pos()-c.stmt.Pos, n.End()-c.stmt.Pos
-	if from >= 0 && to <= len(c.stmt.Text) && from < to {
-		return c.stmt.Text[from:to]
-	}
-	return ast.String(n)
-}
-
-// textToToken is text with the comments behind the node.
+// textToToken returns the source text of a node of the statement, with the
+// comments behind it.
 func (c *compiler) textToToken(n ast.Node) string {
 	text, end := c.stmt.Text, n.End()-c.stmt.Pos
 	from := n.Pos() - c.stmt.Pos

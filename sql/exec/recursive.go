@@ -143,9 +143,11 @@ func (c *compiler) recursiveStep(e *cte, cores []ast.SelectCore) (*query, error)
 			step.Ops = append(step.Ops, ast.CompoundOp{Op: "UNION", All: true})
 		}
 	}
-	last := *step.Cores[len(cores)-1].(*ast.SelectQuery)
-	last.OrderBy, last.Limit = nil, nil
-	step.Cores[len(cores)-1] = &last
+	if one, ok := cores[len(cores)-1].(*ast.SelectQuery); ok {
+		last := *one
+		last.OrderBy, last.Limit = nil, nil
+		step.Cores[len(cores)-1] = &last
+	}
 	recursing := c.recursing
 	c.recursing = true
 	q, err := c.selectStmt(e.outer, step)
