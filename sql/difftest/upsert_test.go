@@ -39,8 +39,7 @@ func (g *shapeGen) sets(s *shape, from []string) string {
 }
 
 // conflict is an ON CONFLICT clause for one of the table's keys. Subqueries in it
-// would see what the statement has changed so far. Its columns are not compared with
-// those of excluded, which to SQLite have neither affinity nor collation.
+// would see what the statement has changed so far.
 func (g *shapeGen) conflict(s *shape) string {
 	g.flat = true
 	defer func() { g.flat = false }()
@@ -52,7 +51,7 @@ func (g *shapeGen) conflict(s *shape) string {
 		c := s.stored()[g.r.IntN(len(s.stored()))].name
 		set = c + " = " + g.pick("excluded."+c, g.value(s, c))
 	}
-	do := g.pick("NOTHING", "UPDATE SET "+set, "UPDATE SET "+set, "UPDATE SET "+set+" WHERE "+g.collated(rows[:1]), "UPDATE SET "+set+" WHERE excluded.id > 3")
+	do := g.pick("NOTHING", "UPDATE SET "+set, "UPDATE SET "+set, "UPDATE SET "+set+" WHERE "+g.collated(rows[:1]), "UPDATE SET "+set+" WHERE "+g.collated(rows), "UPDATE SET "+set+" WHERE excluded.id > 3")
 	return " ON CONFLICT " + key + " DO " + do
 }
 
@@ -63,9 +62,7 @@ func (g *shapeGen) upsert() string {
 	switch g.r.IntN(12) {
 	case 0:
 		return "INSERT " + or + "INTO " + g.values(s, 1+g.r.IntN(3)) + g.returning(s)
-	case 1, 2, 3: // in SQLite excluded has values as they were given, not as columns keep them
-		g.fits = true
-		defer func() { g.fits = false }()
+	case 1, 2, 3:
 		text := "INSERT INTO " + g.values(s, 1+g.r.IntN(3))
 		for range 1 + g.r.IntN(2) {
 			text += g.conflict(s)

@@ -48,7 +48,11 @@ type probe struct {
 	cmp    comparison
 	of     *expr // the condition
 	null   bool  // IS NULL: x is nil
+	same   bool  // IS: NULL is found too
 	strict bool  // of a range: the value itself is outside
+	loose  bool  // the condition is to be tested all the same
+
+	rest []probe // of a range: values for the columns behind it
 }
 
 // way is a key by which rows of a source can be reached: the table's own or an
@@ -70,6 +74,8 @@ type access struct {
 	in     []probe // values of the column after eq
 	isIn   bool
 	inSet  *inSet  // in place of in: a subquery
+	inRows *rowsIn // or one of several columns, which inCols of the row have values for
+	inCols []int
 	eq2    []probe // values of the columns after in
 	lo, hi *probe
 	prefix *prefixMatch // in place of lo and hi: LIKE or GLOB
@@ -156,7 +162,8 @@ func (x *expr) entails(cond string) bool {
 // read bound sources alone; nil: none fits.
 func (w *way) match(s *source, pool []*expr, bound uint64) *access {
 	a := &access{way: w}
-	for _, kc := range w.key {
+	for a.depth() < len(w.key) {
+		kc := w.key[a.depth()]
 		if p := equality(s, kc, pool, bound); p != nil {
 			if a.isIn {
 				a.eq2 = append(a.eq2, *p)
@@ -165,15 +172,15 @@ func (w *way) match(s *source, pool []*expr, bound uint64) *access {
 			}
 			continue
 		}
-		if a.isIn || !a.list(s, kc, pool, bound) {
+		if a.isIn || !a.list(s, kc, pool, bound) && !a.listRows(s, pool, bound) {
 			break
 		}
 	}
 	n := a.depth()
 	a.unique = len(a.eq) == len(w.key) && (w.index == nil || w.index.Unique) &&
-		!slices.ContainsFunc(a.eq, func(p probe) bool { return p.null })
+		!slices.ContainsFunc(a.eq, func(p probe) bool { return p.null || p.same && w.index != nil })
 	if n < len(w.key) {
-		a.lo, a.hi = ranges(s, w.key[n], pool, bound)
+		a.lo, a.hi = ranges(s, w.key[n:], pool, bound)
 		if a.lo == nil && a.hi == nil {
 			a.prefix = prefixOf(s, w.key[n], pool, bound)
 		}
@@ -189,21 +196,40 @@ func (w *way) match(s *source, pool []*expr, bound uint64) *access {
 func (a *access) depth() int {
 	n := len(a.eq) + len(a.eq2)
 	if a.isIn {
-		n++
+		n += max(1, len(a.inCols))
 	}
 	return n
+}
+
+// conditions calls fn for x and what it implies, until fn returns false.
+func (x *expr) conditions(fn func(y *expr) bool) bool {
+	if !fn(x) {
+		return false
+	}
+	return !slices.ContainsFunc(x.implied, func(y *expr) bool { return !y.conditions(fn) })
 }
 
 // equality finds col = value or col IS NULL.
 func equality(s *source, kc keyColumn, pool []*expr, bound uint64) *probe {
 	for _, x := range pool {
-		switch {
-		case x.op == ast.OpEq:
-			if p, _ := sided(s, kc, x, bound); p != nil {
-				return p
+		var found *probe
+		x.conditions(func(y *expr) bool {
+			switch {
+			case y.op == ast.OpEq, y.same:
+				if p, _ := sided(s, kc, y, bound); p != nil {
+					found = p
+					found.same = y.same
+				}
+			case y.isNull && kc.col != -1 && kc.is(s, y.left):
+				found = &probe{null: true}
 			}
-		case x.isNull && kc.col != -1 && kc.is(s, x.left):
-			return &probe{of: x, null: true}
+			if found != nil {
+				found.of, found.loose = x, y != x
+			}
+			return found == nil
+		})
+		if found != nil {
+			return found
 		}
 	}
 	return nil
@@ -268,32 +294,40 @@ func sided(s *source, kc keyColumn, x *expr, bound uint64) (p *probe, flipped bo
 	return &probe{x: other, cmp: cmp, of: x}, flipped
 }
 
-func ranges(s *source, kc keyColumn, pool []*expr, bound uint64) (lo, hi *probe) {
+// ranges finds bounds of the first column of key.
+func ranges(s *source, key []keyColumn, pool []*expr, bound uint64) (lo, hi *probe) {
 	for _, x := range pool {
-		switch x.op {
-		case ast.OpLt, ast.OpLe, ast.OpGt, ast.OpGe:
-		default:
-			continue
-		}
-		p, flipped := sided(s, kc, x, bound)
-		if p == nil {
-			continue
-		}
-		p.strict = x.op == ast.OpLt || x.op == ast.OpGt
-		if (x.op == ast.OpGt || x.op == ast.OpGe) != flipped {
-			if lo == nil {
-				lo = p
+		x.conditions(func(y *expr) bool {
+			p, flipped, op := (*probe)(nil), false, y.op
+			switch {
+			case y.ordered != nil:
+				op = y.ordered.op
+				p, flipped = y.ordered.find(s, key, bound)
+			case op == ast.OpLt, op == ast.OpLe, op == ast.OpGt, op == ast.OpGe:
+				if p, flipped = sided(s, key[0], y, bound); p != nil {
+					p.strict = op == ast.OpLt || op == ast.OpGt
+				}
 			}
-		} else if hi == nil {
-			hi = p
-		}
+			if p == nil {
+				return true
+			}
+			p.of, p.loose = x, p.loose || y != x
+			if (op == ast.OpGt || op == ast.OpGe) != flipped {
+				if lo == nil {
+					lo = p
+				}
+			} else if hi == nil {
+				hi = p
+			}
+			return true
+		})
 	}
 	return lo, hi
 }
 
 // implies reports whether every row of the access passes the condition x.
 func (a *access) implies(x *expr) bool {
-	of := func(p probe) bool { return p.of == x }
+	of := func(p probe) bool { return p.of == x && !p.loose }
 	if slices.ContainsFunc(a.eq, of) || slices.ContainsFunc(a.eq2, of) || slices.ContainsFunc(a.in, of) ||
 		a.inSet != nil && a.inSet == x.set {
 		return true
@@ -306,5 +340,5 @@ func (a *access) implies(x *expr) bool {
 
 // bounds reports whether the condition x is an end of the range.
 func (a *access) bounds(x *expr) bool {
-	return a.lo != nil && a.lo.of == x || a.hi != nil && a.hi.of == x
+	return a.lo != nil && a.lo.of == x && !a.lo.loose || a.hi != nil && a.hi.of == x && !a.hi.loose
 }

@@ -84,6 +84,8 @@ func (c *compiler) aggregateCall(sc *scope, name string, n *ast.FuncCall) (*expr
 		return nil, err
 	}
 	switch {
+	case owner != sc && owner.windowed: // as in SQLite, which computes it behind the window functions
+		return nil, errorf("misuse of aggregate: %s()", n.Name.Name)
 	case owner.aggs != nil && !owner.inAgg:
 	case owner.inGroupBy:
 		return nil, errorf("aggregate functions are not allowed in the GROUP BY clause")
@@ -119,6 +121,9 @@ func (c *compiler) aggregateParts(sc *scope, call *aggCall, n *ast.FuncCall) (er
 	}
 	if len(call.args) > 0 {
 		call.coll = call.args[0].coll
+		if call.unique() || call.name == "min" || call.name == "max" {
+			call.args[0].missing.need()
+		}
 	}
 	return nil
 }

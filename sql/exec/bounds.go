@@ -35,7 +35,10 @@ func (a *access) spans(f *frame, t *schema.Table) (spanList, error) {
 
 // listSpans makes one range per value of an IN, sorted and each once.
 func (a *access) listSpans(f *frame, t *schema.Table) (out spanList, err error) {
-	if a.inSet == nil {
+	switch {
+	case a.inRows != nil:
+		err = a.rowSpans(f, t, &out)
+	case a.inSet == nil:
 		for i := range a.in {
 			if err := f.tick(); err != nil {
 				return out, err
@@ -45,17 +48,9 @@ func (a *access) listSpans(f *frame, t *schema.Table) (out spanList, err error) 
 			}
 		}
 		return out, out.sort(f)
+	default:
+		err = a.setSpans(f, t, &out)
 	}
-	var v value.Value
-	in := probe{x: &expr{slot: -1, eval: func(*frame) (value.Value, error) { return v, nil }}}
-	eq := slices.Concat(a.eq, []probe{in}, a.eq2)
-	err = a.inSet.each(f, func(x value.Value) error {
-		v = x
-		if err := a.valueSpans(f, t, eq, &out); err != nil {
-			return err
-		}
-		return out.limit(f)
-	})
 	if err == nil {
 		err = out.sort(f)
 	}
@@ -63,6 +58,37 @@ func (a *access) listSpans(f *frame, t *schema.Table) (out spanList, err error) 
 		out.close(f)
 	}
 	return out, err
+}
+
+// setSpans makes the ranges of a subquery of one column.
+func (a *access) setSpans(f *frame, t *schema.Table, out *spanList) error {
+	var v value.Value
+	in := probe{x: &expr{slot: -1, eval: func(*frame) (value.Value, error) { return v, nil }}}
+	eq := slices.Concat(a.eq, []probe{in}, a.eq2)
+	return a.inSet.each(f, func(x value.Value) error {
+		v = x
+		if err := a.valueSpans(f, t, eq, out); err != nil {
+			return err
+		}
+		return out.limit(f)
+	})
+}
+
+// rowSpans makes the ranges of a subquery of several columns.
+func (a *access) rowSpans(f *frame, t *schema.Table, out *spanList) error {
+	var row []value.Value
+	eq := slices.Clone(a.eq)
+	for _, col := range a.inCols {
+		eq = append(eq, probe{x: &expr{slot: -1, eval: func(*frame) (value.Value, error) { return row[col], nil }}, cmp: a.inRows.cmps[col]})
+	}
+	eq = append(eq, a.eq2...)
+	return a.inRows.each(f, func(r []value.Value) error {
+		row = r
+		if err := a.valueSpans(f, t, eq, out); err != nil {
+			return err
+		}
+		return out.limit(f)
+	})
 }
 
 // valueSpans adds the ranges of one value of an IN, which is in eq.
@@ -109,6 +135,9 @@ func (a *access) span(f *frame, t *schema.Table, eq []probe) (bounds, error) {
 			return bounds{empty: true}, err
 		}
 		b.lo = appendKeyValue(slices.Clone(prefix), v, kc)
+		if b.lo, err = a.restOf(f, lo, b.lo, len(eq)); err != nil {
+			return b, err
+		}
 		if lo.strict {
 			if b.lo = prefixEnd(b.lo); b.lo == nil {
 				return bounds{empty: true}, nil
@@ -124,6 +153,9 @@ func (a *access) span(f *frame, t *schema.Table, eq []probe) (bounds, error) {
 			return bounds{empty: true}, err
 		}
 		b.hi = appendKeyValue(slices.Clone(prefix), v, kc)
+		if b.hi, err = a.restOf(f, hi, b.hi, len(eq)); err != nil {
+			return b, err
+		}
 		if !hi.strict {
 			b.hi = prefixEnd(b.hi)
 		}
@@ -134,12 +166,25 @@ func (a *access) span(f *frame, t *schema.Table, eq []probe) (bounds, error) {
 	return b, nil
 }
 
+// restOf adds to the bound of column n what p has for the columns behind it, up
+// to a NULL, which is neither below nor above anything.
+func (a *access) restOf(f *frame, p *probe, key []byte, n int) ([]byte, error) {
+	for i := range p.rest {
+		v, err := p.rest[i].value(f)
+		if err != nil || v.IsNull() {
+			return key, err
+		}
+		key = appendKeyValue(key, v, a.key[n+1+i])
+	}
+	return key, nil
+}
+
 // head encodes the values of the first columns; ok is false if one of them is
 // NULL, which equals nothing.
 func (a *access) head(f *frame, eq []probe) (prefix []byte, ok bool, err error) {
 	for i := range eq {
 		v, err := eq[i].value(f)
-		if err != nil || v.IsNull() && !eq[i].null {
+		if err != nil || v.IsNull() && !eq[i].null && !eq[i].same {
 			return nil, false, err
 		}
 		prefix = appendKeyValue(prefix, v, a.key[i])

@@ -42,6 +42,9 @@ func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 		}
 		return nil, errorf("wrong number of arguments to function %s()", n.Name.Name)
 	}
+	if name == "likelihood" && len(n.Args) == 2 && !isProbability(n.Args[1]) {
+		return nil, errorf("second argument to %s() must be a constant between 0.0 and 1.0", n.Name.Name)
+	}
 	args, err := c.list(sc, n.Args)
 	if err != nil {
 		return nil, err
@@ -162,17 +165,27 @@ func iif(args []*expr) *expr {
 	}, args...)
 }
 
-func collationOfAll(args []*expr) value.Collation {
+func collationOfAll(args []*expr) value.Collation { return collated(args).coll }
+
+// comparedBy is collationOfAll of a function that compares.
+func comparedBy(args []*expr) value.Collation {
+	x := collated(args)
+	x.missing.need()
+	return x.coll
+}
+
+// collated returns the first one that has a collation.
+func collated(args []*expr) *expr {
 	for _, a := range args {
 		if a.collBy != collNone {
-			return a.coll
+			return a
 		}
 	}
-	return value.Binary
+	return &expr{coll: value.Binary}
 }
 
 func nullIf(args []*expr) *expr {
-	coll := collationOfAll(args)
+	coll := comparedBy(args)
 	return computed(func(f *frame) (value.Value, error) {
 		a, err := args[0].eval(f)
 		if err != nil {
@@ -190,7 +203,7 @@ func nullIf(args []*expr) *expr {
 }
 
 func extreme(args []*expr, sign int) *expr {
-	coll := collationOfAll(args)
+	coll := comparedBy(args)
 	return computed(func(f *frame) (value.Value, error) {
 		var best value.Value
 		for i, a := range args {

@@ -41,8 +41,9 @@ func comparisonOf(x, y *expr) comparison {
 
 func collationOf(x, y *expr) value.Collation {
 	if y.collBy > x.collBy {
-		return y.coll
+		x = y
 	}
+	x.missing.need()
 	return x.coll
 }
 
@@ -187,16 +188,20 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
 		return c.nullCheck(sc, n.X, want)
 	}
-	x, err := c.expr(sc, n.X)
+	x, err := c.exprIn(sc, n.X)
 	if err != nil {
 		return nil, err
 	}
-	y, err := c.expr(sc, n.Y)
+	y, err := c.exprIn(sc, n.Y)
 	if err != nil {
 		return nil, err
 	}
+	return isExprs(x, y, want), nil
+}
+
+func isExprs(x, y *expr, want bool) *expr {
 	cmp, xe, ye := comparisonOf(x, y), x.eval, y.eval
-	return computed(func(f *frame) (value.Value, error) {
+	out := computed(func(f *frame) (value.Value, error) {
 		a, err := xe(f)
 		if err != nil {
 			return a, err
@@ -209,7 +214,9 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 			return value.NewBool((a.IsNull() && b.IsNull()) == want), nil
 		}
 		return value.NewBool((cmp.order(a, b) == 0) == want), nil
-	}, x, y), nil
+	}, x, y)
+	out.same, out.left, out.right = want, x, y
+	return out
 }
 
 func (c *compiler) isTruth(sc *scope, e ast.Expr, wantTrue, want bool) (*expr, error) {
@@ -238,6 +245,9 @@ func (c *compiler) between(sc *scope, n *ast.BetweenExpr) (*expr, error) {
 		return nil, err
 	}
 	both := logic(lo, hi, false)
+	if isRowValue(n.X) {
+		both.implied = []*expr{lo, hi}
+	}
 	if !n.Not {
 		return both, nil
 	}
@@ -318,6 +328,9 @@ func (c *compiler) inList(sc *scope, n *ast.InExpr) (*expr, error) {
 	list, err := c.list(sc, n.List)
 	if err != nil {
 		return nil, err
+	}
+	if len(list) > 0 {
+		x.missing.need()
 	}
 	left := *x
 	cmp := comparison{coll: x.coll}

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -14,6 +15,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	var orderBy []*ast.OrderingTerm
 	var limit *ast.Limit
 	var queries []*query
+	var blocks []*block
 	for i, core := range s.Cores {
 		q, isQuery := core.(*ast.SelectQuery)
 		if isQuery && i < last && (len(q.OrderBy) > 0 || q.Limit != nil) {
@@ -33,6 +35,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		if err != nil {
 			return nil, err
 		}
+		blocks = append(blocks, c.blocks...)
 		if v, ok := core.(*ast.ValuesClause); ok && i > 0 && len(v.Rows) > 1 { // to SQLite a subquery in FROM
 			for j := range one.cols {
 				one.cols[j].kinds, one.cols[j].collBy = givesAll, collColumn
@@ -51,20 +54,23 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		}
 		out.correlated = out.correlated || right.correlated
 		mergeTypes(out, right)
-		if err := c.combine(out, right, s.Ops[i]); err != nil {
+		if err := c.combine(out, right, s.Ops[i], len(orderBy) > 0); err != nil {
 			return nil, err
 		}
 	}
-	keys, err := c.compoundKeys(s, out, queries, orderBy)
+	keys, err := c.compoundKeys(out, orderBy, blocks)
 	if err != nil {
 		return nil, err
+	}
+	if last > 0 && len(keys) > 0 && !s.Ops[last-1].All {
+		keys = append(keys, restKeys(out, keys)...)
 	}
 	for i := range out.cols {
 		out.cols[i].settleAffinity()
 		first := &queries[0].cols[i] // whoever reads the column compares by the leftmost term
-		out.cols[i].coll, out.cols[i].collBy = first.coll, first.collBy
+		out.cols[i].coll, out.cols[i].collBy, out.cols[i].missing = first.coll, first.collBy, first.missing
 	}
-	out.compared, out.reals = queries[last].cols, realColumns(out.cols)
+	out.compared, out.reals, c.blocks = queries[last].cols, realColumns(out.cols), blocks
 	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)
 }
 
@@ -99,7 +105,7 @@ func mergeTypes(out, right *query) {
 			l.kinds |= r.kinds
 		}
 		if l.collBy == collNone {
-			l.coll, l.collBy = r.coll, r.collBy
+			l.coll, l.collBy, l.missing = r.coll, r.collBy, r.missing
 		}
 	}
 }
@@ -115,9 +121,14 @@ func (rc *resultColumn) settleAffinity() {
 	}
 }
 
-func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
+// combine adds a term. ordered: the compound has ORDER BY, and of equal rows UNION
+// keeps that of the rightmost term, as SQLite does when it merges them.
+func (c *compiler) combine(out, right *query, op ast.CompoundOp, ordered bool) error {
 	name := strings.ToUpper(op.Op)
-	colls := collations(out.cols)
+	var colls []value.Collation
+	if !op.All {
+		colls = collations(out.cols)
+	}
 	switch name {
 	case "UNION":
 		cat, ok := out.node.(*concatNode)
@@ -126,6 +137,11 @@ func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
 		}
 		cat.ins, cat.from = append(cat.ins, right.node), append(cat.from, right.out)
 		out.node = cat
+		if !op.All && ordered {
+			last := len(cat.ins) - 1
+			cat.ins = append([]node{cat.ins[last]}, cat.ins[:last]...)
+			cat.from = append([][]int{cat.from[last]}, cat.from[:last]...)
+		}
 		if !op.All {
 			out.node = &distinctNode{in: cat, slots: out.out, save: out.out, colls: colls}
 		}
@@ -138,29 +154,19 @@ func (c *compiler) combine(out, right *query, op ast.CompoundOp) error {
 	return nil
 }
 
-// compoundKeys resolves ORDER BY of a compound: a number, a column name or an
-// alias of any of its selects, or the text of a result expression.
-func (c *compiler) compoundKeys(s *ast.SelectStmt, out *query, queries []*query, terms []*ast.OrderingTerm) ([]sortKey, error) {
+// compoundKeys resolves ORDER BY of a compound: a number, or what one of its
+// selects has as the name of a column or as its expression, the first one of them
+// counting.
+func (c *compiler) compoundKeys(out *query, terms []*ast.OrderingTerm, blocks []*block) ([]sortKey, error) {
+	at, err := compoundTerms(len(out.cols), terms, blocks)
+	if err != nil {
+		return nil, err
+	}
 	var keys []sortKey
 	for n, t := range terms {
-		e, collate := unparen(t.Expr), (*ast.CollateExpr)(nil)
-		if ce, ok := e.(*ast.CollateExpr); ok {
-			e, collate = unparen(ce.X), ce
-		}
-		at := c.compoundTerm(s, queries, e)
-		if at < 0 {
-			return nil, errorf("%s ORDER BY term does not match any column in the result set", ordinal(n+1))
-		}
-		if at >= len(out.cols) {
-			return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(n+1), len(out.cols))
-		}
-		x := &expr{slot: out.out[at], coll: out.cols[at].coll, eval: readSlot(out.out[at])}
-		if collate != nil {
-			cl, ok := value.CollationByName(collate.Name.Name)
-			if !ok {
-				return nil, errorf("no such collation sequence: %s", collate.Name.Name)
-			}
-			x.coll = cl
+		x := &expr{slot: out.out[at[n]], coll: out.cols[at[n]].coll, missing: out.cols[at[n]].missing, eval: readSlot(out.out[at[n]])}
+		if _, collate := uncollated(t.Expr); collate != nil {
+			c.setCollation(x, collate)
 		}
 		k := newSortKey(x, t)
 		k.slot = x.slot
@@ -169,33 +175,73 @@ func (c *compiler) compoundKeys(s *ast.SelectStmt, out *query, queries []*query,
 	return keys, nil
 }
 
-func (c *compiler) compoundTerm(s *ast.SelectStmt, queries []*query, e ast.Expr) int {
-	if i, ok := columnNumber(e); ok {
-		if i >= 1 {
-			return i - 1
+// restKeys orders by the columns that keys leave out: SQLite, which merges what is
+// ordered by all columns, gives rows with the same keys in this order.
+func restKeys(out *query, keys []sortKey) (rest []sortKey) {
+	for i, slot := range out.out {
+		if !slices.ContainsFunc(keys, func(k sortKey) bool { return k.slot == slot }) {
+			k := newSortKey(&expr{slot: slot, coll: out.cols[i].coll, eval: readSlot(slot)}, &ast.OrderingTerm{})
+			k.slot = slot
+			rest = append(rest, k)
 		}
-		return 1 << 20
 	}
+	return rest
+}
+
+// compoundTerms returns which result column each term of ORDER BY is.
+func compoundTerms(columns int, terms []*ast.OrderingTerm, blocks []*block) ([]int, error) {
+	at := make([]int, len(terms))
+	for n, t := range terms {
+		at[n] = -1
+		if i, ok := columnNumber(bare(t.Expr)); ok {
+			if i < 1 || i > columns {
+				return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(n+1), columns)
+			}
+			at[n] = i - 1
+		}
+	}
+	for n, t := range terms {
+		for _, b := range blocks {
+			if at[n] < 0 {
+				at[n] = b.columnOf(bare(t.Expr))
+			}
+		}
+		if at[n] < 0 {
+			return nil, errorf("%s ORDER BY term does not match any column in the result set", ordinal(n+1))
+		}
+	}
+	return at, nil
+}
+
+// bare takes parentheses and COLLATE off a term.
+func bare(e ast.Expr) ast.Expr {
+	inner, coll := uncollated(e)
+	for coll != nil {
+		inner, coll = uncollated(inner)
+	}
+	return inner
+}
+
+// columnOf returns the result column that has e as its name or its expression,
+// -1 for none.
+func (b *block) columnOf(e ast.Expr) int {
 	if id, ok := e.(*ast.Ident); ok {
-		for _, q := range queries {
-			for i := range q.cols {
-				if schema.SameName(q.cols[i].name, id.Name) {
-					return i
-				}
+		for i, it := range b.items {
+			if it.named && schema.SameName(it.name, id.Name) {
+				return i
 			}
 		}
 	}
-	text := ast.String(e)
-	for _, core := range s.Cores {
-		if q, ok := core.(*ast.SelectQuery); ok {
-			for i, rc := range q.Columns {
-				if rc.Expr != nil && schema.SameName(ast.String(unparen(rc.Expr)), text) {
-					return i
-				}
-			}
-		}
+	form := sameForm(b.sc, b.aliases, e)
+	if form == "" {
+		return -1
 	}
-	return -1
+	return slices.IndexFunc(b.items, func(it item) bool {
+		if it.m != nil {
+			return it.m.form() == form
+		}
+		return it.e != nil && sameForm(b.sc, nil, bare(it.e)) == form
+	})
 }
 
 func ordinal(n int) string {

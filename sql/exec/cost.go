@@ -1,6 +1,9 @@
 package exec
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Rows that a table is taken to have, and that are taken to remain after an
 // equality, where ANALYZE has not counted them; and the parts of them that
@@ -56,9 +59,12 @@ func (w *way) equalRows(s *source, n int) float64 {
 func (a *access) estimate(s *source) {
 	n := a.depth()
 	rows, seeks := a.equalRows(s, n), 1.0
+	if slices.ContainsFunc(a.eq, func(p probe) bool { return p.null || p.same }) { // NULL is not unique
+		rows = max(rows, min(s.tableRows(), rowsEquality/float64(n)))
+	}
 	if a.isIn {
 		seeks = float64(len(a.in))
-		if a.inSet != nil {
+		if a.inSet != nil || a.inRows != nil {
 			seeks = setRows
 		}
 		rows = min(rows*max(seeks, 1), s.tableRows())

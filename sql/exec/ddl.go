@@ -127,6 +127,9 @@ func (f *frame) inner(fn func(c *compiler) (func(f *frame) error, error)) error 
 	return f.withSchema(func(s *schema.Schema) error {
 		c := &compiler{schema: s, foreignKeys: f.s.foreignKeys}
 		run, err := fn(c)
+		if err == nil {
+			err = c.checkCollations()
+		}
 		if err != nil {
 			return err
 		}
@@ -257,14 +260,13 @@ func (tg *target) copyRows(f *frame, kept *buffer) error {
 // name of the affinity as the type.
 func columnsAs(cols []resultColumn) []schema.Column {
 	var out []schema.Column
-	seen := map[string]bool{}
-	for _, c := range cols {
-		name := c.name
-		for i := 1; seen[fold(name)]; i++ {
-			name = c.name + ":" + itoa(i)
-		}
-		seen[fold(name)] = true
-		col := schema.Column{Name: name}
+	names := make([]column, len(cols))
+	for i := range cols {
+		names[i].name = cols[i].name
+	}
+	uniqueNames(names)
+	for i, c := range cols {
+		col := schema.Column{Name: names[i].name}
 		if c.hasAff {
 			col.DeclType = map[value.Affinity]string{
 				value.AffinityText: "TEXT", value.AffinityNumeric: "NUM", value.AffinityInteger: "INT", value.AffinityReal: "REAL",

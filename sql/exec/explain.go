@@ -241,12 +241,24 @@ func (n *scanNode) terms() []string {
 		terms = append(terms, n.keyName(i)+"=?")
 	}
 	if n.a.lo != nil || n.a.prefix != nil {
-		terms = append(terms, n.keyName(next)+">?")
+		terms = append(terms, n.rangeTerm(next, n.a.lo, ">"))
 	}
 	if n.a.hi != nil || n.a.prefix != nil {
-		terms = append(terms, n.keyName(next)+"<?")
+		terms = append(terms, n.rangeTerm(next, n.a.hi, "<"))
 	}
 	return terms
+}
+
+// rangeTerm shows a bound of column i, or of a row value that begins with it.
+func (n *scanNode) rangeTerm(i int, p *probe, op string) string {
+	if p == nil || len(p.rest) == 0 {
+		return n.keyName(i) + op + "?"
+	}
+	names, marks := n.keyName(i), "?"
+	for j := range p.rest {
+		names, marks = names+","+n.keyName(i+1+j), marks+",?"
+	}
+	return "(" + names + ")" + op + "(" + marks + ")"
 }
 
 func (n *scanNode) keyName(i int) string {

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ type expr struct {
 	hasAff  bool           // it is a column or a cast
 	coll    value.Collation
 	collBy  collSource
+	decl    string            // the declared type, of a subquery
+	missing *missingCollation // coll stands for it; nil where there is one
 	kinds   dataKinds
 	slot    int    // register, when it is just a column; else -1
 	refs    uint64 // sources of the FROM clause being compiled that it reads
@@ -37,21 +40,24 @@ type expr struct {
 
 	outIndex int // 1 + the result column that it repeats, 0 for none
 
-	op    ast.Operator // a comparison of left and right, else OpNone
-	left  *expr
-	right *expr
-	list  []*expr    // left IN (list)
-	set   *inSet     // left IN (SELECT …)
-	like  *likeMatch // left LIKE pattern
+	op      ast.Operator // a comparison of left and right, else OpNone
+	left    *expr
+	right   *expr
+	list    []*expr    // left IN (list)
+	set     *inSet     // left IN (SELECT …)
+	like    *likeMatch // left LIKE pattern
+	isNull  bool       // left IS NULL
+	notNull bool       // left IS NOT NULL
+	same    bool       // left IS right
+	rows    *rowsIn    // a row value IN (SELECT …)
+	ordered *rowOrder  // a row value below or above another one
+	implied []*expr    // conditions that are true wherever this one is, for lookups
+	test    testFn     // eval as a condition, for those that have a quick way; or nil
+	ors     []*expr    // the terms of an OR
+	ands    []*expr    // the terms of an AND
+	canon   string     // see canonical
 
 	lengthOf *expr // the column whose length() it is
-
-	isNull  bool    // left IS NULL
-	notNull bool    // left IS NOT NULL
-	test    testFn  // eval as a condition, for those that have a quick way; or nil
-	ors     []*expr // the terms of an OR
-	ands    []*expr // the terms of an AND
-	canon   string  // see canonical
 }
 
 // collSource ranks where a collation comes from: an explicit COLLATE wins over
@@ -104,7 +110,7 @@ func (c *compiler) expr(sc *scope, e ast.Expr) (*expr, error) {
 	if err == nil {
 		x.setKinds(e)
 		if c.collates && x.collBy != collExplicit {
-			err = x.carryCollation(e)
+			c.carryCollation(x, e)
 		}
 	}
 	return x, err
@@ -178,6 +184,9 @@ func (c *compiler) literal(n *ast.Literal) (*expr, error) {
 	case ast.LitNull:
 		return constant(value.Value{}), nil
 	case ast.LitInteger:
+		if hexTooBig(n.Value) {
+			return nil, errorf("hex literal too big: %s", n.Raw)
+		}
 		return constant(integerLiteral(n.Value)), nil
 	case ast.LitFloat:
 		x, _ := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
@@ -301,11 +310,11 @@ func (c *compiler) columnRef(m *match) *expr {
 		a.bare[slot] = true
 	}
 	if m.col < 0 {
-		return &expr{slot: slot, eval: readSlot(slot), aff: value.AffinityInteger, hasAff: true}
+		return &expr{slot: slot, eval: readSlot(slot), aff: value.AffinityInteger, hasAff: !m.src.excluded}
 	}
 	col := &m.src.cols[m.col]
 	x := &expr{slot: slot, eval: readSlot(slot), aff: col.aff, hasAff: col.hasAff, coll: col.coll, collBy: collColumn}
-	if m.src.table != nil && m.col == m.src.table.RowID {
+	if m.src.excluded || m.src.table != nil && m.col == m.src.table.RowID {
 		x.collBy = collNone // a row id has no collation: another term of a compound gives it
 	}
 	if m.mrg != nil && len(m.mrg.shown) > 1 {
@@ -358,6 +367,10 @@ func (c *compiler) unary(sc *scope, n *ast.UnaryExpr) (*expr, error) {
 	if lit, ok := n.X.(*ast.Literal); ok && n.Op == ast.OpMinus && lit.Kind == ast.LitInteger &&
 		strings.TrimLeft(lit.Value, "0") == "9223372036854775808" {
 		return constant(value.NewInt(-1 << 63)), nil
+	}
+	if lit, ok := unparen(n.X).(*ast.Literal); ok && n.Op == ast.OpMinus && lit.Kind == ast.LitInteger && isHex(lit.Value) &&
+		(hexTooBig(lit.Value) || integerLiteral(lit.Value).Int() == math.MinInt64) {
+		return nil, errorf("hex literal too big: -%s", lit.Raw)
 	}
 	x, err := c.expr(sc, n.X)
 	if err != nil {
@@ -520,7 +533,8 @@ func (c *compiler) cast(sc *scope, n *ast.CastExpr) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	aff, ev := value.AffinityOf(n.Type.Name), x.eval
+	ty := castType(n)
+	aff, ev := value.AffinityOf(ty.Name), x.eval
 	e := computed(func(f *frame) (value.Value, error) {
 		v, err := ev(f)
 		if err != nil {
@@ -528,7 +542,7 @@ func (c *compiler) cast(sc *scope, n *ast.CastExpr) (*expr, error) {
 		}
 		return value.Cast(v, aff), nil
 	}, x)
-	e.aff, e.hasAff, e.coll, e.collBy = aff, true, x.coll, x.collBy
+	e.aff, e.hasAff, e.coll, e.collBy, e.missing = aff, true, x.coll, x.collBy, x.missing
 	return e, nil
 }
 
@@ -538,18 +552,7 @@ func (c *compiler) collate(sc *scope, n *ast.CollateExpr) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return collated(x, n)
-}
-
-// collated is x with the collation that c names.
-func collated(x *expr, c *ast.CollateExpr) (*expr, error) {
-	coll, ok := value.CollationByName(c.Name.Name)
-	if !ok {
-		return nil, errorf("no such collation sequence: %s", c.Name.Name)
-	}
-	y := *x
-	y.coll, y.collBy = coll, collExplicit
-	return &y, nil
+	return c.collated(x, n), nil
 }
 
 func (c *compiler) caseExpr(sc *scope, n *ast.CaseExpr) (*expr, error) {

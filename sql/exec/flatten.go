@@ -57,13 +57,18 @@ func (c *compiler) flatten(sc *scope, ref *ast.TableRef) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
+		x.missing.need()
 		col := column{name: items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}
+		if ref.Select != nil && items[i].written != "" {
+			col.name = items[i].written
+		}
 		if i < len(names) {
 			col.name = names[i]
 		}
 		col.declType, _ = b.origin(items[i])
 		src.flat, src.slots, src.cols = append(src.flat, x), append(src.slots, x.slot), append(src.cols, col)
 	}
+	uniqueNames(src.cols)
 	for _, s := range inner.sources {
 		s.inner = true
 	}

@@ -398,3 +398,19 @@ type violations struct {
 
 // any reports whether the transaction cannot commit. SQLite adds the two up.
 func (v violations) any() bool { return v.deferred+v.immediate != 0 }
+
+func sameColumns(a, b []int) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	set := map[int]bool{}
+	for _, c := range a {
+		set[c] = true
+	}
+	for _, c := range b {
+		if !set[c] {
+			return false
+		}
+	}
+	return len(set) == len(b)
+}

@@ -2,8 +2,10 @@ package exec
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/parse"
 	"github.com/byokdb/byokdb/sql/schema"
 )
 
@@ -126,7 +128,7 @@ func (c *compiler) source(sc *scope, ref *ast.TableRef) (*source, error) {
 			err = c.noFunction(sc, ref.Name)
 		}
 	case ref.Name.Schema == nil && sc.findCTE(name) != nil:
-		src, err = c.cteSource(sc, sc.findCTE(name))
+		src, err = c.cteSource(sc, sc.findCTE(name), ref)
 	default:
 		src, err = c.namedSource(ref.Name)
 	}
@@ -216,9 +218,10 @@ func (c *compiler) enter(t *schema.Table) (leave func(), err error) {
 	if slices.Contains(c.views, t) {
 		return nil, errorf("view %s is circularly defined", t.Name)
 	}
-	in, stored, depth := c.schema, c.stored, len(c.views)
+	in, stored, depth, stmt := c.schema, c.stored, len(c.views), c.stmt
+	c.stmt = parse.Stmt{Text: t.SQL} // for the names of its columns
 	c.schema, c.stored, c.views = in.Within(t.IsTemp()), !t.IsTemp(), append(c.views, t)
-	return func() { c.schema, c.stored, c.views = in, stored, c.views[:depth] }, nil
+	return func() { c.schema, c.stored, c.views, c.stmt = in, stored, c.views[:depth], stmt }, nil
 }
 
 func (c *compiler) tableSource(t *schema.Table) (*source, error) {
@@ -245,14 +248,36 @@ func (c *compiler) querySource(q *query, names []string) *source {
 	q = c.readAsReals(q)
 	src := &source{rowID: -1, node: q.node, slots: q.out, label: "SUBQUERY", query: q}
 	for i := range q.cols {
+		q.cols[i].missing.need()
 		col := q.cols[i].column
 		col.hidden, col.input = false, false
+		if q.cols[i].written != "" {
+			col.name = q.cols[i].written
+		}
 		if i < len(names) {
 			col.name = names[i]
 		}
 		src.cols = append(src.cols, col)
 	}
+	uniqueNames(src.cols)
 	return src
+}
+
+// uniqueNames gives columns of the same name numbers as SQLite does: a, a:1, a:2.
+func uniqueNames(cols []column) {
+	seen := map[string]bool{}
+	for i := range cols {
+		name := cols[i].name
+		stem := strings.TrimRight(name, "0123456789")
+		if !strings.HasSuffix(stem, ":") || stem == ":" {
+			stem = name + ":"
+		}
+		for n := 1; seen[fold(name)]; n++ {
+			name = stem + itoa(n)
+		}
+		seen[fold(name)] = true
+		cols[i].name = name
+	}
 }
 
 func (c *compiler) viewSource(t *schema.Table) (*source, error) {
@@ -268,16 +293,22 @@ func (c *compiler) viewSource(t *schema.Table) (*source, error) {
 	if len(t.ViewColumns) > 0 && len(t.ViewColumns) != len(q.cols) {
 		return nil, errorf("expected %d columns for '%s' but got %d", len(t.ViewColumns), t.Name, len(q.cols))
 	}
+	for i := range q.cols {
+		q.cols[i].written = ""
+	}
 	src := c.querySource(q, t.ViewColumns)
 	src.label, src.db = t.Name, t.Database()
 	return src, nil
 }
 
-func (c *compiler) cteSource(sc *scope, e *cte) (*source, error) {
+func (c *compiler) cteSource(sc *scope, e *cte, ref *ast.TableRef) (*source, error) {
 	name := e.def.Name.Name
 	if e.active {
-		if e.rec == nil {
+		switch {
+		case e.rec == nil:
 			return nil, errorf("circular reference: %s", name)
+		case !e.rec.refs[ref.Name]:
+			return nil, errorf("multiple recursive references: %s", name)
 		}
 		return e.rec.reference(), nil
 	}
@@ -321,6 +352,7 @@ func (c *compiler) using(sc *scope, right *source, ref *ast.TableRef) error {
 			}
 		}
 	}
+	right.using = names
 	for _, name := range names {
 		l := leftMatch(sc, right, name)
 		rm := sc.inside(right, name)

@@ -41,7 +41,7 @@ func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 		c.Collation, c.UsedClock = coll, false
 		v, err := s.Call(c, args)
 		if err != nil {
-			return v, sqlerr.Wrap(sqlerr.Generic, err, "%s()", s.Name)
+			return v, &sqlerr.Error{Code: sqlerr.Generic, ExtendedCode: sqlerr.Generic, Offset: -1, Err: err}
 		}
 		if where != "" && c.UsedClock {
 			return v, errorf("non-deterministic use of %s() in %s", s.Name, where)

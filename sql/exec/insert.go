@@ -21,6 +21,7 @@ type inserter struct {
 	from     []int  // for each column the position in the query's row, -1: default
 	rowID    int    // position of an explicit row id, -1 for none
 	upserts  []*upsert
+	given    []int // registers of the values before affinities, for excluded; or nil
 	returns  *returning
 }
 
@@ -61,8 +62,8 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 	if view != nil && len(n.Upserts) > 0 {
 		return errorf("cannot UPSERT a view")
 	}
-	for _, u := range n.Upserts {
-		up, err := c.upsert(ins, own, u)
+	for i, u := range n.Upserts {
+		up, err := c.upsert(ins, own, u, i+1, len(n.Upserts))
 		if err != nil {
 			return err
 		}
@@ -234,6 +235,9 @@ func (ins *inserter) insertRow(f *frame) error {
 			f.usedRowID(ins.t.Root, id)
 		}
 	}
+	for i, slot := range ins.given {
+		f.regs[slot] = f.regs[ins.src.slots[i]]
+	}
 	for _, step := range []func(*frame) error{ins.affinities, ins.notNull, ins.check} {
 		if err := step(f); err != nil {
 			return err
@@ -383,7 +387,7 @@ func (ins *inserter) resolve(f *frame, ix *schema.Index, other []byte) (bool, er
 		if up.nothing {
 			return true, nil
 		}
-		return true, ins.updateOther(f, up, other)
+		return true, ins.updateOther(f, up, ix, other)
 	}
 	return ins.conflicts(f, ix, other)
 }

@@ -41,7 +41,8 @@ func (c *compiler) union(s *source, pool []*expr, bound uint64) *access {
 // uses reports whether the access is narrowed by one of the terms.
 func (a *access) uses(terms []*expr) bool {
 	of := func(p probe) bool { return slices.Contains(terms, p.of) }
-	return slices.ContainsFunc(a.eq, of) || slices.ContainsFunc(a.in, of) || slices.ContainsFunc(a.eq2, of) ||
+	return a.inRows != nil && slices.ContainsFunc(terms, func(x *expr) bool { return x.rows == a.inRows }) ||
+		slices.ContainsFunc(a.eq, of) || slices.ContainsFunc(a.in, of) || slices.ContainsFunc(a.eq2, of) ||
 		a.inSet != nil && slices.ContainsFunc(terms, func(x *expr) bool { return x.set == a.inSet }) ||
 		a.lo != nil && of(*a.lo) || a.hi != nil && of(*a.hi) || a.prefix != nil && slices.Contains(terms, a.prefix.of)
 }

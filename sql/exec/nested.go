@@ -40,6 +40,7 @@ func (c *compiler) listItem(sc *scope, ref *ast.TableRef) error {
 		if err := c.from(in, ref.List); err != nil {
 			return err
 		}
+		in.numberNames()
 		for _, m := range in.merged {
 			m.grouped = true
 		}
@@ -70,6 +71,7 @@ func (c *compiler) nestedSource(sc *scope, ref *ast.TableRef) (*source, error) {
 	if ref.Alias != nil {
 		src.name = ref.Alias.Name
 	}
+	in.numberNames()
 	of := map[*source]*source{}
 	for _, s := range in.named() {
 		m := *s
@@ -85,9 +87,59 @@ func (c *compiler) nestedSource(sc *scope, ref *ast.TableRef) (*source, error) {
 		return out
 	}
 	for _, m := range in.merged {
-		sc.merged = append(sc.merged, &mergedColumn{name: m.name, all: outside(m.all), shown: outside(m.shown), covers: 1 << uint(sc.base+len(sc.sources)), before: of[m.before], grouped: true})
+		sc.merged = append(sc.merged, &mergedColumn{name: m.name, numbered: m.numbered, all: outside(m.all), shown: outside(m.shown), covers: 1 << uint(sc.base+len(sc.sources)), before: of[m.before], grouped: true})
 	}
 	return src, nil
+}
+
+// numberNames gives equal names of the columns in parentheses numbers, as those of
+// a subquery have. What USING joins is a column of its own in front of the table on
+// its left.
+func (sc *scope) numberNames() {
+	var all []column
+	var set []*string
+	add := func(name string, numbered *string) {
+		all, set = append(all, column{name: name}), append(set, numbered)
+	}
+	for i, s := range sc.sources {
+		if i+1 < len(sc.sources) {
+			for _, name := range sc.sources[i+1].using {
+				numbered := new(string)
+				if k := slices.IndexFunc(sc.merged, func(m *mergedColumn) bool { return schema.SameName(m.name, name) }); k >= 0 && !slices.Contains(set, &sc.merged[k].numbered) {
+					numbered = &sc.merged[k].numbered
+				}
+				add(name, numbered)
+			}
+		}
+		members := []*source{s}
+		if s.nested != nil {
+			members = s.nested.members
+		}
+		for _, m := range members {
+			for _, g := range sc.merged {
+				if g.grouped && g.before == m {
+					add(g.label(), &g.numbered)
+				}
+			}
+			for k := range m.cols {
+				if !m.inner && !m.cols[k].input {
+					add(m.cols[k].label(), &m.cols[k].numbered)
+				}
+			}
+		}
+	}
+	uniqueNames(all)
+	for i := range all {
+		*set[i] = all[i].name
+	}
+}
+
+// label is what a result column is called that is the merged one.
+func (m *mergedColumn) label() string {
+	if m.numbered != "" {
+		return m.numbered
+	}
+	return m.all[0].src.cols[m.all[0].col].label()
 }
 
 // named are the sources that names are looked up in: the members of a nested
@@ -145,7 +197,7 @@ func (sc *scope) inside(s *source, name string) *match {
 func (sc *scope) mergedBefore(src *source) (items []item) {
 	for _, m := range sc.merged {
 		if m.grouped && m.before == src {
-			items = append(items, item{m: m.match(sc), name: m.all[0].src.cols[m.all[0].col].name})
+			items = append(items, item{m: m.match(sc), name: m.label()})
 		}
 	}
 	return items

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -54,6 +55,7 @@ type compiler struct {
 	recursing bool // what is compiled is run for each row of a recursion
 	again     bool // the join that is planned is run many times
 	collates  bool // a COLLATE was compiled
+	missing   []*missingCollation
 	nSelects  int
 	depth     int
 	collNames []string
@@ -77,6 +79,7 @@ type compiler struct {
 	conflict    ast.ConflictAction // what goes for every statement of a program
 	outer       *scope             // where a program's OLD and NEW are known
 	singleRow   bool               // the statement inserts one row and changes no other
+	blocks      []*block           // of the SELECT that was compiled last, for ORDER BY of a compound
 	noSolution  bool               // some FROM clause cannot be read as INDEXED BY or arguments ask
 
 	// deterministic is where an expression is compiled that must give the same
@@ -105,13 +108,32 @@ func (c *compiler) collection(name string) int {
 	return len(c.collNames) - 1
 }
 
-// text returns the source text of a node of the statement.
-func (c *compiler) text(n ast.Node) string {
-	from, to := n.Pos()-c.stmt.Pos, n.End()-c.stmt.Pos
-	if from >= 0 && to <= len(c.stmt.Text) && from < to {
-		return c.stmt.Text[from:to]
+// textToToken returns the source text of a node of the statement, with the
+// comments behind it.
+func (c *compiler) textToToken(n ast.Node) string {
+	text, end := c.stmt.Text, n.End()-c.stmt.Pos
+	from := n.Pos() - c.stmt.Pos
+	if from < 0 || end > len(text) || from >= end {
+		return ast.String(n)
 	}
-	return ast.String(n)
+	for {
+		rest := strings.TrimLeft(text[end:], " \t\n\f\r")
+		at := len(text) - len(rest)
+		length := 0
+		switch {
+		case strings.HasPrefix(rest, "--"):
+			if length = strings.IndexByte(rest, '\n'); length < 0 {
+				length = len(rest)
+			}
+		case strings.HasPrefix(rest, "/*"):
+			if length = strings.Index(rest[2:], "*/") + 4; length < 4 {
+				length = len(rest)
+			}
+		default:
+			return text[from:end]
+		}
+		end = at + length
+	}
 }
 
 // defaultValue evaluates the constant default of a column; NULL when it is
@@ -137,6 +159,9 @@ func compile(s *schema.Schema, st parse.Stmt, foreignKeys bool) (*plan, error) {
 	c := &compiler{schema: s, stmt: st, foreignKeys: foreignKeys}
 	p := &plan{text: st.Text, version: s.Version, temp: s.Temp(), params: st.Params, keys: foreignKeys}
 	if err := c.statement(p, st.Stmt); err != nil {
+		return nil, err
+	}
+	if err := c.checkCollations(); err != nil {
 		return nil, err
 	}
 	if c.noSolution {

@@ -519,6 +519,9 @@ func tableList(s *schema.Schema, arg string) [][]value.Value {
 			}
 			add(t.Name, kind, len(columnsOf(s, t)), t.WithoutRowID, t.Strict)
 		}
+		if slices.ContainsFunc(in.Tables, func(t *schema.Table) bool { return t.AutoIncrement }) {
+			add(sequenceName, "table", 2, false, false)
+		}
 		own := "sqlite_schema"
 		if in.Place() != schema.Main {
 			own = "sqlite_temp_schema"

@@ -58,6 +58,7 @@ func (c *compiler) programOf(key programKey, s *schema.Schema, fill func(c *comp
 	if err := fill(in, p); err != nil {
 		return nil, err
 	}
+	c.missing = append(c.missing, in.missing...)
 	p.plan = &plan{nRegs: in.nRegs, nSubs: in.nSubs, collNames: in.collNames}
 	return p, nil
 }

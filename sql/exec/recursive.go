@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"slices"
+
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
@@ -13,12 +15,12 @@ type recursion struct {
 	cols  []column
 	slots []int  // the row taken from the queue
 	row   *query // the same, as whoever reads it finds it
-	nRefs int
+
+	refs map[*ast.QualifiedName]bool // where the name may stand, one in each recursive term
 }
 
 // reference makes the source for the expression's own name.
 func (r *recursion) reference() *source {
-	r.nRefs++
 	return &source{rowID: -1, node: r.row.node, slots: r.row.out, cols: append([]column(nil), r.cols...), label: r.name, rows: 1}
 }
 
@@ -35,15 +37,24 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	if !schema.SameName(op.Op, "UNION") || s.With != nil {
 		return c.selectStmt(e.outer, s)
 	}
+	refs, err := recursiveTerms(s, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(refs) == 0 {
+		return c.selectStmt(e.outer, s)
+	}
 	rec, ok := s.Cores[last].(*ast.SelectQuery)
 	if !ok {
 		return nil, errorf("circular reference: %s", name)
 	}
-	base, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: s.Cores[:last], Ops: s.Ops[:last-1]})
+	first := len(s.Cores) - len(refs)
+	base, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: s.Cores[:first], Ops: s.Ops[:first-1]})
 	if err != nil {
 		return nil, err
 	}
-	r := &recursion{name: name, slots: c.regs(len(base.cols))}
+	blocks := c.blocks
+	r := &recursion{name: name, slots: c.regs(len(base.cols)), refs: refs}
 	for i := range base.cols {
 		col := base.cols[i].column
 		if i < len(names) {
@@ -55,30 +66,20 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	r.row = c.readAsReals(&query{node: &queueNode{}, out: r.slots, reals: reals})
 	e.rec = r
 	defer func() { e.rec = nil }()
-	for _, rc := range rec.Columns {
-		if containsWindow(rc.Expr) {
-			return nil, errorf("cannot use window functions in recursive queries")
-		}
-	}
-	step := *rec
-	step.OrderBy, step.Limit = nil, nil
-	recursing := c.recursing
-	c.recursing = true
-	q, err := c.selectStmt(e.outer, &ast.SelectStmt{Cores: []ast.SelectCore{&step}})
-	c.recursing = recursing
+	q, err := c.recursiveStep(e, s.Cores[first:])
 	if err != nil {
 		return nil, err
-	}
-	if r.nRefs > 1 {
-		return nil, errorf("multiple references to recursive table: %s", name)
 	}
 	if len(q.cols) != len(base.cols) {
 		return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(op))
 	}
 	out := &query{out: c.regs(len(base.cols)), cols: base.cols, reals: reals, correlated: base.correlated || q.correlated}
-	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All, colls: collations(base.cols)}
+	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All}
+	if !op.All {
+		n.colls = collations(base.cols)
+	}
 	out.node = n
-	keys, err := c.compoundKeys(s, out, []*query{base, q}, rec.OrderBy)
+	keys, err := c.compoundKeys(out, rec.OrderBy, append(blocks, c.blocks...))
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +87,78 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 		out.node = newOrderedNode(n, keys)
 	}
 	return out, c.orderAndLimit(&scope{parent: e.outer}, out, nil, rec.Limit, false)
+}
+
+// recursiveTerms returns the references to the expression itself in the FROM
+// clauses of its last terms, as many of them as have one each.
+func recursiveTerms(s *ast.SelectStmt, name string) (map[*ast.QualifiedName]bool, error) {
+	refs := map[*ast.QualifiedName]bool{}
+	last := len(s.Cores) - 1
+	for i := last; i >= 0; i-- {
+		core, ok := s.Cores[i].(*ast.SelectQuery)
+		if !ok || i == 0 || s.Ops[i-1].Op != s.Ops[last-1].Op || s.Ops[i-1].All != s.Ops[last-1].All {
+			break
+		}
+		n := 0
+		for _, ref := range flatRefs(core.From) {
+			if ref.Name != nil && ref.Name.Schema == nil && schema.SameName(ref.Name.Name.Name, name) {
+				refs[ref.Name] = true
+				n++
+			}
+		}
+		switch {
+		case n > 1:
+			return nil, errorf("multiple references to recursive table: %s", name)
+		case n == 0:
+			return refs, nil
+		}
+	}
+	return refs, nil
+}
+
+// flatRefs are the items of a FROM clause: one in parentheses, and all of those at
+// its beginning, stand there as if without them.
+func flatRefs(refs []*ast.TableRef) (out []*ast.TableRef) {
+	for i, ref := range refs {
+		if len(ref.List) == 1 || i == 0 && len(ref.List) > 0 && ref.Alias == nil {
+			out = append(out, flatRefs(ref.List)...)
+		} else {
+			out = append(out, ref)
+		}
+	}
+	return out
+}
+
+// recursiveStep compiles the terms that run for each row of the queue.
+func (c *compiler) recursiveStep(e *cte, cores []ast.SelectCore) (*query, error) {
+	step := &ast.SelectStmt{Cores: slices.Clone(cores)}
+	for i, core := range cores {
+		one, ok := core.(*ast.SelectQuery)
+		if !ok {
+			return nil, errorf("circular reference: %s", e.def.Name.Name)
+		}
+		for _, rc := range one.Columns {
+			if containsWindow(rc.Expr) {
+				return nil, errorf("cannot use window functions in recursive queries")
+			}
+		}
+		if i > 0 {
+			step.Ops = append(step.Ops, ast.CompoundOp{Op: "UNION", All: true})
+		}
+	}
+	if one, ok := cores[len(cores)-1].(*ast.SelectQuery); ok {
+		last := *one
+		last.OrderBy, last.Limit = nil, nil
+		step.Cores[len(cores)-1] = &last
+	}
+	recursing := c.recursing
+	c.recursing = true
+	q, err := c.selectStmt(e.outer, step)
+	c.recursing = recursing
+	if err == nil && slices.ContainsFunc(c.blocks, func(b *block) bool { return b.agg != nil }) {
+		err = errorf("recursive aggregate queries not supported")
+	}
+	return q, err
 }
 
 func refersTo(s *ast.SelectStmt, name string) bool {

@@ -12,20 +12,32 @@ import (
 type returning struct {
 	exprs []*expr
 	out   []int
+
+	subs, subsEnd int // its subqueries, which run for each row, as those of a trigger do
 }
 
 func (c *compiler) returning(p *plan, sc *scope, cols []*ast.ResultColumn) (*returning, error) {
 	if len(cols) == 0 {
 		return nil, nil //nolint:nilnil // no clause: add on nil does nothing
 	}
+	for _, rc := range cols {
+		if star, ok := rc.Expr.(*ast.Star); ok && star.Table != nil {
+			return nil, errorf("RETURNING may not use \"TABLE.*\" wildcards")
+		}
+	}
+	src := sc.sources[0] // whose alias and database the clause does not know
+	alias, db := src.name, src.db
+	if src.db = ""; src.table != nil {
+		src.name = src.table.Name
+	}
 	sc.returns = true
-	defer func() { sc.returns = false }()
+	defer func() { sc.returns, src.name, src.db = false, alias, db }()
 	items, err := c.items(sc, cols)
 	if err != nil {
 		return nil, err
 	}
 	b := &block{c: c, sc: sc, items: items}
-	r := &returning{out: c.regs(len(items))}
+	r := &returning{out: c.regs(len(items)), subs: c.nSubs}
 	q := &query{out: r.out, node: &returnedNode{}}
 	for i := range items {
 		x, err := b.item(i)
@@ -34,10 +46,12 @@ func (c *compiler) returning(p *plan, sc *scope, cols []*ast.ResultColumn) (*ret
 		}
 		r.exprs = append(r.exprs, x)
 		rc := resultColumn{column: column{name: items[i].name, aff: x.aff, hasAff: x.hasAff}}
-		rc.declType, rc.table = b.origin(items[i])
+		if rc.declType, rc.table = b.origin(items[i]); rc.declType == "" {
+			rc.declType = x.decl
+		}
 		q.cols = append(q.cols, rc)
 	}
-	p.query = q
+	p.query, r.subsEnd = q, c.nSubs
 	return r, nil
 }
 
@@ -47,6 +61,10 @@ func (r *returning) add(f *frame) error {
 	}
 	if f.returned == nil {
 		f.returned = &buffer{slots: r.out}
+	}
+	for i := r.subs; i < r.subsEnd; i++ {
+		f.subs[i].set.close(f)
+		f.subs[i] = subState{}
 	}
 	for i, x := range r.exprs {
 		v, err := x.eval(f)

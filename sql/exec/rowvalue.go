@@ -37,6 +37,10 @@ func (c *compiler) rowValue(sc *scope, e ast.Expr) ([]*expr, error) {
 	if list := vector(e); list != nil {
 		return c.list(sc, list)
 	}
+	return c.rowSubquery(sc, e)
+}
+
+func (c *compiler) rowSubquery(sc *scope, e ast.Expr) ([]*expr, error) {
 	n, ok := unparen(e).(*ast.SubqueryExpr)
 	if !ok {
 		return nil, errorf("row value misused")
@@ -81,6 +85,52 @@ type rowPair struct {
 	cmps   []comparison
 }
 
+// alone returns the i-th elements as expressions that need no other one to be
+// evaluated before them.
+func (p *rowPair) alone(i int) (x, y *expr) { return aloneOf(p.xs, i), aloneOf(p.ys, i) }
+
+func aloneOf(xs []*expr, i int) *expr {
+	if i == 0 || !xs[0].subs || xs[i].slot >= 0 || xs[i].konst {
+		return xs[i]
+	}
+	x, first, own := *xs[i], xs[0].eval, xs[i].eval
+	x.eval = func(f *frame) (value.Value, error) {
+		if v, err := first(f); err != nil {
+			return v, err
+		}
+		return own(f)
+	}
+	return &x
+}
+
+// rowOrder is a comparison of row values by <, <=, > or >=: heads compare the
+// elements of each pair.
+type rowOrder struct {
+	op    ast.Operator
+	heads []*expr
+}
+
+// find returns a bound of the first columns of key, which may leave rows in that
+// the comparison does not accept. Flipped: the columns are on the right.
+func (o *rowOrder) find(s *source, key []keyColumn, bound uint64) (p *probe, flipped bool) {
+	for i, head := range o.heads {
+		if i >= len(key) || key[i].desc != key[0].desc {
+			break
+		}
+		one, side := sided(s, key[i], head, bound)
+		switch {
+		case one == nil || p != nil && side != flipped:
+			return p, flipped
+		case p == nil:
+			p, flipped = one, side
+			p.loose = true
+		default:
+			p.rest = append(p.rest, *one)
+		}
+	}
+	return p, flipped
+}
+
 func (c *compiler) rowPair(sc *scope, ex, ey ast.Expr) (p rowPair, err error) {
 	if p.xs, err = c.rowValue(sc, ex); err != nil {
 		return p, err
@@ -91,10 +141,23 @@ func (c *compiler) rowPair(sc *scope, ex, ey ast.Expr) (p rowPair, err error) {
 	if len(p.xs) != len(p.ys) {
 		return p, errorf("row value misused")
 	}
+	uncollate(ex, p.xs)
+	uncollate(ey, p.ys)
 	for i := range p.xs {
 		p.cmps = append(p.cmps, comparisonOf(p.xs[i], p.ys[i]))
 	}
 	return p, nil
+}
+
+// uncollate takes the collations of the elements of a subquery away: as in SQLite
+// only IN compares by them.
+func uncollate(e ast.Expr, xs []*expr) {
+	if vector(e) != nil {
+		return
+	}
+	for _, x := range xs {
+		x.coll, x.collBy, x.missing = value.Binary, collNone, nil
+	}
 }
 
 // all are the elements of both.
@@ -116,7 +179,7 @@ func (c *compiler) compareRows(sc *scope, op ast.Operator, ex, ey ast.Expr) (*ex
 		return nil, err
 	}
 	equality := op == ast.OpEq || op == ast.OpNe
-	return computed(func(f *frame) (value.Value, error) {
+	out := computed(func(f *frame) (value.Value, error) {
 		unknown := false
 		for i := range p.xs {
 			a, b, err := p.at(f, i)
@@ -138,7 +201,19 @@ func (c *compiler) compareRows(sc *scope, op ast.Operator, ex, ey ast.Expr) (*ex
 			return value.Value{}, nil
 		}
 		return value.NewBool(holds(op, 0)), nil
-	}, p.all()...), nil
+	}, p.all()...)
+	order := &rowOrder{op: op}
+	for i := range p.xs {
+		x, y := p.alone(i)
+		switch op {
+		case ast.OpEq:
+			out.implied = append(out.implied, compareExprs(op, x, y))
+		case ast.OpLt, ast.OpLe, ast.OpGt, ast.OpGe:
+			order.heads, out.ordered = append(order.heads, compareExprs(op, x, y)), order
+		default:
+		}
+	}
+	return out, nil
 }
 
 // isRows is IS between row values: NULL is NULL.
@@ -147,7 +222,7 @@ func (c *compiler) isRows(sc *scope, ex, ey ast.Expr, want bool) (*expr, error) 
 	if err != nil {
 		return nil, err
 	}
-	return computed(func(f *frame) (value.Value, error) {
+	out := computed(func(f *frame) (value.Value, error) {
 		for i := range p.xs {
 			a, b, err := p.at(f, i)
 			if err != nil {
@@ -162,5 +237,11 @@ func (c *compiler) isRows(sc *scope, ex, ey ast.Expr, want bool) (*expr, error) 
 			}
 		}
 		return value.NewBool(want), nil
-	}, p.all()...), nil
+	}, p.all()...)
+	for i := range p.xs {
+		if x, y := p.alone(i); want {
+			out.implied = append(out.implied, isExprs(x, y, true))
+		}
+	}
+	return out, nil
 }

@@ -39,6 +39,9 @@ func (c *compiler) scan(s *source, a *access, conds []*expr) (node, []*expr) {
 	if a != nil && a.inSet != nil {
 		a.inSet.listed = true
 	}
+	if a != nil && a.inRows != nil {
+		a.inRows.listed = true
+	}
 	if a != nil && a.index != nil {
 		n.index = c.collection(a.index.Collection())
 		n.cover = covering(s, a.index, n.layout)

@@ -18,6 +18,16 @@ type column struct {
 	declType string
 	hidden   bool // left out of "*": the right half of a USING pair
 	input    bool // left out of every star: see inputs
+
+	numbered string // what a result column is called that it is, "" for name: in parentheses equal names get numbers
+}
+
+// label is what a result column is called that is c.
+func (c *column) label() string {
+	if c.numbered != "" {
+		return c.numbered
+	}
+	return c.name
 }
 
 // source is one item of a FROM clause. Column i of its row lies in register
@@ -53,8 +63,9 @@ type source struct {
 	lateral bool    // its rows depend on those of other sources
 
 	join  ast.JoinType
-	on    []*expr // conjuncts of ON, USING and NATURAL
-	after []*expr // conjuncts of the ON of parentheses that end with it
+	using []string // names of USING or NATURAL
+	on    []*expr  // conjuncts of ON, USING and NATURAL
+	after []*expr  // conjuncts of the ON of parentheses that end with it
 }
 
 // mergedColumn is the one column that a USING pair shows under its name.
@@ -69,6 +80,7 @@ type mergedColumn struct {
 	covers    uint64  // sources in which the name is no other column
 	before    *source // the last one on the left when it was merged
 	grouped   bool    // of a join in parentheses
+	numbered  string  // see column
 	ambiguous bool
 }
 
@@ -100,7 +112,8 @@ type scope struct {
 	touched    uint64 // sources that names were resolved to since it was cleared
 	correlated bool   // some name was resolved in a parent
 
-	windows *windowing // not nil where window functions are allowed
+	windows  *windowing // not nil where window functions are allowed
+	windowed bool       // window functions stand beside what is compiled
 
 	aggregates bool         // the clause that is compiled may call aggregates
 	aggs       *aggregation // collects those over the rows of the scope; nil where there can be none
@@ -117,6 +130,21 @@ type cte struct {
 	outer  *scope // where its own names are looked up
 	rec    *recursion
 	active bool // being compiled: a reference to itself is a recursion
+}
+
+// notWindowed clears windowed in all scopes, until restore is called.
+func (sc *scope) notWindowed() (restore func()) {
+	var cleared []*scope
+	for s := sc; s != nil; s = s.parent {
+		if s.windowed {
+			s.windowed, cleared = false, append(cleared, s)
+		}
+	}
+	return func() {
+		for _, s := range cleared {
+			s.windowed = true
+		}
+	}
 }
 
 func fold(s string) string { return schema.Fold(s) }

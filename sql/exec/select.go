@@ -11,10 +11,12 @@ import (
 // resultColumn describes one column of a query's result.
 type resultColumn struct {
 	column
-	collBy collSource
-	kinds  dataKinds
-	table  string // the stored table that it comes from, "" for an expression
-	cast   bool   // a CAST
+	collBy  collSource
+	missing *missingCollation
+	kinds   dataKinds
+	written string // see item
+	table   string // the stored table that it comes from, "" for an expression
+	cast    bool   // a CAST
 }
 
 // query is a compiled SELECT: a node whose rows lie in the registers out.
@@ -90,6 +92,10 @@ type item struct {
 	e    ast.Expr
 	m    *match // set for a column out of a star
 	name string
+
+	named bool // by AS, or out of a star
+
+	written string // the name that a FROM clause around the query knows it by, "" for name
 }
 
 func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
@@ -108,7 +114,9 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 	if err := b.findWindows(); err != nil {
 		return nil, err
 	}
-	return b.compile()
+	q, err := b.compile()
+	c.blocks = []*block{b}
+	return q, err
 }
 
 func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
@@ -119,9 +127,9 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 		if !ok {
 			it := item{e: rc.Expr}
 			if rc.Alias != nil {
-				it.name = rc.Alias.Name
+				it.name, it.named = rc.Alias.Name, true
 			} else {
-				it.name = c.exprName(sc, rc.Expr)
+				it.name, it.written = c.exprName(sc, rc.Expr)
 			}
 			items = append(items, it)
 			continue
@@ -156,7 +164,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 					}
 					m = mrg.match(sc)
 				}
-				items = append(items, item{m: m, name: src.cols[i].name})
+				items = append(items, item{m: m, name: src.cols[i].label(), named: true})
 			}
 		}
 		if len(items) == n {
@@ -170,8 +178,9 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 }
 
 // exprName names a result column without an alias as SQLite does: a column by
-// its own name, anything else by its text.
-func (c *compiler) exprName(sc *scope, e ast.Expr) string {
+// its own name, or as it is written where the query is one of a FROM clause,
+// anything else by its text.
+func (c *compiler) exprName(sc *scope, e ast.Expr) (name, written string) {
 	table := ""
 	var id *ast.Ident
 	switch n := unparen(e).(type) {
@@ -181,13 +190,21 @@ func (c *compiler) exprName(sc *scope, e ast.Expr) string {
 		id = n.Parts[len(n.Parts)-1]
 		table = n.Parts[len(n.Parts)-2].Name
 	}
-	if id != nil {
-		if m, err := sc.lookup(table, id.Name); err == nil && m != nil && m.col >= 0 {
-			return m.src.cols[m.col].name
-		}
-		return id.Name
+	if id == nil {
+		return c.textToToken(e), ""
 	}
-	return c.text(e)
+	m, err := sc.lookup(table, id.Name)
+	switch {
+	case err != nil || m == nil:
+		return id.Name, id.Name
+	case m.mrg != nil:
+		return m.mrg.label(), id.Name
+	case m.col >= 0:
+		return m.src.cols[m.col].label(), id.Name
+	case m.src.table != nil && m.src.table.RowID >= 0:
+		return m.src.cols[m.src.table.RowID].name, id.Name
+	}
+	return "rowid", id.Name
 }
 
 // block compiles one SELECT core.
@@ -200,6 +217,9 @@ type block struct {
 
 	agg     *aggregation
 	windows *windowing // nil: there are no window functions
+
+	windowed bool // some are called
+
 	where   []*expr
 	groupBy []*expr
 	having  *expr
@@ -249,14 +269,13 @@ func (b *block) compile() (*query, error) {
 // findWindows looks for window functions, which result columns and ORDER BY
 // may hold.
 func (b *block) findWindows() (err error) {
-	found := len(b.s.Windows) > 0
 	for _, it := range b.items {
-		found = found || it.e != nil && containsWindow(it.e)
+		b.windowed = b.windowed || it.e != nil && containsWindow(it.e)
 	}
 	for _, t := range b.s.OrderBy {
-		found = found || containsWindow(t.Expr)
+		b.windowed = b.windowed || containsWindow(t.Expr)
 	}
-	if found {
+	if b.windowed || len(b.s.Windows) > 0 {
 		b.windows, err = newWindowing(b.s.Windows)
 	}
 	return err
@@ -344,12 +363,13 @@ func (b *block) compileGroupBy() error {
 				return errorf("%s GROUP BY term out of range - should be between 1 and %d", ordinal(len(b.groupBy)+1), len(b.items))
 			}
 			x, err := b.item(i - 1)
-			if err == nil && coll != nil {
-				x, err = collated(x, coll)
-			}
 			if err != nil {
 				return err
 			}
+			if coll != nil {
+				x = b.c.collated(x, coll)
+			}
+			x.missing.need()
 			b.groupBy = append(b.groupBy, x)
 			continue
 		}
@@ -357,6 +377,7 @@ func (b *block) compileGroupBy() error {
 		if err != nil {
 			return err
 		}
+		x.missing.need()
 		b.groupBy = append(b.groupBy, x)
 	}
 	if b.aggregates() {
@@ -367,7 +388,9 @@ func (b *block) compileGroupBy() error {
 
 // aggregates reports whether the query's results are of groups.
 func (b *block) aggregates() bool {
-	return len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool { return it.e != nil && containsAggregate(it.e) })
+	return len(b.s.GroupBy) > 0 || slices.ContainsFunc(b.items, func(it item) bool {
+		return it.e != nil && (containsAggregate(it.e) || b.windows.containAggregate(it.e))
+	})
 }
 
 func (b *block) item(i int) (*expr, error) {
@@ -390,8 +413,8 @@ func (b *block) item(i int) (*expr, error) {
 }
 
 func (b *block) compileItems() error {
-	b.sc.aggs, b.sc.windows = b.agg, b.windows
-	defer func() { b.sc.windows = nil }()
+	b.sc.aggs, b.sc.windows, b.sc.windowed = b.agg, b.windows, b.windowed
+	defer func() { b.sc.windows, b.sc.windowed = nil, false }()
 	for i := range b.items {
 		x, err := b.item(i)
 		if err != nil {
@@ -422,8 +445,8 @@ func (b *block) compileRest() error {
 		}
 		b.having = x
 	}
-	b.sc.windows = b.windows
-	defer func() { b.sc.windows = nil }()
+	b.sc.windows, b.sc.windowed = b.windows, b.windowed
+	defer func() { b.sc.windows, b.sc.windowed = nil, false }()
 	for _, t := range b.s.OrderBy {
 		x, err := b.orderExpr(t.Expr)
 		if err != nil {
@@ -458,11 +481,7 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 	}
 	x := *b.outs[pick]
 	if coll != nil {
-		y, err := collated(&x, coll)
-		if err != nil {
-			return nil, err
-		}
-		x = *y
+		b.c.setCollation(&x, coll)
 	}
 	x.outIndex = pick + 1
 	return &x, nil
@@ -474,8 +493,10 @@ func (b *block) finish(n node) (*query, error) {
 	p := &projectNode{in: n}
 	for i, x := range b.outs {
 		q.out = append(q.out, p.place(b.c, x))
-		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, kinds: x.kinds}
-		rc.declType, rc.table = b.origin(b.items[i])
+		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, missing: x.missing, kinds: x.kinds, written: b.items[i].written}
+		if rc.declType, rc.table = b.origin(b.items[i]); rc.declType == "" {
+			rc.declType = x.decl
+		}
 		_, rc.cast = unparen(b.items[i].e).(*ast.CastExpr)
 		q.cols = append(q.cols, rc)
 	}
@@ -567,6 +588,7 @@ func (b *block) origin(it item) (declType, table string) {
 func collations(cols []resultColumn) []value.Collation {
 	out := make([]value.Collation, len(cols))
 	for i := range cols {
+		cols[i].missing.need()
 		out[i] = cols[i].coll
 	}
 	return out

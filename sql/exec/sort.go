@@ -19,6 +19,7 @@ type sortKey struct {
 }
 
 func newSortKey(x *expr, t *ast.OrderingTerm) sortKey {
+	x.missing.need()
 	k := sortKey{x: x, coll: x.coll, desc: t.Order == ast.SortDesc}
 	k.nullsLast = k.desc // NULLs are the smallest values
 	switch t.Nulls {

@@ -30,6 +30,7 @@ type nestedQuery struct {
 }
 
 func (c *compiler) exists(sc *scope, n *ast.ExistsExpr) (*expr, error) {
+	defer sc.notWindowed()() // what it selects is not computed in SQLite
 	q, err := c.subquery(sc, n.Select)
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func (c *compiler) scalarSubquery(sc *scope, n *ast.SubqueryExpr) (*expr, error)
 		}
 		return st.val, nil
 	}
-	return &expr{slot: -1, eval: ev, aff: col.aff, hasAff: col.hasAff}, nil
+	return &expr{slot: -1, eval: ev, aff: col.aff, hasAff: col.hasAff, decl: q.cols[0].declType}, nil
 }
 
 // comparedAs returns what an expression that holds the query compares column i
@@ -82,7 +83,7 @@ func (q *query) comparedAs(i int) *expr {
 	if q.compared != nil {
 		cols = q.compared
 	}
-	return &expr{aff: cols[i].aff, hasAff: cols[i].hasAff, coll: cols[i].coll, collBy: cols[i].collBy}
+	return &expr{aff: cols[i].aff, hasAff: cols[i].hasAff, coll: cols[i].coll, collBy: cols[i].collBy, missing: cols[i].missing}
 }
 
 // first runs the query to its first row and leaves it in the registers.
@@ -99,6 +100,7 @@ func (q *query) first(f *frame) (bool, error) {
 type valueSet struct {
 	keys  *keySet
 	vals  *buffer // the same, as values, where an index is asked for them; else nil
+	rows  *buffer // of several columns, those without NULL, in place of vals
 	nulls bool
 }
 
@@ -109,6 +111,9 @@ func (set *valueSet) close(f *frame) {
 	set.keys.close()
 	if set.vals != nil {
 		set.vals.close(f)
+	}
+	if set.rows != nil {
+		set.rows.close(f)
 	}
 }
 
@@ -206,7 +211,7 @@ func (c *compiler) inSelect(sc *scope, left ast.Expr, s *ast.SelectStmt) (*expr,
 		return nil, errorf("sub-select returns %d columns - expected %d", len(q.cols), len(xs))
 	}
 	if len(xs) > 1 {
-		return inSelectRows(q, xs), nil
+		return inSelectRows(q, xs, refs), nil
 	}
 	x := xs[0]
 	cmp := comparisonOf(x, q.comparedAs(0))

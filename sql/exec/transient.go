@@ -141,7 +141,7 @@ func (x *expr) quiet(s *source) bool {
 
 // within reports whether the access is narrowed by conditions of list alone.
 func (a *access) within(list []*expr) bool {
-	if a.or != nil || a.inSet != nil || a.prefix != nil {
+	if a.or != nil || a.inSet != nil || a.inRows != nil || a.prefix != nil {
 		return false
 	}
 	probes := slices.Concat(a.eq, a.in, a.eq2)

@@ -17,15 +17,24 @@ type upsert struct {
 	nothing  bool
 	set      *assignments
 	where    *expr
-	excluded []int
+	excluded []int   // registers of the row as it was to be, its row id last if it has one
 	ev       *events // what the update sets off
 }
 
-func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert) (*upsert, error) {
+// upsert compiles the clause with this number of all.
+func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert, number, all int) (*upsert, error) {
 	up := &upsert{nothing: u.DoNothing, any: len(u.Target) == 0}
 	if !up.any {
-		if err := up.match(ins.t, u); err != nil {
+		found, err := c.match(up, ins, u)
+		if err != nil {
 			return nil, err
+		}
+		if !found {
+			which := ""
+			if all > 1 {
+				which = ordinal(number) + " "
+			}
+			return nil, errorf("%sON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint", which)
 		}
 	}
 	if up.nothing {
@@ -33,12 +42,19 @@ func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert) (*upsert, er
 	}
 	excluded := &source{name: "excluded", rowID: -1, cols: ins.src.cols, slots: c.regs(len(ins.src.slots)), index: 1, excluded: true}
 	up.excluded = excluded.slots
+	if ins.src.rowID >= 0 {
+		excluded.rowID = c.regs(1)[0]
+		up.excluded = append(slices.Clone(up.excluded), excluded.rowID)
+	}
+	if ins.given == nil && ins.givesValues() {
+		ins.given = c.regs(len(ins.src.slots))
+	}
 	sc := &scope{parent: own.parent, sources: []*source{ins.src, excluded}}
 	// An unqualified name is the table's: excluded is only reached by its name.
+	// In SQLite its columns have no affinity and no collation.
 	hidden := make([]column, len(excluded.cols))
-	copy(hidden, excluded.cols)
 	for i := range hidden {
-		hidden[i].hidden = true
+		hidden[i] = column{name: excluded.cols[i].name, declType: excluded.cols[i].declType, hidden: true}
 	}
 	excluded.cols = hidden
 	var err error
@@ -51,126 +67,118 @@ func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert) (*upsert, er
 	return up, err
 }
 
-// match finds the constraint that an ON CONFLICT target names.
-func (up *upsert) match(t *schema.Table, u *ast.Upsert) error {
-	var cols []int
-	if ix := matchExpressions(t, u); ix != nil {
-		up.index = ix
-		return nil
-	}
-	collated := map[int]string{} // columns that the target names with a collation: only an index with that one is meant
+// conflictTarget is what an ON CONFLICT clause names.
+type conflictTarget struct {
+	sc    *scope // of the table alone
+	terms []string
+	colls []string // by term, "" where it names none
+	where string
+	some  bool // there is a WHERE
+}
+
+// match finds the constraint that the target of an ON CONFLICT clause names.
+func (c *compiler) match(up *upsert, ins *inserter, u *ast.Upsert) (found bool, err error) {
+	ct := &conflictTarget{sc: &scope{sources: []*source{ins.src}}}
 	for _, term := range u.Target {
-		e := unparen(term.Expr)
-		collation := ""
-		if ce, ok := e.(*ast.CollateExpr); ok {
-			e, collation = unparen(ce.X), ce.Name.Name
+		e, coll := uncollated(term.Expr)
+		if _, err := c.expr(ct.sc, e); err != nil {
+			return false, err
 		}
-		id, ok := e.(*ast.Ident)
-		if !ok {
-			return errNoConflictTarget()
+		name := ""
+		if coll != nil {
+			name = coll.Name.Name
 		}
-		col := t.Column(id.Name)
-		if col < 0 && !isRowIDName(id.Name) {
-			return errorf("no such column: %s", id.Name)
-		}
-		cols = append(cols, col)
-		if collation != "" {
-			collated[col] = collation
-		}
+		ct.terms, ct.colls = append(ct.terms, sameForm(ct.sc, nil, e)), append(ct.colls, name)
 	}
-	if len(cols) == 1 && (cols[0] < 0 || cols[0] == t.RowID) && t.PrimaryKey == nil && len(collated) == 0 {
+	if ct.some = u.TargetWhere != nil; ct.some {
+		if _, err := c.expr(ct.sc, u.TargetWhere); err != nil {
+			return false, err
+		}
+		ct.where = sameForm(ct.sc, nil, u.TargetWhere)
+	}
+	t := ins.t
+	if t.PrimaryKey == nil && len(ct.terms) == 1 && ct.colls[0] == "" && ct.terms[0] == (&match{src: ins.src, col: -1}).form() {
 		up.table = true
-		return nil
+		return true, nil
 	}
-	meant := func(col int, coll value.Collation) bool {
-		name, ok := collated[col]
-		return !ok || schema.SameName(name, coll.String())
+	for _, ti := range ins.uniqueOrder(nil) {
+		switch {
+		case ti == nil && t.PrimaryKey != nil && ct.names(ins.src, ownKey(t)):
+			up.table = true
+			return true, nil
+		case ti != nil && ct.names(ins.src, ti.ix):
+			up.index = ti.ix
+			return true, nil
+		}
 	}
-	all := true
+	return false, nil
+}
+
+// ownKey is the key of a table that is stored by it, as if it were an index.
+func ownKey(t *schema.Table) *schema.Index {
+	ix := &schema.Index{Unique: true}
 	for i, col := range t.PrimaryKey {
-		all = all && meant(col, t.PKCollations[i])
+		ix.Columns = append(ix.Columns, schema.IndexColumn{Column: col, Collation: t.PKCollations[i]})
 	}
-	if all && sameColumns(cols, t.PrimaryKey) {
-		up.table = true
-		return nil
-	}
-	for _, ix := range t.Indexes {
-		if !ix.Unique || (ix.Where != nil && u.TargetWhere == nil) {
-			continue
-		}
-		var of []int
-		all := true
-		for _, c := range ix.Columns {
-			of = append(of, c.Column)
-			all = all && meant(c.Column, c.Collation)
-		}
-		if all && sameColumns(cols, of) {
-			up.index = ix
-			return nil
-		}
-	}
-	return errNoConflictTarget()
+	return ix
 }
 
-func errNoConflictTarget() error {
-	return errorf("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
-}
-
-// matchExpressions finds the unique index whose terms, expressions among them,
-// are those of an ON CONFLICT target.
-func matchExpressions(t *schema.Table, u *ast.Upsert) *schema.Index {
-	for _, ix := range t.Indexes {
-		if !ix.Unique || len(ix.Columns) != len(u.Target) || (ix.Where != nil && u.TargetWhere == nil) {
-			continue
-		}
-		found, hasExpr := true, false
-		for _, c := range ix.Columns {
-			hasExpr = hasExpr || c.Expr != nil
-			found = found && slices.ContainsFunc(u.Target, func(term *ast.OrderingTerm) bool { return sameTerm(t, c, term.Expr) })
-		}
-		if found && hasExpr {
-			return ix
-		}
-	}
-	return nil
-}
-
-func sameTerm(t *schema.Table, c schema.IndexColumn, e ast.Expr) bool {
-	e = unparen(e)
-	if ce, ok := e.(*ast.CollateExpr); ok {
-		if coll, ok := value.CollationByName(ce.Name.Name); !ok || coll != c.Collation {
-			return false
-		}
-		e = unparen(ce.X)
-	}
-	if c.Expr == nil {
-		id, ok := e.(*ast.Ident)
-		return ok && t.Column(id.Name) == c.Column
-	}
-	return schema.SameName(ast.String(unparen(c.Expr)), ast.String(e))
-}
-
-func sameColumns(a, b []int) bool {
-	if len(a) != len(b) {
+// names reports whether the terms of the target are those of a unique index, in
+// any order, and its WHERE that of the index.
+func (ct *conflictTarget) names(src *source, ix *schema.Index) bool {
+	if len(ix.Columns) != len(ct.terms) {
 		return false
 	}
-	set := map[int]bool{}
-	for _, c := range a {
-		set[c] = true
+	if ix.Where != nil && (!ct.some || ct.where == "" || ct.where != sameForm(ct.sc, nil, ix.Where)) {
+		return false
 	}
-	for _, c := range b {
-		if !set[c] {
-			return false
+	return !slices.ContainsFunc(ix.Columns, func(c schema.IndexColumn) bool {
+		form := (&match{src: src, col: c.Column}).form()
+		if c.Expr != nil {
+			inner, _ := uncollated(c.Expr)
+			form = sameForm(ct.sc, nil, inner)
+		}
+		return !ct.has(form, c.Collation)
+	})
+}
+
+func (ct *conflictTarget) has(form string, coll value.Collation) bool {
+	for i, term := range ct.terms {
+		if term != "" && term == form && (ct.colls[i] == "" || schema.SameName(ct.colls[i], coll.String())) {
+			return true
 		}
 	}
-	return len(set) == len(b)
+	return false
+}
+
+// givesValues reports whether excluded has values as they were given, if the row id
+// is in the way: SQLite has not applied the affinities of the columns then, unless
+// something was computed of them.
+func (ins *inserter) givesValues() bool {
+	return ins.t.PrimaryKey == nil && len(ins.src.generated) == 0 && len(ins.checks) == 0
+}
+
+// setExcluded puts the row as it was to be into the registers of excluded. first:
+// its row id is in the way, and nothing else was looked at before it.
+func (ins *inserter) setExcluded(f *frame, up *upsert, first bool) {
+	for i, s := range ins.src.slots {
+		v := f.regs[s]
+		if first && ins.given != nil && i != ins.t.RowID && !f.regs[ins.given[i]].IsNull() { // NULL may have become the default
+			v = f.regs[ins.given[i]]
+			if ins.t.Columns[i].Affinity == value.AffinityReal && v.Kind() == value.Int {
+				v = value.NewFloat(float64(v.Int()))
+			}
+		}
+		f.regs[up.excluded[i]] = v
+	}
+	if n := len(ins.src.slots); len(up.excluded) > n {
+		f.regs[up.excluded[n]] = f.regs[ins.src.rowID]
+	}
 }
 
 // updateOther is DO UPDATE: the row in the way is changed instead.
-func (ins *inserter) updateOther(f *frame, up *upsert, other []byte) error {
-	for i, s := range ins.src.slots {
-		f.regs[up.excluded[i]] = f.regs[s]
-	}
+func (ins *inserter) updateOther(f *frame, up *upsert, ix *schema.Index, other []byte) error {
+	ins.setExcluded(f, up, ix == nil && len(ins.order) > 0 && ins.order[0] == nil)
 	ok, err := ins.load(f, other)
 	if err != nil || !ok {
 		return err

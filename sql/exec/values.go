@@ -12,7 +12,11 @@ import (
 // expression; after WITH they are a compound of SELECTs.
 func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 	if len(v.Rows) == 1 {
-		return c.core(parent, selectOf(v.Rows[0]))
+		q, err := c.core(parent, selectOf(v.Rows[0]))
+		if err == nil {
+			c.blocks = []*block{{sc: c.blocks[0].sc, items: valueItems(v)}}
+		}
+		return q, err
 	}
 	sc := &scope{parent: parent, aggregates: true}
 	n := &valuesNode{out: c.regs(len(v.Rows[0]))}
@@ -45,6 +49,7 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 		}
 	}
 	q.correlated = sc.correlated
+	c.blocks = []*block{{sc: sc, items: valueItems(v)}}
 	return q, nil
 }
 
@@ -70,6 +75,18 @@ func (rc *resultColumn) typeOf(rows [][]*expr, i int, later bool) {
 		}
 	}
 	rc.settleAffinity()
+}
+
+// valueItems are the columns as ORDER BY of a compound knows them: several rows are
+// those of a table, one row is a SELECT of expressions.
+func valueItems(v *ast.ValuesClause) []item {
+	items := make([]item, len(v.Rows[0]))
+	for i, e := range v.Rows[0] {
+		if items[i] = (item{e: e}); len(v.Rows) > 1 {
+			items[i] = item{name: "column" + itoa(i+1), named: true}
+		}
+	}
+	return items
 }
 
 // selectOf returns the SELECT that gives one row of VALUES.

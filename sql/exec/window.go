@@ -71,6 +71,26 @@ func containsWindow(e ast.Expr) bool {
 	return found
 }
 
+// containAggregate reports whether a window that e names has an aggregate in its
+// PARTITION BY or ORDER BY.
+func (w *windowing) containAggregate(e ast.Expr) (found bool) {
+	if w == nil {
+		return false
+	}
+	ast.Walk(e, func(n ast.Node) bool {
+		call, ok := n.(*ast.FuncCall)
+		if !ok || call.Over == nil || call.Over.Base == nil {
+			_, nested := n.(*ast.SelectStmt)
+			return !nested
+		}
+		spec, err := w.find(call.Over.Base.Name)
+		found = found || err == nil && (slices.ContainsFunc(spec.partition, containsAggregate) ||
+			slices.ContainsFunc(spec.order, func(t *ast.OrderingTerm) bool { return containsAggregate(t.Expr) }))
+		return !found
+	})
+	return found
+}
+
 // windowing resolves the WINDOW clause.
 func newWindowing(defs []*ast.WindowDef) (*windowing, error) {
 	w := &windowing{}
@@ -158,8 +178,9 @@ func (c *compiler) windowCall(sc *scope, name string, n *ast.FuncCall) (*expr, e
 		return nil, errorf("misuse of window function %s()", n.Name.Name)
 	}
 	w := sc.windows
-	sc.windows = nil // none inside of another one
-	defer func() { sc.windows = w }()
+	windowed := sc.windowed
+	sc.windows, sc.windowed = nil, false // none inside of another one
+	defer func() { sc.windows, sc.windowed = w, windowed }()
 	spec, err := w.spec(n.Over)
 	if err != nil {
 		return nil, err
@@ -171,6 +192,9 @@ func (c *compiler) windowCall(sc *scope, name string, n *ast.FuncCall) (*expr, e
 	}
 	if len(call.args) > 0 {
 		call.coll = call.args[0].coll
+	}
+	for _, x := range call.args {
+		x.missing.need() // it is a column of a subquery in SQLite
 	}
 	if n.Filter != nil {
 		if call.filter, err = c.expr(sc, n.Filter); err != nil {
@@ -277,6 +301,7 @@ func (c *compiler) windowGroup(sc *scope, w *windowing, s *windowSpec) (*windowG
 		if err != nil {
 			return nil, err
 		}
+		x.missing.need()
 		g.partition = append(g.partition, x)
 	}
 	for _, t := range s.order {

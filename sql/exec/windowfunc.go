@@ -123,7 +123,7 @@ func (r *windowRun) neighbour(i int, sign int64) (value.Value, error) {
 		if err != nil {
 			return v, err
 		}
-		distance, known = asRowID(applyAffinity(v, value.AffinityNumeric))
+		distance, known = asRowID(value.Add(value.NewInt(0), v)) // as it is subtracted from the row's number
 	}
 	n := int64(r.p.n)
 	if known && distance >= -n && distance <= n {

@@ -81,7 +81,7 @@ func (b *builder) column(n *ast.ColumnDef) error {
 	}
 	c := Column{Name: n.Name.Name}
 	if n.Type != nil {
-		c.DeclType = withoutGenerated(n.Type.Raw)
+		c.DeclType = unquotedType(withoutGenerated(n.Type.Raw))
 	}
 	c.Affinity = value.AffinityOf(c.DeclType)
 	if t.Strict {
@@ -94,7 +94,7 @@ func (b *builder) column(n *ast.ColumnDef) error {
 		if k.Kind == ast.ColumnCollate {
 			coll, ok := value.CollationByName(k.Collation.Name)
 			if !ok {
-				return sqlerr.Errorf("no such collation sequence: %s", k.Collation.Name)
+				return sqlerr.New(sqlerr.MissingCollation, "no such collation sequence: %s", k.Collation.Name)
 			}
 			t.Columns[len(t.Columns)-1].Collation = coll
 		}
@@ -401,7 +401,7 @@ func indexColumn(e ast.Expr, t *Table) (IndexColumn, error) {
 	if isCollate {
 		var ok bool
 		if c.Collation, ok = value.CollationByName(collate.Name.Name); !ok {
-			return c, sqlerr.Errorf("no such collation sequence: %s", collate.Name.Name)
+			return c, sqlerr.New(sqlerr.MissingCollation, "no such collation sequence: %s", collate.Name.Name)
 		}
 		e = collate.X
 	}
@@ -414,7 +414,7 @@ func indexColumn(e ast.Expr, t *Table) (IndexColumn, error) {
 		return c, checkNames(e, t, inIndex)
 	}
 	if c.Column = t.Column(name); c.Column < 0 {
-		return c, sqlerr.Errorf("table %s has no column named %s", t.Name, name)
+		return c, sqlerr.Errorf("no such column: %s", name)
 	}
 	if !isCollate {
 		c.Collation = t.Columns[c.Column].Collation
@@ -472,4 +472,27 @@ func buildView(n *ast.CreateViewStmt) *Table {
 		t.ViewColumns = append(t.ViewColumns, c.Name.Name)
 	}
 	return t
+}
+
+// unquotedType takes off the quotes that a type begins with, and what is behind
+// them, as SQLite does.
+func unquotedType(decl string) string {
+	if decl == "" || strings.IndexByte("\"'`[", decl[0]) < 0 {
+		return decl
+	}
+	end := decl[0]
+	if end == '[' {
+		end = ']'
+	}
+	var b strings.Builder
+	for i := 1; i < len(decl); i++ {
+		if decl[i] == end {
+			if i+1 >= len(decl) || decl[i+1] != end || end == ']' {
+				break
+			}
+			i++
+		}
+		b.WriteByte(decl[i])
+	}
+	return b.String()
 }

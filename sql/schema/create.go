@@ -68,6 +68,8 @@ func CreateIndex(tx *engine.Tx, s *Schema, st parse.Stmt) (*Index, error) {
 	switch {
 	case t == nil && in.Place().temp() && s.Table(n.Table.Name) != nil:
 		return nil, sqlerr.Errorf("cannot create a TEMP index on non-TEMP table \"%s\"", n.Table.Name)
+	case t == nil && in.system(n.Table.Name):
+		return nil, sqlerr.Errorf("table %s may not be indexed", n.Table.Name)
 	case t == nil:
 		return nil, sqlerr.Errorf("no such table: %s.%s", in.Name(), n.Table.Name)
 	case t.IsView():

@@ -102,6 +102,21 @@ func (s *Schema) target(q *ast.QualifiedName, ifExists bool, kind string) (*Tabl
 	return nil, sqlerr.Errorf("no such %s: %s", kind, asWritten(q))
 }
 
+// system reports whether a name is that of a table which the database itself has.
+func (s *Schema) system(name string) bool {
+	switch fold(name) {
+	case "sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema":
+		return true
+	case "sqlite_sequence":
+		for _, t := range s.Tables {
+			if t.AutoIncrement {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // qualified returns the schema that a name is looked up in; an empty one for a
 // database that there is not.
 func (s *Schema) qualified(q *ast.QualifiedName) *Schema {

@@ -46,7 +46,7 @@ func (t *Table) generationOrder() ([]int, error) {
 		case c.Generated == nil || state[i] == done:
 			return nil
 		case state[i] == visiting:
-			return sqlerr.Errorf("generated column loop on \"%s\"", c.Name)
+			return sqlerr.Errorf("generated column loop on \"%s\"", t.lastUncomputable())
 		}
 		state[i] = visiting
 		columnNames(c.Generated, func(_, id *ast.Ident) {
@@ -64,4 +64,31 @@ func (t *Table) generationOrder() ([]int, error) {
 		}
 	}
 	return order, nil
+}
+
+// lastUncomputable names the last column that depends on a loop: SQLite names it.
+func (t *Table) lastUncomputable() (name string) {
+	ready := make([]bool, len(t.Columns))
+	for progress := true; progress; {
+		progress, name = false, ""
+		for i := range t.Columns {
+			c := &t.Columns[i]
+			if ready[i] {
+				continue
+			}
+			all := true
+			if c.Generated != nil {
+				columnNames(c.Generated, func(_, id *ast.Ident) {
+					j := t.Column(id.Name)
+					all = all && (j < 0 || ready[j])
+				})
+			}
+			if ready[i] = all; all {
+				progress = true
+			} else {
+				name = c.Name
+			}
+		}
+	}
+	return name
 }

@@ -197,8 +197,7 @@ func (s *Schema) triggerTable(n *ast.CreateTriggerStmt) (in *Schema, t *Table, e
 	if t != nil {
 		return in, t, nil
 	}
-	switch fold(table) {
-	case "sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema":
+	if in.system(table) {
 		return nil, nil, sqlerr.Errorf("cannot create trigger on system table")
 	}
 	if in.Place().temp() {

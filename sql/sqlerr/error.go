@@ -8,6 +8,9 @@ import "fmt"
 // code is its primary code.
 type Code = int
 
+// MissingCollation is the extended code of a collation that nobody knows.
+const MissingCollation Code = Generic | 1<<8 // 257
+
 // The primary codes that byokdb returns.
 const (
 	Generic    Code = 1 // SQL error or missing object
@@ -48,13 +51,16 @@ const (
 type Error struct {
 	Code         Code   // the primary code
 	ExtendedCode Code   // equals Code where SQLite has no finer one
-	Message      string // worded as SQLite words it
+	Message      string // worded as SQLite words it; "": Err says it
 	Offset       int    // byte offset in the statement's text, -1 when unknown
 	Err          error  // the cause in a lower layer, or nil
 }
 
 // Error returns the message.
 func (e *Error) Error() string {
+	if e.Err != nil && e.Message == "" {
+		return e.Err.Error()
+	}
 	if e.Err != nil {
 		return e.Message + ": " + e.Err.Error()
 	}

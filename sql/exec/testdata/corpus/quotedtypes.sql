@@ -1,0 +1,13 @@
+CREATE TABLE t(a, b)
+!! CREATE INDEX i1 ON t(nosuch)
+!! CREATE TABLE u(a, UNIQUE (nosuch))
+!! CREATE TABLE u(a, PRIMARY KEY (nosuch))
+!! CREATE TABLE u(a, PRIMARY KEY (a + 1))
+!! CREATE TABLE u(a, UNIQUE (a + 1))
+CREATE TABLE u(a, UNIQUE ('a'))
+!! CREATE TABLE u(a, PRIMARY KEY (rowid))
+CREATE TABLE q(a "INT", b [VARCHAR], c `DOUBLE` , d 'TEXT', e "a b", f "IN""T", g "INT"(5), h INT "x")
+PRAGMA table_info(q)
+INSERT INTO q(a, b, c, d) VALUES ('5', 5, '5', 5)
+SELECT typeof(a), typeof(b), typeof(c), typeof(d) FROM q
+SELECT CAST('5' AS "INT"), CAST(5 AS [TEXT])

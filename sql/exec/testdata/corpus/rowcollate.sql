@@ -1,0 +1,37 @@
+CREATE TABLE ra(id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c, d REAL);
+CREATE TABLE rb(id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE, b TEXT, c INTEGER, d);
+INSERT INTO rb(a, b, c, d) VALUES ('A', 1, 'A', 2.0);
+INSERT INTO ra(a, b, c, d) VALUES (-1, 'a', 2, 'b');
+SELECT (SELECT ra.b, 1) >= (rb.a, 1) FROM ra, rb
+SELECT (SELECT ra.b, 1) = (rb.a, 1) FROM ra, rb
+SELECT (SELECT b, 1 FROM ra) = (rb.a, 1) FROM rb
+SELECT (SELECT b, 1 FROM ra) = (SELECT a, 1 FROM rb)
+SELECT (SELECT a, 1 FROM rb) = (SELECT b, 1 FROM ra)
+SELECT (SELECT a, 1 FROM rb) = (b, 1) FROM ra
+SELECT (b, 1) = (SELECT a, 1 FROM rb) FROM ra
+!! SELECT (b, 1) = (a, 1) FROM ra, rb
+SELECT (a, 1) = (b, 1) FROM ra, (SELECT b AS c FROM rb), (SELECT 1)
+SELECT (SELECT b, 1 FROM ra) IS (rb.a, 1) FROM rb
+SELECT (SELECT b FROM ra) = rb.a FROM rb
+SELECT (SELECT a FROM rb) = b FROM ra
+SELECT b = (SELECT a FROM rb) FROM ra
+SELECT 1 FROM ra, rb WHERE (SELECT ra.b, 1) >= (rb.a, 1)
+SELECT 1 FROM ra, rb WHERE (SELECT ra.b, 1) = (rb.a, 1)
+SELECT 1 FROM rb WHERE (SELECT b, 1 FROM ra) = (rb.a, 1)
+SELECT 1 FROM rb WHERE (SELECT b, 1 FROM ra) > (rb.a, 1)
+SELECT 1 FROM ra, rb WHERE (SELECT ra.b, 1) IS (rb.a, 1)
+SELECT 1 FROM ra, rb WHERE (rb.a, 1) = (SELECT ra.b, 1)
+SELECT 1 FROM ra, rb WHERE (ra.b, 1) = (SELECT rb.a, 1)
+SELECT 1 FROM ra WHERE (ra.b, 1) = (SELECT a, 1 FROM rb)
+SELECT 1 FROM ra WHERE (ra.b, 1) <= (SELECT a, 1 FROM rb)
+SELECT 1 FROM ra WHERE (ra.b, 1) IS (SELECT a, 1 FROM rb)
+SELECT (SELECT 'a' COLLATE NOCASE, 1) = ('A', 1)
+SELECT ('A', 1) = (SELECT 'a' COLLATE NOCASE, 1)
+SELECT 1 WHERE ('A', 1) = (SELECT 'a' COLLATE NOCASE, 1)
+SELECT (SELECT 'a' COLLATE NOCASE) = 'A'
+SELECT (SELECT CAST(1 AS TEXT), 1) = (1, 1)
+SELECT (SELECT CAST(1 AS TEXT)) = 1
+SELECT 1 WHERE (SELECT CAST(1 AS TEXT), 1) = (1, 1)
+SELECT 1 WHERE (1, 1) = (SELECT CAST(1 AS TEXT), 1)
+SELECT 1 FROM rb WHERE (b, 1) = (SELECT 1, 1)
+SELECT 1 FROM rb WHERE (SELECT 1, 1) = (b, 1)
