@@ -100,7 +100,7 @@ func pragmaList(*schema.Schema, string) [][]value.Value {
 
 // moduleList is PRAGMA module_list: the tables that are functions.
 func moduleList(*schema.Schema, string) [][]value.Value {
-	names := []string{"json_each", "json_tree"}
+	names := slices.Clone(jsonTables)
 	for _, name := range tablePragmas {
 		names = append(names, "pragma_"+name)
 	}

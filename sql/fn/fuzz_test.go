@@ -74,7 +74,7 @@ func FuzzCalls(f *testing.F) {
 			return true
 		})
 		for _, root := range []string{"$", b} {
-			cursor, err := fn.NewJSONCursor(tx(a), tx(root), true)
+			cursor, err := fn.NewJSONCursor(tx(a), tx(root), true, false)
 			for err == nil && cursor.Next() {
 				for i := range fn.JSONColumns {
 					if _, err := cursor.Column(i); err != nil {
