@@ -36,10 +36,10 @@ func (d *jsonDoc) check(i, depth int) int {
 	default:
 		bad = badHead
 	}
-	switch {
-	case bad == badHead:
+	switch bad {
+	case badHead:
 		return i + 1
-	case bad == 0:
+	case 0:
 		return 0
 	}
 	return i + head + bad

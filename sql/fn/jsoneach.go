@@ -81,16 +81,18 @@ func (c *JSONCursor) Next() bool {
 	if c.err != nil || c.begun && c.at >= c.end {
 		return false
 	}
-	if c.begun && !c.advance() {
-		c.err = errJSON
-		return false
+	if c.begun {
+		if c.err = c.advance(); c.err != nil {
+			return false
+		}
 	}
 	c.begun = true
 	c.rowID++
 	return c.at < c.end
 }
 
-// Err returns the error that ended the rows: that of malformed JSONB.
+// Err returns the error that ended the rows: that of JSONB which is malformed or
+// nested too deep.
 func (c *JSONCursor) Err() error { return c.err }
 
 // element returns where the current element begins, without its label.
@@ -106,17 +108,20 @@ func (c *JSONCursor) element() int {
 }
 
 // advance goes to what follows the current element, or with tree to what is in
-// it, and reports false if the element is malformed.
-func (c *JSONCursor) advance() bool {
+// it.
+func (c *JSONCursor) advance() error {
 	i := c.element()
 	k := c.doc.kind(i)
 	head, size := c.doc.header(i)
 	if head == 0 {
-		return false
+		return errJSON
 	}
 	next := i + head + size
 	inside := c.tree && (k == jsonArray || k == jsonObject)
 	if inside {
+		if len(c.parents) == jsonDepthMax { // SQLite goes on; text cannot be as deep
+			return errJSONDeep
+		}
 		p := jsonParent{id: c.at, value: i, end: next, path: len(c.path), key: -1}
 		if c.in != jsonNull && len(c.parents) > 0 {
 			c.path = c.appendName(c.path)
@@ -131,7 +136,7 @@ func (c *JSONCursor) advance() bool {
 	if n := len(c.parents); n > 0 && c.in == jsonArray {
 		c.parents[n-1].key++
 	}
-	return true
+	return nil
 }
 
 // leave leaves the containers that have ended, and finds out what the current

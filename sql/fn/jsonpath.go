@@ -104,11 +104,11 @@ func labelStep(path string, p int) (label string, raw bool, next int, err error)
 	}
 	p++
 	for i := p; i < len(path); i++ {
-		switch {
-		case path[i] == '"':
+		switch path[i] {
+		case '"':
 			label = path[p:i]
 			return label, strings.IndexByte(label, '\\') < 0, i + 1, nil
-		case path[i] == '\\':
+		case '\\':
 			i++
 		}
 	}

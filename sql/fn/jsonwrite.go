@@ -240,7 +240,7 @@ func (w *jsonWriter) real5(s []byte) {
 // text5 writes a string of JSON5 as one of JSON.
 func (w *jsonWriter) text5(s []byte) {
 	w.b = append(w.b, '"')
-	for len(s) > 0 {
+	for len(s) > 0 && len(w.b) <= MaxLength {
 		n := 0
 		for n < len(s) && s[n] >= 0x20 && s[n] != '"' && s[n] != '\\' {
 			n++
@@ -297,12 +297,30 @@ func (w *jsonWriter) escape5(s []byte) int {
 	return 2
 }
 
-// string writes s as a JSON string.
-func (w *jsonWriter) string(s []byte) { w.b = appendJSONString(w.b, s) }
+// stringPart is how much of a string is written before its size is looked at.
+const stringPart = 1 << 20
 
-// appendJSONString appends s as a JSON string, with the escapes of SQLite.
+// string writes s as a JSON string.
+func (w *jsonWriter) string(s []byte) {
+	w.b = append(w.b, '"')
+	for len(s) > stringPart && w.fault == 0 {
+		w.b = appendEscaped(w.b, s[:stringPart])
+		s = s[stringPart:]
+		w.check()
+	}
+	if w.fault == 0 {
+		w.b = appendEscaped(w.b, s)
+	}
+	w.b = append(w.b, '"')
+}
+
+// appendJSONString appends s as a JSON string.
 func appendJSONString(dst, s []byte) []byte {
-	dst = append(dst, '"')
+	return append(appendEscaped(append(dst, '"'), s), '"')
+}
+
+// appendEscaped appends s with the escapes of SQLite.
+func appendEscaped(dst, s []byte) []byte {
 	from := 0
 	for i, c := range s {
 		if c >= 0x20 && c != '"' && c != '\\' {
@@ -312,7 +330,7 @@ func appendJSONString(dst, s []byte) []byte {
 		dst = appendJSONEscape(dst, c)
 		from = i + 1
 	}
-	return append(append(dst, s[from:]...), '"')
+	return append(dst, s[from:]...)
 }
 
 // appendJSONEscape appends a quote, a backslash or a control character.
