@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/byokdb/byokdb/sql/fn"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -49,6 +50,22 @@ func TestJSONBDepth(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Tables of documents that nest as deep as they may.
+func TestJSONBDepthOfTables(t *testing.T) {
+	judge := OpenSQLite(t)
+	for _, n := range []int{1, 2, 300, 1000} {
+		for _, doc := range []value.Value{nested(n, 11), nested(n, 12), text(strings.Repeat("[", n) + strings.Repeat("]", n))} {
+			for _, name := range []string{"json_each", "json_tree", "jsonb_each", "jsonb_tree"} {
+				rows, err := jsonRows(doc, text("$"), name)
+				want, wantErr := judge.Query("SELECT rowid, "+strings.Join(fn.JSONColumns[:], ", ")+" FROM "+name+"(?1)", doc)
+				if !sameError(err, wantErr) || err == nil && showRows(rows) != showRows(want) {
+					t.Errorf("%s of %d levels: %d rows, %v; SQLite %d, %v", name, n, len(rows), err, len(want), wantErr)
+				}
+			}
+		}
+	}
 }
 
 // Sizes at which heads change, put in one another's place.

@@ -107,12 +107,18 @@ func TestJSONBIn(t *testing.T) {
 	}
 }
 
+// nested returns JSONB of n arrays, one in another.
+func nested(n int) string {
+	s := "\x0b"
+	for range n - 1 {
+		s = "\xdb" + string([]byte{byte(len(s) >> 8), byte(len(s))}) + s
+	}
+	return s
+}
+
 // Malformed JSONB is found where it is looked at, and not before.
 func TestJSONBErrors(t *testing.T) {
-	deep := "\x0b"
-	for range 1001 {
-		deep = "\xdb" + string([]byte{byte(len(deep) >> 8), byte(len(deep))}) + deep
-	}
+	deep := nested(1002)
 	const malformed = "malformed JSON"
 	for _, c := range []struct {
 		name string
@@ -239,17 +245,27 @@ func TestJSONBTables(t *testing.T) {
 	}
 }
 
-// A cursor that nobody reads the values of does not look into them.
-func TestJSONBTreeOfMalformed(t *testing.T) {
-	c, err := fn.NewJSONCursor(hx("4b 13 31 93 32"), tx("$"), true, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for c.Next() {
-		n++
-	}
-	if err := c.Err(); n != 3 || err == nil || err.Error() != "malformed JSON" {
-		t.Errorf("%d rows, then %v", n, err)
+// A cursor that nobody reads the values of goes on to where it must look.
+func TestJSONBTreeEnds(t *testing.T) {
+	for _, c := range []struct {
+		doc  value.Value
+		rows int
+		err  string
+	}{
+		{hx("4b 13 31 93 32"), 3, "malformed JSON"},
+		{bl(nested(1000)), 1000, ""},
+		{bl(nested(1001)), 1001, "JSON nested too deep"},
+	} {
+		cursor, err := fn.NewJSONCursor(c.doc, tx("$"), true, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for cursor.Next() {
+			n++
+		}
+		if err := cursor.Err(); n != c.rows || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+			t.Errorf("%d rows, then %v; want %d, %q", n, err, c.rows, c.err)
+		}
 	}
 }
