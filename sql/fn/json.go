@@ -144,7 +144,7 @@ func (d *jsonDoc) result(binary bool) (value.Value, error) {
 		return blob(d.b)
 	}
 	d.delta = 0
-	var w jsonWriter
+	w := jsonWriter{b: make([]byte, 0, len(d.b)+jsonRoom)}
 	w.element(d, 0)
 	return w.result(false)
 }

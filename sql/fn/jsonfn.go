@@ -52,7 +52,7 @@ func jsonQuote(_ *Context, args []value.Value) (value.Value, error) {
 
 func jsonArrayOf(binary bool) scalarCall {
 	return func(_ *Context, args []value.Value) (value.Value, error) {
-		var w jsonWriter
+		w := jsonWriter{b: make([]byte, 0, jsonRoom)}
 		w.raw("[")
 		for _, v := range args {
 			w.separate()
@@ -82,7 +82,7 @@ func jsonObjectOf(binary bool) scalarCall {
 		if len(args)%2 != 0 {
 			return value.Value{}, errJSONObjectArgs
 		}
-		var w jsonWriter
+		w := jsonWriter{b: make([]byte, 0, jsonRoom)}
 		w.raw("{")
 		for i := 0; i < len(args); i += 2 {
 			if args[i].Kind() != value.Text {
@@ -101,41 +101,41 @@ func jsonObjectOf(binary bool) scalarCall {
 // pathOf returns an argument as a path.
 func pathOf(v value.Value) string { return beforeNUL(v.AsText()) }
 
-// ofElement returns a function of JSON or, with a second argument, of the
-// element at that path; NULL if there is none.
-func ofElement(args []value.Value, f func(d *jsonDoc, i int) value.Value) (value.Value, error) {
-	d, ok, err := jsonArg(args[0])
-	if !ok {
-		return value.Value{}, err
+// elementOf returns JSON and where in it the element is that a second argument,
+// a path, leads to. ok is false if either is NULL or there is none.
+func elementOf(args []value.Value) (d jsonDoc, i int, ok bool, err error) {
+	d, ok, err = jsonArg(args[0])
+	if !ok || len(args) == 1 {
+		return d, 0, ok, err
 	}
-	i := 0
-	if len(args) == 2 {
-		if args[1].IsNull() {
-			return value.Value{}, nil
-		}
-		path := pathOf(args[1])
-		i, err = d.find(path)
-		if errors.Is(err, errJSONNotFound) {
-			return value.Value{}, nil
-		}
-		if err != nil {
-			return value.Value{}, pathError(path, err)
-		}
+	if args[1].IsNull() {
+		return d, 0, false, nil
 	}
-	return f(&d, i), nil
+	path := pathOf(args[1])
+	i, err = d.find(path)
+	if errors.Is(err, errJSONNotFound) {
+		return d, 0, false, nil
+	}
+	return d, i, err == nil, pathError(path, err)
 }
 
 func jsonType(_ *Context, args []value.Value) (value.Value, error) {
-	return ofElement(args, func(d *jsonDoc, i int) value.Value { return value.NewText(d.kind(i).String()) })
+	d, i, ok, err := elementOf(args)
+	if !ok {
+		return value.Value{}, err
+	}
+	return value.NewText(d.kind(i).String()), nil
 }
 
 func jsonArrayLength(_ *Context, args []value.Value) (value.Value, error) {
-	return ofElement(args, func(d *jsonDoc, i int) value.Value {
-		if d.kind(i) != jsonArray {
-			return value.NewInt(0)
-		}
-		return value.NewInt(int64(d.count(i)))
-	})
+	d, i, ok, err := elementOf(args)
+	switch {
+	case !ok:
+		return value.Value{}, err
+	case d.kind(i) != jsonArray:
+		return value.NewInt(0), nil
+	}
+	return value.NewInt(int64(d.count(i))), nil
 }
 
 // jsonExtract is json_extract(json, path, …): an SQL value for one path, a JSON

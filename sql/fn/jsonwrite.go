@@ -23,6 +23,9 @@ type jsonWriter struct {
 	fault jsonFault
 }
 
+// jsonRoom is where text of usual size fits in.
+const jsonRoom = 128
+
 // raised returns the error that ends a function at once, even one that has
 // another result by now.
 func (w *jsonWriter) raised() error {
