@@ -245,6 +245,17 @@ func TestJSONBTables(t *testing.T) {
 	}
 }
 
+// What is of no kind is looked into as if it had labels, as SQLite does.
+func TestJSONBTableOfNoKind(t *testing.T) {
+	c, err := fn.NewJSONCursor(hx("cb 03 2f 17 61"), tx("$[0]"), false, false)
+	if err != nil || !c.Next() {
+		t.Fatal(err)
+	}
+	if v, err := c.Column(6); err != nil || v != tx("$[0].a") {
+		t.Errorf("fullkey is %q, %v", v.AsText(), err)
+	}
+}
+
 // A cursor that nobody reads the values of goes on to where it must look.
 func TestJSONBTreeEnds(t *testing.T) {
 	for _, c := range []struct {

@@ -160,7 +160,7 @@ func (c *JSONCursor) leave(changed bool) {
 
 // appendName appends the last step of the path of the current element.
 func (c *JSONCursor) appendName(dst []byte) []byte {
-	if c.in != jsonObject {
+	if c.in == jsonArray {
 		dst = strconv.AppendInt(append(dst, '['), c.parents[len(c.parents)-1].key, 10)
 		return append(dst, ']')
 	}
