@@ -55,6 +55,17 @@ func (g *shapeGen) made(t string) string {
 		"json_patch("+j+", '{\"a\":null,\"z\":1}')", "json_patch("+j+", "+j+")", "json_array("+v+", "+t+".i, "+j+" ->> '$.a')", "json_object('i', "+t+".i, 'j', "+v+")", "json("+j+")", "json_pretty("+j+")", "json_set("+j+", '$.b[#]', "+v+")")
 }
 
+// changed is made for a column that is changed. SQLite takes JSON text that an
+// edit has just returned for the JSONB that it was, in indexes and generated
+// columns too, which then differ from what their expressions give.
+func (g *shapeGen) changed(t string) string {
+	made := g.made(t)
+	if strings.HasPrefix(made, "json_") {
+		return "json_pretty(" + made + ")"
+	}
+	return made
+}
+
 // documentIndexes are on expressions that the queries have.
 func (g *shapeGen) documentIndex(s *shape) string {
 	g.n++
@@ -123,10 +134,10 @@ func TestDocuments(t *testing.T) {
 		if g.chance(15) {
 			s := g.any()
 			b.change(g.pick(
-				"UPDATE "+s.name+" SET j = "+strings.ReplaceAll(g.made("§"), "§.", "")+" WHERE id % 4 = "+g.pick("0", "1", "2"),
+				"UPDATE "+s.name+" SET j = "+strings.ReplaceAll(g.changed("§"), "§.", "")+" WHERE id % 4 = "+g.pick("0", "1", "2"),
 				"UPDATE "+s.name+" SET j = "+g.document()+" WHERE "+strings.ReplaceAll(g.documentCondition("§"), "§.", ""),
 				"INSERT INTO "+g.values(s, 1),
-				"INSERT INTO "+s.name+"(id, j) VALUES ("+g.id()+", "+g.document()+") ON CONFLICT(id) DO UPDATE SET j = json_patch(j, excluded.j)",
+				"INSERT INTO "+s.name+"(id, j) VALUES ("+g.id()+", "+g.document()+") ON CONFLICT(id) DO UPDATE SET j = json_pretty(json_patch(j, excluded.j))",
 				"UPDATE "+s.name+" SET j = 'x{' WHERE id = "+g.id()+" RETURNING json_valid(j)",
 				"UPDATE "+s.name+" SET i = e.n FROM (SELECT a.id, count(*) AS n FROM "+g.any().name+" AS a, json_each(a.j) GROUP BY a.id) AS e WHERE e.id = "+s.name+".id AND e.id = "+g.id()))
 			b.change("UPDATE " + s.name + " SET j = '{\"a\":7}' WHERE NOT json_valid(j, 10)")
