@@ -324,6 +324,16 @@ func textTargets(t *testing.T) []target {
 			{"2024-02-29T23:59:60Z", "start of month", "weekday 6", int64(1 << 40)},
 			{"\x00\xff", "%Y-%m-%dT%H:%M:%f", "unixepoch", int64(0)},
 		}},
+		{"sql/fn", "FuzzJSONB", [][]any{
+			{"\xcc\x0f\x17a\x7b\x131\x26.5\x39a\"b\x17b\x00", `{"b":[null]}`, "$.a[#-1]"},
+			{"\xcb\x04\x131\x931", "[]", "$[1]"},                            // an element that goes beyond the end
+			{"\xfc\x00\x00\x00\x00\x00\x00\x00\x04\x17a\x131", "{}", "$.a"}, // a head of 9 bytes
+			{"\x5b\x0b\x00\x01\x02\x0c", "[0x1F,'x\\v']", "$[4].a.b[0]"},
+			{"\xcc\x02\x17a", "null", "$.a"},         // a label without a value
+			{"[123]", "1", "$[0]"},                   // text in a blob
+			{"\x4b\x1b\x0b\x13\x31", "2", "$[0][0]"}, // an element beyond its array
+			{strings.Repeat("\xdb\x10\x00", 1100), `{"a":1}`, "$" + strings.Repeat("[0]", 1100)},
+		}},
 		{"crypt/localkey", "FuzzParseURI", one("local:/a b%23%3F?id=00112233445566778899aabbccddeeff", "local:", "local:~/x", "local:a?id=1&id=2", "local:a#b", "local:%zz", "LOCAL:x")},
 		{"crypt/awskms", "FuzzParseURI", one(
 			"awskms:"+arn, "awskms:"+arn+"?region=us-east-1", "awskms:arn:aws:kms:eu-west-1:111122223333:alias/x", "awskms:arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-1234",

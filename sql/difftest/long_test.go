@@ -55,6 +55,12 @@ var turns = []struct {
 	{"TestJSONBuild", TestJSONBuild},
 	{"TestJSONAggregates", TestJSONAggregates},
 	{"TestJSONTables", TestJSONTables},
+	{"TestJSONB", TestJSONB},
+	{"TestJSONBBuild", TestJSONBBuild},
+	{"TestJSONBAggregates", TestJSONBAggregates},
+	{"TestJSONBTables", TestJSONBTables},
+	{"TestJSONBDepth", TestJSONBDepth},
+	{"TestJSONBSizes", TestJSONBSizes},
 	{"TestDates", TestDates},
 	{"TestStrftime", TestStrftime},
 }

@@ -68,10 +68,10 @@ func (s *shape) stored() (out []shapeColumn) {
 // for JSON, d for dates.
 var shapeTypes = map[string][]string{
 	"i": {"INTEGER", "INT", "BIGINT"}, "r": {"REAL", "DOUBLE"}, "n": {"NUMERIC", "DECIMAL(9, 2)"}, "s": {"TEXT", "VARCHAR(20)"},
-	"t": {"TEXT", "CHAR"}, "x": {"", "ANY_THING BLOB"}, "b": {"BLOB"}, "j": {"TEXT"}, "d": {"TEXT"},
+	"t": {"TEXT", "CHAR"}, "x": {"", "ANY_THING BLOB"}, "b": {"BLOB"}, "j": {"TEXT", "TEXT", "BLOB", "JSON"}, "d": {"TEXT"},
 }
 
-var strictTypes = map[string]string{"i": "INTEGER", "r": "REAL", "n": "INT", "s": "TEXT", "t": "TEXT", "x": "ANY", "b": "BLOB", "j": "TEXT", "d": "TEXT"}
+var strictTypes = map[string]string{"i": "INTEGER", "r": "REAL", "n": "INT", "s": "TEXT", "t": "TEXT", "x": "ANY", "b": "BLOB", "j": "ANY", "d": "TEXT"}
 
 // shape makes a table that has the columns with, and others.
 func (g *shapeGen) shape(name string, with ...string) *shape {
@@ -161,7 +161,7 @@ func (g *shapeGen) constraints(s *shape, c string) string {
 		out += " CHECK (" + map[string]string{
 			"i": g.pick("i < 7", "i IS NOT 4", "i + id < 17"), "r": "r <> 2.5", "n": g.pick("n BETWEEN -1 AND 4", "typeof(n) <> 'text'"),
 			"s": g.pick("length(s) < 4", "s <> 'abc'", "s NOT LIKE 'x%'"), "t": g.pick("t <> 'A'", "t IS NOT 'b'"), "x": "typeof(x) <> 'blob'",
-			"b": "length(b) < 3", "j": "json_valid(j)", "d": "date(d) IS NOT NULL OR d IS NULL",
+			"b": "length(b) < 3", "j": "json_valid(j, 9)", "d": "date(d) IS NOT NULL OR d IS NULL",
 		}[c] + ")"
 	}
 	if g.chance(10) && !strings.Contains("jdb", c) {
@@ -181,7 +181,7 @@ func (g *shapeGen) computed(s *shape) (defs []string) {
 		c := g.pick(s.names()...)
 		expr := g.pick(c+" || 'x'", "coalesce("+c+", id)", "typeof("+c+")", "length("+c+")", c+" + 1", "upper("+c+")", c+" > 2")
 		if s.has("j") && g.chance(50) {
-			expr = g.pick("j ->> '$.a'", "json_extract(j, '$.b[1]')", "j -> '$.b'", "json_array_length(j, '$.b')")
+			expr = g.pick("j ->> '$.a'", "json_extract(j, '$.b[1]')", "j -> '$.b'", "json_array_length(j, '$.b')", "jsonb_extract(j, '$.b')", "jsonb(j)", "jsonb_set(j, '$.a', id)")
 		}
 		if s.has("d") && g.chance(50) {
 			expr = g.pick("date(d, '+1 month')", "strftime('%Y-%m', d)", "julianday(d)", "unixepoch(d)")

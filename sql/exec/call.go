@@ -22,9 +22,6 @@ func (c *compiler) call(sc *scope, n *ast.FuncCall) (*expr, error) {
 	if isAggregate(name, n) {
 		return c.aggregateCall(sc, name, n)
 	}
-	if name == "jsonb_group_array" || name == "jsonb_group_object" {
-		return nil, unsupported("the function " + name + "()")
-	}
 	if _, ok := windowOnly[name]; ok {
 		return nil, errorf("misuse of window function %s()", n.Name.Name)
 	}
@@ -69,9 +66,6 @@ func (c *compiler) callNamed(name string, args []*expr) (*expr, error) {
 			return nil, errorf("wrong number of arguments to function %s()", name)
 		}
 		return sp.compile(args), nil
-	}
-	if strings.HasPrefix(lower, "jsonb") {
-		return nil, unsupported("the function " + lower + "()")
 	}
 	return c.scalarCall(name, args)
 }

@@ -1,17 +1,24 @@
 package exec
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/byokdb/byokdb/sql/fn"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// jsonNode is json_each() or json_tree() as a table. Its inputs are the document,
-// and the path if there is one.
+// jsonTables are the names of the tables that jsonNode is.
+var jsonTables = []string{"json_each", "json_tree", "jsonb_each", "jsonb_tree"}
+
+// jsonNode is json_each(), json_tree(), jsonb_each() or jsonb_tree() as a table.
+// Its inputs are the document, and the path if there is one.
 type jsonNode struct {
-	name  string
-	tree  bool
-	src   *source
-	rowID int // register
+	name   string
+	tree   bool
+	binary bool
+	src    *source
+	rowID  int // register
 }
 
 type jsonIter struct {
@@ -24,10 +31,10 @@ type jsonIter struct {
 // are behind them.
 const jsonFirstHidden = 8
 
-// jsonSource makes a source of json_each() or json_tree(), nil for another name.
+// jsonSource makes a source of one of jsonTables, nil for another name.
 func (c *compiler) jsonSource(name string, nArgs int) (*source, error) {
 	name = fold(name)
-	if name != "json_each" && name != "json_tree" {
+	if !slices.Contains(jsonTables, name) {
 		return nil, nil //nolint:nilnil // it may be another table
 	}
 	if nArgs > 2 {
@@ -39,7 +46,10 @@ func (c *compiler) jsonSource(name string, nArgs int) (*source, error) {
 	}
 	c.addInputs(src, fn.JSONColumns[jsonFirstHidden:])
 	src.inputs.strict = true
-	src.node = &jsonNode{name: name, tree: name == "json_tree", src: src, rowID: src.rowID}
+	src.node = &jsonNode{
+		name: name, tree: strings.HasSuffix(name, "_tree"), binary: strings.HasPrefix(name, "jsonb_"),
+		src: src, rowID: src.rowID,
+	}
 	return src, nil
 }
 
@@ -48,7 +58,7 @@ func (n *jsonNode) open(f *frame) (iter, error) {
 	if err := n.src.inputs.values(f, vals[:]); err != nil {
 		return nil, err
 	}
-	c, err := fn.NewJSONCursor(vals[0], vals[1], n.tree)
+	c, err := fn.NewJSONCursor(vals[0], vals[1], n.tree, n.binary)
 	if err != nil {
 		return nil, errorf("%s", err.Error())
 	}
@@ -57,6 +67,9 @@ func (n *jsonNode) open(f *frame) (iter, error) {
 
 func (it *jsonIter) next() (bool, error) {
 	if !it.c.Next() {
+		if err := it.c.Err(); err != nil {
+			return false, errorf("%s", err.Error())
+		}
 		return false, nil
 	}
 	it.f.regs[it.n.rowID] = value.NewInt(it.c.RowID())

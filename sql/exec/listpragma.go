@@ -80,7 +80,7 @@ func functionList(*schema.Schema, string) [][]value.Value {
 }
 
 func subtypeFlag(name string) int64 {
-	switch name {
+	switch strings.Replace(name, "jsonb_", "json_", 1) {
 	case "json_array", "json_array_insert", "json_insert", "json_object", "json_quote", "json_replace", "json_set", "subtype",
 		"json_group_array", "json_group_object":
 		return flagSubtype
@@ -100,7 +100,7 @@ func pragmaList(*schema.Schema, string) [][]value.Value {
 
 // moduleList is PRAGMA module_list: the tables that are functions.
 func moduleList(*schema.Schema, string) [][]value.Value {
-	names := []string{"json_each", "json_tree"}
+	names := slices.Clone(jsonTables)
 	for _, name := range tablePragmas {
 		names = append(names, "pragma_"+name)
 	}

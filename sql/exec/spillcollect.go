@@ -124,9 +124,12 @@ func (it *aggregateIter) putRest(g *group, c *collection, row func() ([]value.Va
 func ownSpilled(vals []value.Value) []value.Value {
 	out := make([]value.Value, len(vals))
 	for i, v := range vals {
-		if v.IsJSON() { // it aliases nothing, and stays JSON
+		switch { // it aliases nothing, and stays JSON
+		case v.IsJSON():
 			out[i] = value.NewJSON(strings.Clone(v.Str()))
-		} else {
+		case v.IsJSONB():
+			out[i] = value.NewJSONB(strings.Clone(v.Str()))
+		default:
 			out[i] = record.Own(v)
 		}
 	}

@@ -18,6 +18,7 @@ const (
 	spillText
 	spillJSON
 	spillBlob
+	spillJSONB
 )
 
 // appendSpilled appends the form of a row in a temporary file.
@@ -35,6 +36,8 @@ func appendSpilled(dst []byte, row []value.Value) []byte {
 			switch {
 			case v.IsJSON():
 				tag = spillJSON
+			case v.IsJSONB():
+				tag = spillJSONB
 			case v.Kind() == value.Text:
 				tag = spillText
 			}
@@ -68,7 +71,7 @@ func readSpilled(row []value.Value, b []byte) ([]byte, error) {
 				return nil, errSpilled
 			}
 			row[i], b = value.NewFloat(math.Float64frombits(binary.BigEndian.Uint64(b))), b[8:]
-		case spillText, spillJSON, spillBlob:
+		case spillText, spillJSON, spillBlob, spillJSONB:
 			size, n := binary.Uvarint(b)
 			if n <= 0 || size > uint64(len(b)-n) {
 				return nil, errSpilled
@@ -80,6 +83,8 @@ func readSpilled(row []value.Value, b []byte) ([]byte, error) {
 				row[i] = value.NewText(s)
 			case spillJSON:
 				row[i] = value.NewJSON(s)
+			case spillJSONB:
+				row[i] = value.NewJSONB(s)
 			default:
 				row[i] = value.NewBlob(s)
 			}

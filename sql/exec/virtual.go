@@ -71,7 +71,7 @@ func (c *compiler) virtual(names []string, rows func(s *schema.Schema) [][]value
 // isTableFunction reports whether a name is that of a table which takes arguments.
 func isTableFunction(name string) bool {
 	name = fold(name)
-	return name == "json_each" || name == "json_tree" || strings.HasPrefix(name, "pragma_")
+	return slices.Contains(jsonTables, name) || strings.HasPrefix(name, "pragma_")
 }
 
 // pragmaSource is a pragma as a table, nil for another name.
@@ -147,7 +147,7 @@ func (tp *tablePragma) with(f *frame, src *source, fn func(s *schema.Schema, arg
 	})
 }
 
-// tableFunction is json_each(), json_tree(), or a pragma as a table:
+// tableFunction is json_each() or another of its kind, or a pragma as a table:
 // pragma_table_info('t'); nil for another name.
 func (c *compiler) tableFunction(sc *scope, name string, exprs []ast.Expr) (*source, error) {
 	if !isTableFunction(name) {

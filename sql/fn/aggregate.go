@@ -57,16 +57,18 @@ func Aggregates(yield func(*AggregateDef) bool) {
 
 // aggregates holds the aggregate functions by name. It does not change.
 var aggregates = map[string]*AggregateDef{
-	"count":             {Name: "count", MinArgs: 0, MaxArgs: 1, New: func() Aggregate { return new(count) }},
-	"sum":               {Name: "sum", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).sum} }},
-	"total":             {Name: "total", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).total} }},
-	"avg":               {Name: "avg", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).avg} }},
-	"min":               extremeDef("min", -1),
-	"max":               extremeDef("max", +1),
-	"group_concat":      {Name: "group_concat", MinArgs: 1, MaxArgs: 2, New: func() Aggregate { return new(groupConcat) }},
-	"string_agg":        {Name: "string_agg", MinArgs: 2, MaxArgs: 2, New: func() Aggregate { return new(groupConcat) }},
-	"json_group_array":  {Name: "json_group_array", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return new(jsonGroupArray) }},
-	"json_group_object": {Name: "json_group_object", MinArgs: 2, MaxArgs: 2, New: func() Aggregate { return new(jsonGroupObject) }},
+	"count":              {Name: "count", MinArgs: 0, MaxArgs: 1, New: func() Aggregate { return new(count) }},
+	"sum":                {Name: "sum", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).sum} }},
+	"total":              {Name: "total", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).total} }},
+	"avg":                {Name: "avg", MinArgs: 1, MaxArgs: 1, New: func() Aggregate { return &Sum{final: (*Sum).avg} }},
+	"min":                extremeDef("min", -1),
+	"max":                extremeDef("max", +1),
+	"group_concat":       {Name: "group_concat", MinArgs: 1, MaxArgs: 2, New: func() Aggregate { return new(groupConcat) }},
+	"string_agg":         {Name: "string_agg", MinArgs: 2, MaxArgs: 2, New: func() Aggregate { return new(groupConcat) }},
+	"json_group_array":   jsonGroupDef("json_group_array", false, false),
+	"json_group_object":  jsonGroupDef("json_group_object", true, false),
+	"jsonb_group_array":  jsonGroupDef("jsonb_group_array", false, true),
+	"jsonb_group_object": jsonGroupDef("jsonb_group_object", true, true),
 }
 
 type count struct{ n int64 }

@@ -214,7 +214,7 @@ func TestAggregates(t *testing.T) {
 }
 
 func TestJSONTree(t *testing.T) {
-	c, err := fn.NewJSONCursor(tx(`{"a":[1,{"b":2}],"c d":null}`), tx("$"), true)
+	c, err := fn.NewJSONCursor(tx(`{"a":[1,{"b":2}],"c d":null}`), tx("$"), true, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,141 +13,165 @@ import (
 // two are hidden: the arguments.
 var JSONColumns = [...]string{"key", "value", "type", "atom", "id", "parent", "fullkey", "path", "json", "root"}
 
-// JSONCursor goes through the rows of json_each() or json_tree(). It is not safe
-// for concurrent use.
+// JSONCursor goes through the rows of json_each(), json_tree(), jsonb_each() or
+// jsonb_tree(). It is not safe for concurrent use.
 type JSONCursor struct {
 	tree    bool
+	binary  bool // arrays and objects are JSONB in the column value
 	json    value.Value
 	root    string
-	doc     jsonNode
+	doc     jsonDoc
 	path    []byte
 	parents []jsonParent
-	label   *jsonNode // of the current element, if it is in an object
-	elem    *jsonNode // the current element; nil before the first
-	id      int       // of the current element
+	at      int      // of the current element, or of its label if it is in an object
+	end     int      // of the rows
+	in      jsonKind // what the current element is in: jsonArray, jsonObject, or jsonNull for nothing
 	rowID   int64
-	single  bool // one row and no more: json_each() of what is no container
-	done    bool
+	begun   bool
+	err     error
 }
 
 // jsonParent is a container that the cursor is in.
 type jsonParent struct {
-	node *jsonNode
-	next int   // index in node.kids of what comes next
-	id   int   // of the container
-	at   int   // offset of what comes next
-	path int   // size of the path outside
-	key  int64 // index of the current element of an array
+	id    int   // of the container: where it, or its label, begins
+	value int   // where it begins without the label
+	end   int   // where it ends
+	path  int   // size of the path outside
+	key   int64 // index of the current element of an array
 }
 
 // NewJSONCursor returns a cursor over the elements of json, or of the element of
 // it at the path root unless that is "$": those inside it, and with tree itself
 // and all that is inside those. It has no rows if either is NULL or the path
-// leads nowhere.
-func NewJSONCursor(json, root value.Value, tree bool) (*JSONCursor, error) {
-	c := &JSONCursor{tree: tree, json: json, done: true}
+// leads nowhere. With binary it is jsonb_each() or jsonb_tree().
+func NewJSONCursor(json, root value.Value, tree, binary bool) (*JSONCursor, error) {
+	c := &JSONCursor{tree: tree, binary: binary, json: json, rowID: -1}
 	doc, ok, err := jsonArg(json)
 	if !ok || root.IsNull() {
 		return c, err
 	}
 	c.doc = doc
 	c.root = beforeNUL(root.AsText())
-	if !strings.HasPrefix(c.root, "$") {
-		return nil, pathError(c.root, errJSONPath)
-	}
-	elem, label, err := c.doc.lookup(c.root[1:])
+	i, err := c.doc.find(c.root)
 	if errors.Is(err, errJSONNotFound) {
 		return c, nil
 	}
 	if err != nil {
 		return nil, pathError(c.root, errJSONPath)
 	}
-	c.done = false
 	c.path = []byte(c.root)
-	c.id, _ = c.doc.offset(elem, label)
-	c.rowID = -1
-	c.elem, c.label = elem, label
-	c.single = !tree && elem.kind < jsonArray
-	if !tree && elem.kind >= jsonArray {
-		_, size := elem.size()
-		at := c.id
-		if label != nil {
-			at += label.total()
+	c.at = i
+	if len(c.root) > 1 {
+		c.in = jsonArray
+		if c.doc.label > 0 {
+			c.at, c.in = c.doc.label, jsonObject
 		}
-		c.parents = []jsonParent{{node: elem, id: c.id, at: at + size, path: len(c.path), key: -1}}
+	}
+	head, size := c.doc.header(i)
+	c.end = i + head + size
+	if k := c.doc.kind(i); k >= jsonArray && !tree {
+		c.parents = []jsonParent{{id: c.at, value: i, end: c.end}}
+		c.at, c.in = i+head, k
 	}
 	return c, nil
 }
 
 // Next goes to the next row and reports whether there is one.
 func (c *JSONCursor) Next() bool {
-	if c.done {
+	if c.err != nil || c.begun && c.at >= c.end {
 		return false
 	}
-	c.rowID++
-	switch {
-	case c.rowID == 0 && (c.tree || c.single):
-		return true
-	case c.single:
-		c.done = true
-		return false
-	case c.tree && c.elem.kind >= jsonArray:
-		c.descend()
-	}
-	for len(c.parents) > 0 {
-		p := &c.parents[len(c.parents)-1]
-		if p.next < len(p.node.kids) {
-			c.take(p)
-			return true
+	if c.begun {
+		if c.err = c.advance(); c.err != nil {
+			return false
 		}
-		c.path = c.path[:p.path]
-		c.parents = c.parents[:len(c.parents)-1]
 	}
-	c.done = true
-	return false
+	c.begun = true
+	c.rowID++
+	return c.at < c.end
 }
 
-// descend goes into the current element.
-func (c *JSONCursor) descend() {
-	_, head := c.elem.size()
-	p := jsonParent{node: c.elem, id: c.id, at: c.id + head, path: len(c.path), key: -1}
-	if c.label != nil {
-		p.at += c.label.total()
+// Err returns the error that ended the rows: that of JSONB which is malformed or
+// nested too deep.
+func (c *JSONCursor) Err() error { return c.err }
+
+// element returns where the current element begins, without its label.
+func (c *JSONCursor) element() int {
+	if c.in != jsonObject {
+		return c.at
 	}
-	if len(c.parents) > 0 {
-		c.path = c.appendName(c.path)
+	head, size := c.doc.header(c.at)
+	if i := c.at + head + size; i < len(c.doc.b) {
+		return i
 	}
-	c.parents = append(c.parents, p)
+	return c.at
 }
 
-// take makes the next element of p the current one.
-func (c *JSONCursor) take(p *jsonParent) {
-	c.id = p.at
-	c.label = nil
-	if p.node.kind == jsonObject {
-		c.label = &p.node.kids[p.next]
-		p.at += c.label.total()
-		p.next++
+// advance goes to what follows the current element, or with tree to what is in
+// it.
+func (c *JSONCursor) advance() error {
+	i := c.element()
+	k := c.doc.kind(i)
+	head, size := c.doc.header(i)
+	if head == 0 {
+		return errJSON
 	}
-	c.elem = &p.node.kids[p.next]
-	p.at += c.elem.total()
-	p.next++
-	p.key++
+	next := i + head + size
+	inside := c.tree && (k == jsonArray || k == jsonObject)
+	if inside {
+		if len(c.parents) == jsonDepthMax { // SQLite goes on; text cannot be as deep
+			return errJSONDeep
+		}
+		p := jsonParent{id: c.at, value: i, end: next, path: len(c.path), key: -1}
+		if c.in != jsonNull && len(c.parents) > 0 {
+			c.path = c.appendName(c.path)
+		}
+		c.parents = append(c.parents, p)
+		next = i + head
+	}
+	c.at = next
+	if c.tree {
+		c.leave(inside)
+	}
+	if n := len(c.parents); n > 0 && c.in == jsonArray {
+		c.parents[n-1].key++
+	}
+	return nil
+}
+
+// leave leaves the containers that have ended, and finds out what the current
+// element is in if that has changed.
+func (c *JSONCursor) leave(changed bool) {
+	n := len(c.parents)
+	for n > 0 && c.at >= c.parents[n-1].end {
+		n--
+		c.path = c.path[:c.parents[n].path]
+		changed = true
+	}
+	c.parents = c.parents[:n]
+	switch {
+	case !changed:
+	case n > 0:
+		c.in = c.doc.kind(c.parents[n-1].value)
+	default:
+		c.in = jsonNull
+	}
 }
 
 // appendName appends the last step of the path of the current element.
 func (c *JSONCursor) appendName(dst []byte) []byte {
-	if c.label == nil {
+	if c.in == jsonArray {
 		dst = strconv.AppendInt(append(dst, '['), c.parents[len(c.parents)-1].key, 10)
 		return append(dst, ']')
 	}
-	s := c.label.text
+	head, size := c.doc.header(c.at)
+	s := string(c.doc.content(c.at, head, size))
 	quoted := s == "" || !isLetter(s[0])
 	for i := 0; i < len(s) && !quoted; i++ {
 		quoted = !isAlnum(s[i])
 	}
 	if quoted {
-		return append(append(append(dst, '.', '"'), s...), '"')
+		return append(append(append(dst, '.', '"'), beforeNUL(s)...), '"')
 	}
 	return append(append(dst, '.'), s...)
 }
@@ -161,18 +185,18 @@ func (c *JSONCursor) Column(i int) (value.Value, error) {
 	case "key":
 		return c.key()
 	case "value":
-		return c.elem.sql()
+		return marked(c.doc.sql(c.element(), c.binary))
 	case "type":
-		return value.NewText(c.elem.kind.String()), nil
+		return value.NewText(c.doc.kind(c.element()).String()), nil
 	case "atom":
-		if c.elem.kind < jsonArray {
-			return c.elem.sql()
+		if k := c.element(); c.doc.kind(k) < jsonArray {
+			return c.doc.sql(k, false)
 		}
 	case "id":
-		return value.NewInt(int64(c.id)), nil
+		return value.NewInt(int64(c.at)), nil
 	case "parent":
-		if len(c.parents) > 0 && c.tree {
-			return value.NewInt(int64(c.parents[len(c.parents)-1].id)), nil
+		if n := len(c.parents); n > 0 && c.tree {
+			return value.NewInt(int64(c.parents[n-1].id)), nil
 		}
 	case "fullkey":
 		if len(c.parents) > 0 {
@@ -182,19 +206,27 @@ func (c *JSONCursor) Column(i int) (value.Value, error) {
 	case "path":
 		return value.NewText(string(c.path[:c.outer()])), nil
 	case "json":
-		return c.json, nil
+		return c.document(), nil
 	default:
 		return value.NewText(c.root), nil
 	}
 	return value.Value{}, nil
 }
 
+// document returns the column json: the argument, as text unless it is JSONB.
+func (c *JSONCursor) document() value.Value {
+	if _, ok := jsonbArg(c.json); ok {
+		return value.NewBlob(c.json.Str())
+	}
+	return value.NewText(beforeNUL(c.json.AsText()))
+}
+
 func (c *JSONCursor) key() (value.Value, error) {
 	switch {
 	case len(c.parents) == 0:
 		return c.rootKey(), nil
-	case c.label != nil:
-		return c.label.sql()
+	case c.in == jsonObject:
+		return c.doc.sql(c.at, false)
 	}
 	return value.NewInt(c.parents[len(c.parents)-1].key), nil
 }
@@ -226,67 +258,13 @@ func (c *JSONCursor) outer() int {
 		if c.path[n] != '[' && c.path[n] != '.' {
 			continue
 		}
-		elem, label, err := c.doc.lookup(string(c.path[1:n]))
+		i, err := c.doc.find(string(c.path[:n]))
 		if err != nil {
 			continue
 		}
-		at, _ := c.doc.offset(elem, label)
-		if label != nil {
-			at += label.total()
-		}
-		if _, head := elem.size(); at+head == c.id {
+		if head, _ := c.doc.header(i); i+head == c.at {
 			break
 		}
 	}
 	return n
-}
-
-// size returns the sizes of the node's content and of its head in JSONB, where
-// ids are offsets.
-func (n *jsonNode) size() (content, head int) {
-	switch {
-	case n.kind <= jsonFalse:
-		return 0, 1
-	case n.kind < jsonArray:
-		content = len(n.text)
-	default:
-		for i := range n.kids {
-			content += n.kids[i].total()
-		}
-	}
-	switch {
-	case content <= 11:
-		return content, 1
-	case content <= 0xff:
-		return content, 2
-	case content <= 0xffff:
-		return content, 3
-	}
-	return content, 5
-}
-
-// total returns the size of the node in JSONB.
-func (n *jsonNode) total() int {
-	content, head := n.size()
-	return content + head
-}
-
-// offset returns the offset in JSONB, inside n, of an element: of its label if
-// it has one.
-func (n *jsonNode) offset(elem, label *jsonNode) (at int, ok bool) {
-	if n == elem {
-		return 0, true
-	}
-	_, at = n.size()
-	for i := range n.kids {
-		kid := &n.kids[i]
-		if kid == label {
-			return at, true
-		}
-		if k, ok := kid.offset(elem, label); ok {
-			return at + k, true
-		}
-		at += kid.total()
-	}
-	return 0, false
 }

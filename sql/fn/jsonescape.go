@@ -1,59 +1,12 @@
 package fn
 
-import "strings"
-
 // jsonInvalid is what a broken escape stands for.
 const jsonInvalid = 0x99999
 
-// appendText5 appends a string of JSON5 as one of JSON.
-func appendText5(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	for s != "" {
-		c := s[0]
-		switch {
-		case c == '"' || c < 0x20:
-			dst = appendJSONEscape(dst, c)
-			s = s[1:]
-			continue
-		case c != '\\' || len(s) < 2:
-			dst = append(dst, c)
-			s = s[1:]
-			continue
-		}
-		size := 2
-		switch s[1] {
-		case '\'':
-			dst = append(dst, '\'')
-		case 'v':
-			dst = append(dst, `\u000b`...)
-		case 'x':
-			dst = append(append(dst, `\u00`...), s[2:min(4, len(s))]...)
-			size = 4
-		case '0':
-			dst = append(dst, `\u0000`...)
-		case '\r':
-			if len(s) > 2 && s[2] == '\n' {
-				size = 3
-			}
-		case '\n':
-		case 0xe2:
-			size = 4
-		default:
-			dst = append(dst, s[:2]...)
-		}
-		s = s[min(size, len(s)):]
-	}
-	return append(dst, '"')
-}
-
 // unescapeJSON returns the text of a string with escapes. Broken ones vanish.
-func unescapeJSON(s string) string {
-	i := strings.IndexByte(s, '\\')
-	if i < 0 {
-		return s
-	}
-	out := []byte(s[:i])
-	for s = s[i:]; s != ""; {
+func unescapeJSON(s []byte) string {
+	out := make([]byte, 0, len(s))
+	for len(s) > 0 {
 		if s[0] != '\\' {
 			out = append(out, s[0])
 			s = s[1:]
@@ -69,7 +22,7 @@ func unescapeJSON(s string) string {
 }
 
 // unescapeOne reads the escape that s begins with and returns its size.
-func unescapeOne(s string) (c uint32, size int) {
+func unescapeOne(s []byte) (c uint32, size int) {
 	if len(s) < 2 {
 		return jsonInvalid, len(s)
 	}
@@ -96,11 +49,10 @@ func unescapeOne(s string) (c uint32, size int) {
 	case '\'', '"', '/', '\\':
 		return uint32(s[1]), 2
 	case 'x':
-		c, ok := hexRune(s[2:], 2)
-		if !ok {
+		if len(s) < 4 {
 			return jsonInvalid, len(s)
 		}
-		return c, 4
+		return looseHex(s[2:4]), 4
 	case 0xe2, '\r', '\n':
 		skip := skipEscapedLines(s)
 		switch {
@@ -112,41 +64,110 @@ func unescapeOne(s string) (c uint32, size int) {
 			c, n := unescapeOne(s[skip:])
 			return c, skip + n
 		}
-		r, n := readRune(s[skip:])
-		return uint32(r), skip + n
+		c, n := readLoose(s[skip:])
+		return c, skip + n
 	}
 	return jsonInvalid, 2
 }
 
 // unescapeUnicode reads \uXXXX, or two of them that are a surrogate pair.
-func unescapeUnicode(s string) (c uint32, size int) {
-	c, ok := hexRune(s[2:], 4)
-	if !ok {
+func unescapeUnicode(s []byte) (c uint32, size int) {
+	if len(s) < 6 {
 		return jsonInvalid, len(s)
 	}
-	if c&0xfc00 == 0xd800 && strings.HasPrefix(s[6:], `\u`) {
-		if low, ok := hexRune(s[8:], 4); ok && low&0xfc00 == 0xdc00 {
+	c = looseHex(s[2:6])
+	if c&0xfc00 == 0xd800 && len(s) >= 12 && s[6] == '\\' && s[7] == 'u' {
+		if low := looseHex(s[8:12]); low&0xfc00 == 0xdc00 {
 			return (c&0x3ff)<<10 + low&0x3ff + 0x10000, 12
 		}
 	}
 	return c, 6
 }
 
+// looseHex returns the number that s is in hexadecimal. In a malformed blob other
+// bytes than digits count for what they do in SQLite.
+func looseHex(s []byte) (c uint32) {
+	for _, h := range s {
+		c = c<<4 | uint32((h+9*(h>>6&1))&15)
+	}
+	return c
+}
+
+// readLoose reads one character of s, which is not empty, of up to 4 bytes and
+// whatever value.
+func readLoose(s []byte) (c uint32, size int) {
+	b := s[0]
+	switch {
+	case b < 0xc0:
+		return uint32(b), 1
+	case b < 0xe0:
+		c = uint32(b & 0x1f)
+	case b < 0xf0:
+		c = uint32(b & 0x0f)
+	case b < 0xf8:
+		c = uint32(b & 0x07)
+	case b < 0xfc:
+		c = uint32(b & 0x03)
+	case b < 0xfe:
+		c = uint32(b & 0x01)
+	}
+	size = 1
+	for size < min(len(s), 4) && s[size]&0xc0 == 0x80 {
+		c = c<<6 | uint32(s[size]&0x3f)
+		size++
+	}
+	return c, size
+}
+
 // skipEscapedLines returns the size of the escaped ends of lines that s begins
 // with.
-func skipEscapedLines(s string) int {
+func skipEscapedLines(s []byte) int {
 	i := 0
-	for {
-		rest := s[i:]
-		switch {
-		case strings.HasPrefix(rest, "\\\r\n"):
+	for i+1 < len(s) && s[i] == '\\' {
+		switch rest := s[i:]; {
+		case rest[1] == '\r' && len(rest) > 2 && rest[2] == '\n':
 			i += 3
-		case strings.HasPrefix(rest, "\\\n"), strings.HasPrefix(rest, "\\\r"):
+		case rest[1] == '\r' || rest[1] == '\n':
 			i += 2
-		case strings.HasPrefix(rest, "\\\u2028"), strings.HasPrefix(rest, "\\\u2029"):
+		case isLineSeparator(rest[1:]):
 			i += 4
 		default:
 			return i
 		}
 	}
+	return i
+}
+
+// isLineSeparator reports whether s begins with U+2028 or U+2029.
+func isLineSeparator(s []byte) bool {
+	return len(s) >= 3 && s[0] == 0xe2 && s[1] == 0x80 && s[2]&^1 == 0xa8
+}
+
+// sameLabel compares two labels. One that is not raw has escapes.
+func sameLabel(a []byte, rawA bool, b []byte, rawB bool) bool {
+	if rawA && rawB {
+		return string(a) == string(b)
+	}
+	for {
+		x, n := labelRune(a, rawA)
+		y, k := labelRune(b, rawB)
+		if x != y {
+			return false
+		}
+		if x == 0 {
+			return true
+		}
+		a, b = a[n:], b[k:]
+	}
+}
+
+// labelRune reads the first character of a label, 0 at its end.
+func labelRune(s []byte, raw bool) (c uint32, size int) {
+	switch {
+	case len(s) == 0:
+		return 0, 0
+	case raw || s[0] != '\\':
+		return readLoose(s)
+	}
+	return unescapeOne(s)
 }

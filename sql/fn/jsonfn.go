@@ -10,64 +10,65 @@ import (
 // jsonFunctions returns the JSON functions; -> and ->> are among them by these
 // names.
 func jsonFunctions() []Scalar {
-	return []Scalar{
+	list := []Scalar{
 		pure("->", 2, 2, arrow(true)),
 		pure("->>", 2, 2, arrow(false)),
-		pure("json", 1, 1, jsonText1),
-		pure("json_array", 0, -1, jsonArrayOf),
-		pure("json_array_insert", 0, -1, editor("array_insert", jsonArrayInsert)),
 		pure("json_array_length", 1, 2, jsonArrayLength),
 		pure("json_error_position", 1, 1, jsonErrorPosition),
-		pure("json_extract", 0, -1, jsonExtract),
-		pure("json_insert", 0, -1, editor("insert", jsonInsert)),
-		pure("json_object", 0, -1, jsonObjectOf),
-		pure("json_patch", 2, 2, jsonPatch),
 		pure("json_pretty", 1, 2, jsonPretty),
 		pure("json_quote", 1, 1, jsonQuote),
-		pure("json_remove", 0, -1, jsonRemoveFrom),
-		pure("json_replace", 0, -1, editor("replace", jsonReplace)),
-		pure("json_set", 0, -1, editor("set", jsonSet)),
 		pure("json_type", 1, 2, jsonType),
 		pure("json_valid", 1, 2, jsonValid),
 	}
+	for _, binary := range []bool{false, true} {
+		prefix := "json"
+		if binary {
+			prefix = "jsonb"
+		}
+		list = append(list,
+			pure(prefix, 1, 1, remover(binary)),
+			pure(prefix+"_array", 0, -1, jsonArrayOf(binary)),
+			pure(prefix+"_array_insert", 0, -1, editor("array_insert", jsonArrayInsert, binary)),
+			pure(prefix+"_extract", 0, -1, jsonExtract(binary)),
+			pure(prefix+"_insert", 0, -1, editor("insert", jsonInsert, binary)),
+			pure(prefix+"_object", 0, -1, jsonObjectOf(binary)),
+			pure(prefix+"_patch", 2, 2, jsonPatch(binary)),
+			pure(prefix+"_remove", 0, -1, remover(binary)),
+			pure(prefix+"_replace", 0, -1, editor("replace", jsonReplace, binary)),
+			pure(prefix+"_set", 0, -1, editor("set", jsonSet, binary)),
+		)
+	}
+	return list
 }
 
-func jsonText1(_ *Context, args []value.Value) (value.Value, error) {
-	n, ok, err := jsonArg(args[0])
-	if !ok {
-		return value.Value{}, err
-	}
-	return jsonResult(&n)
-}
+// scalarCall is the Call of a Scalar.
+type scalarCall = func(*Context, []value.Value) (value.Value, error)
 
 func jsonQuote(_ *Context, args []value.Value) (value.Value, error) {
-	b, err := appendJSON(nil, args[0])
-	if err != nil {
-		return value.Value{}, err
-	}
-	return jsonBytes(b)
+	var w jsonWriter
+	w.value(args[0])
+	return w.result(false)
 }
 
-// jsonBytes returns JSON text, or ErrTooBig.
-func jsonBytes(b []byte) (value.Value, error) {
-	if len(b) > MaxLength {
-		return value.Value{}, ErrTooBig
+func jsonArrayOf(binary bool) scalarCall {
+	return func(_ *Context, args []value.Value) (value.Value, error) {
+		w := jsonWriter{b: make([]byte, 0, jsonRoom)}
+		w.raw("[")
+		for _, v := range args {
+			w.separate()
+			w.value(v)
+		}
+		w.raw("]")
+		return marked(w.result(binary))
 	}
-	return value.NewJSON(string(b)), nil
 }
 
-func jsonArrayOf(_ *Context, args []value.Value) (value.Value, error) {
-	b := []byte{'['}
-	for i := range args {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		var err error
-		if b, err = appendJSON(b, args[i]); err != nil {
-			return value.Value{}, err
-		}
+// marked gives a blob the subtype of JSON.
+func marked(v value.Value, err error) (value.Value, error) {
+	if v.Kind() == value.Blob {
+		v = value.NewJSONB(v.Str())
 	}
-	return jsonBytes(append(b, ']'))
+	return v, err
 }
 
 var (
@@ -76,132 +77,129 @@ var (
 	errJSONValidFlags   = errors.New("FLAGS parameter to json_valid() must be between 1 and 15")
 )
 
-func jsonObjectOf(_ *Context, args []value.Value) (value.Value, error) {
-	if len(args)%2 != 0 {
-		return value.Value{}, errJSONObjectArgs
-	}
-	for i := 0; i < len(args); i += 2 {
-		if args[i].Kind() != value.Text {
-			return value.Value{}, errJSONObjectLabels
+func jsonObjectOf(binary bool) scalarCall {
+	return func(_ *Context, args []value.Value) (value.Value, error) {
+		if len(args)%2 != 0 {
+			return value.Value{}, errJSONObjectArgs
 		}
-	}
-	b := []byte{'{'}
-	for i := 0; i < len(args); i += 2 {
-		if i > 0 {
-			b = append(b, ',')
+		w := jsonWriter{b: make([]byte, 0, jsonRoom)}
+		w.raw("{")
+		for i := 0; i < len(args); i += 2 {
+			if args[i].Kind() != value.Text {
+				return value.Value{}, errJSONObjectLabels
+			}
+			w.separate()
+			w.string(viewBytes(args[i].Str()))
+			w.raw(":")
+			w.value(args[i+1])
 		}
-		b = append(appendJSONString(b, args[i].Str()), ':')
-		var err error
-		if b, err = appendJSON(b, args[i+1]); err != nil {
-			return value.Value{}, err
-		}
+		w.raw("}")
+		return marked(w.result(binary))
 	}
-	return jsonBytes(append(b, '}'))
 }
 
-// jsonElement returns the element of an argument at a path; nil if either is
-// NULL or there is none.
-func jsonElement(doc *jsonNode, path value.Value) (*jsonNode, error) {
-	if path.IsNull() {
-		return nil, nil
+// pathOf returns an argument as a path.
+func pathOf(v value.Value) string { return beforeNUL(v.AsText()) }
+
+// elementOf returns JSON and where in it the element is that a second argument,
+// a path, leads to. ok is false if either is NULL or there is none.
+func elementOf(args []value.Value) (d jsonDoc, i int, ok bool, err error) {
+	d, ok, err = jsonArg(args[0])
+	if !ok || len(args) == 1 {
+		return d, 0, ok, err
 	}
-	p := beforeNUL(path.AsText())
-	if p == "" || p[0] != '$' {
-		return nil, pathError(p, errJSONPath)
+	if args[1].IsNull() {
+		return d, 0, false, nil
 	}
-	n, _, err := doc.lookup(p[1:])
+	path := pathOf(args[1])
+	i, err = d.find(path)
 	if errors.Is(err, errJSONNotFound) {
-		return nil, nil
+		return d, 0, false, nil
 	}
-	return n, pathError(p, err)
-}
-
-// ofElement returns a function of JSON or, with a second argument, of the
-// element at that path.
-func ofElement(args []value.Value, f func(n *jsonNode) value.Value) (value.Value, error) {
-	doc, ok, err := jsonArg(args[0])
-	if !ok {
-		return value.Value{}, err
-	}
-	n := &doc
-	if len(args) == 2 {
-		if n, err = jsonElement(&doc, args[1]); n == nil || err != nil {
-			return value.Value{}, err
-		}
-	}
-	return f(n), nil
+	return d, i, err == nil, pathError(path, err)
 }
 
 func jsonType(_ *Context, args []value.Value) (value.Value, error) {
-	return ofElement(args, func(n *jsonNode) value.Value { return value.NewText(n.kind.String()) })
+	d, i, ok, err := elementOf(args)
+	if !ok {
+		return value.Value{}, err
+	}
+	return value.NewText(d.kind(i).String()), nil
 }
 
 func jsonArrayLength(_ *Context, args []value.Value) (value.Value, error) {
-	return ofElement(args, func(n *jsonNode) value.Value {
-		if n.kind != jsonArray {
-			return value.NewInt(0)
-		}
-		return value.NewInt(int64(len(n.kids)))
-	})
+	d, i, ok, err := elementOf(args)
+	switch {
+	case !ok:
+		return value.Value{}, err
+	case d.kind(i) != jsonArray:
+		return value.NewInt(0), nil
+	}
+	return value.NewInt(int64(d.count(i))), nil
 }
 
 // jsonExtract is json_extract(json, path, …): an SQL value for one path, a JSON
 // array for many.
-func jsonExtract(_ *Context, args []value.Value) (value.Value, error) {
-	if len(args) < 2 {
-		return value.Value{}, nil
-	}
-	doc, ok, err := jsonArg(args[0])
-	if !ok {
-		return value.Value{}, err
-	}
-	if len(args) == 2 {
-		n, err := jsonElement(&doc, args[1])
-		if n == nil || err != nil {
-			return value.Value{}, err
-		}
-		return n.sql()
-	}
-	b := []byte{'['}
-	for i, path := range args[1:] {
-		if path.IsNull() {
+func jsonExtract(binary bool) scalarCall {
+	return func(_ *Context, args []value.Value) (value.Value, error) {
+		if len(args) < 2 {
 			return value.Value{}, nil
 		}
-		n, err := jsonElement(&doc, path)
-		if err != nil {
+		d, ok, err := jsonArg(args[0])
+		if !ok {
 			return value.Value{}, err
 		}
-		if i > 0 {
-			b = append(b, ',')
+		var w jsonWriter
+		w.raw("[")
+		for _, arg := range args[1:] {
+			if arg.IsNull() {
+				return value.Value{}, w.raised()
+			}
+			path := pathOf(arg)
+			i, err := d.find(path)
+			found := !errors.Is(err, errJSONNotFound)
+			switch {
+			case err != nil && found:
+				return value.Value{}, pathError(path, err)
+			case len(args) == 2 && found:
+				return d.sql(i, binary)
+			case len(args) == 2:
+				return value.Value{}, nil
+			}
+			w.separate()
+			if found {
+				w.element(&d, i)
+			} else {
+				w.raw("null")
+			}
+			w.check()
 		}
-		if n == nil {
-			b = append(b, "null"...)
-		} else if b, err = n.append(b, 0); err != nil {
-			return value.Value{}, err
-		}
+		w.raw("]")
+		return w.result(binary)
 	}
-	return jsonBytes(append(b, ']'))
 }
 
 // arrow is the operators -> (JSON) and ->> (an SQL value), which take a label or
 // an index for a path.
-func arrow(asJSON bool) func(*Context, []value.Value) (value.Value, error) {
+func arrow(asJSON bool) scalarCall {
 	return func(_ *Context, args []value.Value) (value.Value, error) {
-		doc, ok, err := jsonArg(args[0])
+		d, ok, err := jsonArg(args[0])
 		if !ok || args[1].IsNull() {
 			return value.Value{}, err
 		}
-		path := beforeNUL(args[1].AsText())
-		n, _, err := doc.lookup(arrowPath(args[1].Kind(), path))
+		path := pathOf(args[1])
+		i, err := d.lookup(0, arrowPath(args[1].Kind(), path), 0, 0)
 		switch {
 		case errors.Is(err, errJSONNotFound):
 			return value.Value{}, nil
 		case err != nil:
 			return value.Value{}, pathError(path, err)
 		case asJSON:
-			return jsonResult(n)
+			var w jsonWriter
+			w.element(&d, i)
+			return w.result(false)
 		}
-		v, err := n.sql()
+		v, err := d.sql(i, false)
 		if v.IsJSON() {
 			v = value.NewText(v.Str())
 		}
@@ -237,7 +235,7 @@ func isWord(s string) bool {
 }
 
 // editor returns json_set() and its like.
-func editor(name string, op jsonEdit) func(*Context, []value.Value) (value.Value, error) {
+func editor(name string, op jsonEdit, binary bool) scalarCall {
 	return func(_ *Context, args []value.Value) (value.Value, error) {
 		if len(args) == 0 {
 			return value.Value{}, nil
@@ -245,95 +243,105 @@ func editor(name string, op jsonEdit) func(*Context, []value.Value) (value.Value
 		if len(args)%2 == 0 {
 			return value.Value{}, fmt.Errorf("json_%s() needs an odd number of arguments", name)
 		}
-		doc, ok, err := jsonArg(args[0])
+		d, ok, err := jsonArg(args[0])
 		if !ok {
 			return value.Value{}, err
 		}
+		d.op = op
 		for i := 1; i < len(args); i += 2 {
 			if args[i].IsNull() {
 				continue
 			}
-			path := beforeNUL(args[i].AsText())
+			path := pathOf(args[i])
 			if path == "" || path[0] != '$' {
 				return value.Value{}, pathError(path, errJSONPath)
 			}
-			v, err := jsonOf(args[i+1])
-			if err != nil {
+			if d.ins, err = jsonbOf(args[i+1]); err != nil {
 				return value.Value{}, err
 			}
 			if path == "$" {
 				if op == jsonReplace || op == jsonSet {
-					doc = v
+					d.editable()
+					d.replace(0, len(d.b), d.ins)
 				}
 				continue
 			}
-			if err := doc.edit(path[1:], op, &v, 0); err != nil && !errors.Is(err, errJSONNotFound) {
+			d.delta, d.depth = 0, 0
+			if _, err = d.find(path); err != nil && !errors.Is(err, errJSONNotFound) {
+				return value.Value{}, pathError(path, err)
+			}
+			if len(d.b) > MaxLength {
+				return value.Value{}, ErrTooBig
+			}
+		}
+		return d.result(binary)
+	}
+}
+
+// remover returns json_remove(); json() is one that has no paths.
+func remover(binary bool) scalarCall {
+	return func(_ *Context, args []value.Value) (value.Value, error) {
+		if len(args) == 0 {
+			return value.Value{}, nil
+		}
+		d, ok, err := jsonArg(args[0])
+		if !ok {
+			return value.Value{}, err
+		}
+		d.op = jsonRemove
+		for _, arg := range args[1:] {
+			if arg.IsNull() {
+				return value.Value{}, nil
+			}
+			path := pathOf(arg)
+			if path == "$" {
+				return value.Value{}, nil
+			}
+			d.delta = 0
+			if _, err = d.find(path); err != nil && !errors.Is(err, errJSONNotFound) {
 				return value.Value{}, pathError(path, err)
 			}
 		}
-		return jsonResult(&doc)
+		return d.result(binary)
 	}
 }
 
-func jsonRemoveFrom(_ *Context, args []value.Value) (value.Value, error) {
-	if len(args) == 0 {
-		return value.Value{}, nil
-	}
-	doc, ok, err := jsonArg(args[0])
-	if !ok {
-		return value.Value{}, err
-	}
-	for _, arg := range args[1:] {
-		if arg.IsNull() {
-			return value.Value{}, nil
+func jsonPatch(binary bool) scalarCall {
+	return func(_ *Context, args []value.Value) (value.Value, error) {
+		d, ok, err := jsonArg(args[0])
+		if !ok {
+			return value.Value{}, err
 		}
-		path := beforeNUL(arg.AsText())
-		if path == "" || path[0] != '$' {
-			return value.Value{}, pathError(path, errJSONPath)
+		patch, ok, err := jsonArg(args[1])
+		if !ok {
+			return value.Value{}, err
 		}
-		if path == "$" {
-			return value.Value{}, nil
+		d.editable()
+		if err := d.mergePatch(0, &patch, 0, 0); err != nil {
+			return value.Value{}, err
 		}
-		if err := doc.edit(path[1:], jsonRemove, nil, 0); err != nil && !errors.Is(err, errJSONNotFound) {
-			return value.Value{}, pathError(path, err)
-		}
+		return d.result(binary)
 	}
-	return jsonResult(&doc)
-}
-
-func jsonPatch(_ *Context, args []value.Value) (value.Value, error) {
-	target, ok, err := jsonArg(args[0])
-	if !ok {
-		return value.Value{}, err
-	}
-	patch, ok, err := jsonArg(args[1])
-	if !ok {
-		return value.Value{}, err
-	}
-	if err := target.mergePatch(&patch, 0); err != nil {
-		return value.Value{}, err
-	}
-	return jsonResult(&target)
 }
 
 func jsonPretty(_ *Context, args []value.Value) (value.Value, error) {
-	doc, ok, err := jsonArg(args[0])
+	d, ok, err := jsonArg(args[0])
 	if !ok {
 		return value.Value{}, err
 	}
-	indent := "    "
+	w := jsonPrettyWriter{indent: "    "}
 	if len(args) == 2 && !args[1].IsNull() {
-		indent = beforeNUL(args[1].AsText())
+		w.indent = beforeNUL(args[1].AsText())
 	}
-	b, err := doc.pretty(nil, indent, 0)
-	if err != nil {
+	w.pretty(&d, 0)
+	if err := w.err(); err != nil {
 		return value.Value{}, err
 	}
-	return text(string(b))
+	return value.NewText(string(w.b)), nil
 }
 
-// jsonValid is json_valid(json[, flags]): 1 for JSON, 2 for JSON5 too. The flags
-// for JSONB, 4 and 8, find none.
+// jsonValid is json_valid(json[, flags]): 1 for JSON, 2 for JSON5 too, 4 for a
+// blob that has the size that JSONB says, 8 for one that is JSONB all through.
 func jsonValid(_ *Context, args []value.Value) (value.Value, error) {
 	flags := int64(1)
 	if len(args) == 2 {
@@ -344,61 +352,29 @@ func jsonValid(_ *Context, args []value.Value) (value.Value, error) {
 	if args[0].IsNull() {
 		return value.Value{}, nil
 	}
-	p := jsonParser{s: beforeNUL(args[0].AsText())}
-	_, err := p.document()
-	return value.NewBool(err == nil && (flags&2 != 0 || flags&1 != 0 && !p.nonStd)), nil
+	if d, ok := jsonbArg(args[0]); ok {
+		return value.NewBool(flags&4 != 0 || flags&8 != 0 && d.check(0, 1) == 0), nil
+	}
+	if flags&3 == 0 {
+		return value.NewBool(false), nil
+	}
+	p := newJSONParser(args[0].AsText())
+	return value.NewBool(p.document() && (flags&2 != 0 || !p.nonStd)), nil
 }
 
 // jsonErrorPosition returns the character, from 1, at which text stops being
-// JSON5; 0 if it is.
+// JSON5, or the byte at which there is an error in JSONB; 0 if there is none.
 func jsonErrorPosition(_ *Context, args []value.Value) (value.Value, error) {
 	if args[0].IsNull() {
 		return value.Value{}, nil
 	}
-	p := jsonParser{s: beforeNUL(args[0].AsText())}
-	if _, err := p.document(); err == nil {
+	if d, ok := jsonbArg(args[0]); ok {
+		return value.NewInt(int64(d.check(0, 1))), nil
+	}
+	p := newJSONParser(args[0].AsText())
+	if p.document() {
 		return value.NewInt(0), nil
 	}
 	at := p.s[:min(p.at, len(p.s))]
 	return value.NewInt(int64(len(at) - continuations(at) + 1)), nil
 }
-
-// jsonGroupArray is json_group_array().
-type jsonGroupArray struct{ buf []byte }
-
-func (g *jsonGroupArray) Step(args []value.Value) (err error) {
-	g.buf = append(g.buf, ',')
-	g.buf, err = appendJSON(g.buf, args[0])
-	if len(g.buf) > MaxLength {
-		err = ErrTooBig
-	}
-	return err
-}
-
-func (g *jsonGroupArray) Final() (value.Value, error) { return jsonGroup(g.buf, "[", "]") }
-
-// jsonGroup returns elements, each after a comma, between brackets.
-func jsonGroup(elements []byte, open, end string) (value.Value, error) {
-	if len(elements) > 0 {
-		elements = elements[1:]
-	}
-	return value.NewJSON(open + string(elements) + end), nil
-}
-
-// jsonGroupObject is json_group_object(). A label that is NULL adds nothing.
-type jsonGroupObject struct{ buf []byte }
-
-func (g *jsonGroupObject) Step(args []value.Value) (err error) {
-	if args[0].IsNull() {
-		return nil
-	}
-	g.buf = append(g.buf, ',')
-	g.buf = append(appendJSONString(g.buf, beforeNUL(args[0].AsText())), ':')
-	g.buf, err = appendJSON(g.buf, args[1])
-	if len(g.buf) > MaxLength {
-		err = ErrTooBig
-	}
-	return err
-}
-
-func (g *jsonGroupObject) Final() (value.Value, error) { return jsonGroup(g.buf, "{", "}") }

@@ -1,12 +1,9 @@
 package fn
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // number parses a number of JSON5 at i.
-func (p *jsonParser) number(i int, n *jsonNode) int {
+func (p *jsonParser) number(i int) int {
 	start := i
 	c := p.s[i]
 	switch c {
@@ -15,7 +12,7 @@ func (p *jsonParser) number(i int, n *jsonNode) int {
 			return p.fail(i)
 		}
 		p.nonStd = true
-		return p.digits(i, start, n, true, true)
+		return p.digits(i, start, true, true)
 	case '+':
 		p.nonStd = true
 	}
@@ -23,13 +20,13 @@ func (p *jsonParser) number(i int, n *jsonNode) int {
 		i++
 		if !isDigitByte(p.char(i)) {
 			if hasFold(p.s[i:], "inf") {
-				return p.infinity(i, c == '-', n)
+				return p.infinity(i, c == '-')
 			}
 			if p.char(i) != '.' {
 				return p.fail(start)
 			}
 			p.nonStd = true
-			return p.digits(i-1, start, n, true, false)
+			return p.digits(i-1, start, true, false)
 		}
 	}
 	if p.s[i] == '0' {
@@ -40,21 +37,22 @@ func (p *jsonParser) number(i int, n *jsonNode) int {
 			for isHex(p.char(j)) {
 				j++
 			}
-			*n = jsonNode{kind: jsonInt5, text: strings.TrimPrefix(p.s[start:j], "+")}
+			p.add(jsonInt5, strings.TrimPrefix(p.s[start:j], "+"))
 			return j
 		case isDigitByte(p.char(i + 1)):
 			return p.fail(start + 1)
 		}
 	}
-	return p.digits(i, start, n, false, false)
+	return p.digits(i, start, false, false)
 }
 
 // infinity parses what follows the sign of an infinity.
-func (p *jsonParser) infinity(i int, neg bool, n *jsonNode) int {
+func (p *jsonParser) infinity(i int, neg bool) int {
 	p.nonStd = true
-	*n = jsonNode{kind: jsonReal, text: "9e999"}
 	if neg {
-		n.text = "-9e999"
+		p.add(jsonReal, "-9e999")
+	} else {
+		p.add(jsonReal, "9e999")
 	}
 	if hasFold(p.s[i+3:], "inity") {
 		return i + 8
@@ -69,7 +67,7 @@ func hasFold(s, prefix string) bool {
 
 // digits parses the rest of a number that begins at start, from the byte after
 // i on. five says that it is not plain JSON, point that it had its point.
-func (p *jsonParser) digits(i, start int, n *jsonNode, five, point bool) int {
+func (p *jsonParser) digits(i, start int, five, point bool) int {
 	seenE := false
 	// afterPoint accepts "1." and "1.e5", which are JSON5.
 	afterPoint := func(j int) bool {
@@ -126,70 +124,36 @@ func (p *jsonParser) digits(i, start int, n *jsonNode, five, point bool) int {
 	case five:
 		kind = jsonInt5
 	}
-	*n = jsonNode{kind: kind, text: strings.TrimPrefix(p.s[start:j], "+")}
+	p.add(kind, strings.TrimPrefix(p.s[start:j], "+"))
 	return j
 }
 
 // jsonWords are the words that stand for values.
 var jsonWords = []struct {
-	word string
-	fold bool // in any case of letters; not plain JSON
-	node jsonNode
+	word    string
+	fold    bool // in any case of letters; not plain JSON
+	kind    jsonKind
+	content string
 }{
-	{"true", false, jsonNode{kind: jsonTrue}},
-	{"false", false, jsonNode{kind: jsonFalse}},
-	{"null", false, jsonNode{kind: jsonNull}},
-	{"inf", true, jsonNode{kind: jsonReal, text: "9e999"}},
-	{"infinity", true, jsonNode{kind: jsonReal, text: "9e999"}},
-	{"NaN", true, jsonNode{kind: jsonNull}},
-	{"QNaN", true, jsonNode{kind: jsonNull}},
-	{"SNaN", true, jsonNode{kind: jsonNull}},
+	{"true", false, jsonTrue, ""},
+	{"false", false, jsonFalse, ""},
+	{"null", false, jsonNull, ""},
+	{"inf", true, jsonReal, "9e999"},
+	{"infinity", true, jsonReal, "9e999"},
+	{"NaN", true, jsonNull, ""},
+	{"QNaN", true, jsonNull, ""},
+	{"SNaN", true, jsonNull, ""},
 }
 
-func (p *jsonParser) word(i int, n *jsonNode) int {
+func (p *jsonParser) word(i int) int {
 	rest := p.s[i:]
 	for _, w := range jsonWords {
 		if w.fold && !hasFold(rest, w.word) || !w.fold && !strings.HasPrefix(rest, w.word) || isAlnum(p.char(i+len(w.word))) {
 			continue
 		}
-		*n = w.node
+		p.add(w.kind, w.content)
 		p.nonStd = p.nonStd || w.fold
 		return i + len(w.word)
 	}
 	return p.fail(i)
-}
-
-// appendHexInt appends a hexadecimal integer in decimal.
-func appendHexInt(dst []byte, s string) []byte {
-	s, neg := strings.CutPrefix(s, "-")
-	if neg {
-		dst = append(dst, '-')
-	}
-	digits := strings.TrimLeft(s[min(2, len(s)):], "0")
-	if digits == "" {
-		digits = "0"
-	}
-	u, err := strconv.ParseUint(digits, 16, 64)
-	if err != nil {
-		return append(dst, "9.0e999"...)
-	}
-	return strconv.AppendUint(dst, u, 10)
-}
-
-// appendReal5 appends a real with the digits that miss beside its point.
-func appendReal5(dst []byte, s string) []byte {
-	s, neg := strings.CutPrefix(s, "-")
-	if neg {
-		dst = append(dst, '-')
-	}
-	if strings.HasPrefix(s, ".") {
-		dst = append(dst, '0')
-	}
-	for i := range len(s) {
-		dst = append(dst, s[i])
-		if s[i] == '.' && (i+1 == len(s) || !isDigitByte(s[i+1])) {
-			dst = append(dst, '0')
-		}
-	}
-	return dst
 }

@@ -2,9 +2,11 @@ package fn
 
 import "strings"
 
-// jsonParser reads JSON and JSON5.
+// jsonParser reads JSON and JSON5 and appends JSONB to b.
 type jsonParser struct {
 	s      string
+	size   int // of the text with what follows a zero byte
+	b      []byte
 	depth  int
 	nonStd bool // something was JSON5 and not JSON
 	at     int  // where the error is, or the character of one of the tokens below
@@ -20,21 +22,43 @@ const (
 	jsonColon    = -5
 )
 
-// document parses the whole text.
-func (p *jsonParser) document() (jsonNode, error) {
-	var n jsonNode
-	i := p.element(0, &n)
+// newJSONParser returns a parser of s, which ends at a zero byte.
+func newJSONParser(s string) jsonParser {
+	cut := beforeNUL(s)
+	return jsonParser{s: cut, size: len(s), b: make([]byte, 0, len(cut)+9)}
+}
+
+// document parses the whole text and reports whether it is JSON.
+func (p *jsonParser) document() bool {
+	i := p.element(0)
 	if i <= 0 {
-		return n, errJSON
+		return false
 	}
 	i = p.skipSpace(i)
 	if i < len(p.s) {
 		if i += json5Space(p.s[i:]); i < len(p.s) {
-			return n, errJSON
+			return false
 		}
 		p.nonStd = true
 	}
-	return n, nil
+	return true
+}
+
+// add appends an element of kind.
+func (p *jsonParser) add(kind jsonKind, content string) { p.b = appendNode(p.b, kind, content) }
+
+// open appends the head of a container that begins at i in the text, with room
+// for a size that it cannot exceed, and returns where its content begins.
+func (p *jsonParser) open(kind jsonKind, i int) int {
+	p.b = appendHead(p.b, kind, uint32(p.size-i))
+	return len(p.b)
+}
+
+// shut writes the size into the head at i of a container whose content began at
+// start.
+func (p *jsonParser) shut(i, start int) {
+	p.b, _ = setSize(p.b, i, uint32(len(p.b)-start))
+	p.depth--
 }
 
 // char returns the byte at i, 0 after the end.
@@ -60,9 +84,9 @@ func (p *jsonParser) fail(i int) int {
 	return jsonBad
 }
 
-// element parses the element at i into n and returns the index after it, or one
-// of the codes above.
-func (p *jsonParser) element(i int, n *jsonNode) int {
+// element parses the element at i and returns the index after it, or one of the
+// codes above.
+func (p *jsonParser) element(i int) int {
 	for {
 		i = p.skipSpace(i)
 		switch c := p.char(i); c {
@@ -77,18 +101,18 @@ func (p *jsonParser) element(i int, n *jsonNode) int {
 			p.nonStd = true
 			continue
 		case '{':
-			return p.object(i, n)
+			return p.object(i)
 		case '[':
-			return p.array(i, n)
+			return p.array(i)
 		case '"', '\'':
-			return p.str(i, n)
+			return p.str(i)
 		case '}', ']', ',', ':':
 			p.at = i
 			return -2 - strings.IndexByte("}],:", c)
 		case '+', '-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-			return p.number(i, n)
+			return p.number(i)
 		default:
-			return p.word(i, n)
+			return p.word(i)
 		}
 	}
 }
@@ -114,24 +138,23 @@ func (p *jsonParser) separator(i, end int) (at, code int) {
 	if c == '}' && end == jsonEndBrace || c == ']' && end == jsonEndBrack {
 		return i, end
 	}
-	var n jsonNode
-	if x := p.element(i, &n); x == jsonComma || x == end {
+	if x := p.element(i); x == jsonComma || x == end {
 		return p.at, x
 	}
 	return i, jsonBad
 }
 
-func (p *jsonParser) array(i int, n *jsonNode) int {
-	n.kind = jsonArray
+func (p *jsonParser) array(i int) int {
+	head := len(p.b)
+	start := p.open(jsonArray, i)
 	if !p.enter(i) {
 		return jsonBad
 	}
 	for j := i + 1; ; j++ {
-		var kid jsonNode
-		x := p.element(j, &kid)
+		x := p.element(j)
 		if x == jsonEndBrack {
-			p.nonStd = p.nonStd || len(n.kids) > 0 // a comma before the end
-			p.depth--
+			p.nonStd = p.nonStd || len(p.b) > start // a comma before the end
+			p.shut(head, start)
 			return p.at + 1
 		}
 		if x <= 0 {
@@ -140,11 +163,10 @@ func (p *jsonParser) array(i int, n *jsonNode) int {
 			}
 			return jsonBad
 		}
-		n.kids = append(n.kids, kid)
 		at, code := p.separator(x, jsonEndBrack)
 		switch code {
 		case jsonEndBrack:
-			p.depth--
+			p.shut(head, start)
 			return at + 1
 		case jsonBad:
 			return p.fail(at)
@@ -153,23 +175,23 @@ func (p *jsonParser) array(i int, n *jsonNode) int {
 	}
 }
 
-func (p *jsonParser) object(i int, n *jsonNode) int {
-	n.kind = jsonObject
+func (p *jsonParser) object(i int) int {
+	head := len(p.b)
+	start := p.open(jsonObject, i)
 	if !p.enter(i) {
 		return jsonBad
 	}
 	for j := i + 1; ; j++ {
-		var label, val jsonNode
-		x := p.element(j, &label)
+		label := len(p.b)
+		x := p.element(j)
 		if x == jsonEndBrace {
-			p.nonStd = p.nonStd || len(n.kids) > 0
-			p.depth--
+			p.nonStd = p.nonStd || len(p.b) > start
+			p.shut(head, start)
 			return p.at + 1
 		}
 		if x <= 0 {
-			label = jsonNode{}
 			j += json5Space(p.s[min(j, len(p.s)):])
-			k := p.identifier(j, &label)
+			k := p.identifier(j)
 			if k == j {
 				if x != jsonBad {
 					p.at = j
@@ -178,24 +200,23 @@ func (p *jsonParser) object(i int, n *jsonNode) int {
 			}
 			x = k
 		}
-		if !label.kind.isText() {
+		if !jsonKind(p.b[label] & 15).isText() {
 			return p.fail(j)
 		}
 		if x = p.colon(x); x < 0 {
 			return jsonBad
 		}
 		j = x
-		if x = p.element(j, &val); x <= 0 {
+		if x = p.element(j); x <= 0 {
 			if x != jsonBad {
 				p.at = j
 			}
 			return jsonBad
 		}
-		n.kids = append(n.kids, label, val)
 		at, code := p.separator(x, jsonEndBrace)
 		switch code {
 		case jsonEndBrace:
-			p.depth--
+			p.shut(head, start)
 			return at + 1
 		case jsonBad:
 			return p.fail(at)
@@ -210,8 +231,7 @@ func (p *jsonParser) colon(i int) int {
 	if p.char(i) == ':' {
 		return i + 1
 	}
-	var n jsonNode
-	if x := p.element(i, &n); x != jsonColon {
+	if x := p.element(i); x != jsonColon {
 		if x != jsonBad {
 			p.at = i
 		}
@@ -222,7 +242,7 @@ func (p *jsonParser) colon(i int) int {
 
 // identifier reads a label without quotes and returns the index after it, i if
 // there is none.
-func (p *jsonParser) identifier(i int, n *jsonNode) int {
+func (p *jsonParser) identifier(i int) int {
 	kind := jsonText
 	j := i
 	for {
@@ -234,7 +254,7 @@ func (p *jsonParser) identifier(i int, n *jsonNode) int {
 		case j > i && isDigitByte(c):
 		default:
 			if j > i {
-				*n = jsonNode{kind: kind, text: p.s[i:j]}
+				p.add(kind, p.s[i:j])
 				p.nonStd = true
 			}
 			return j
@@ -258,7 +278,7 @@ func (p *jsonParser) hex(i, n int) bool {
 }
 
 // str parses a string in either kind of quotes.
-func (p *jsonParser) str(i int, n *jsonNode) int {
+func (p *jsonParser) str(i int) int {
 	quote := p.s[i]
 	kind := jsonText
 	if quote == '\'' {
@@ -268,7 +288,7 @@ func (p *jsonParser) str(i int, n *jsonNode) int {
 		c := p.char(j)
 		switch {
 		case c == quote:
-			*n = jsonNode{kind: kind, text: p.s[i+1 : j]}
+			p.add(kind, p.s[i+1:j])
 			return j + 1
 		case c == '\\':
 			size, std := p.escape(j + 1)

@@ -8,7 +8,8 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// Why a path leads nowhere. errJSONNotFound never leaves this package.
+// Why a path leads nowhere; errJSON and errJSONPathTop are among it.
+// errJSONNotFound never leaves this package.
 var (
 	errJSONNotFound = errors.New("no such element")
 	errJSONPath     = errors.New("bad JSON path")
@@ -18,93 +19,226 @@ var (
 // pathError returns the error of SQLite for a path, given what the search of it
 // returned.
 func pathError(path string, err error) error {
-	quoted := string(AppendQuoted(nil, value.NewText(path)))
-	switch {
-	case errors.Is(err, errJSONPath):
-		return fmt.Errorf("bad JSON path: %s", quoted)
-	case errors.Is(err, errJSONNotArray):
-		return fmt.Errorf("not an array element: %s", quoted)
+	if !errors.Is(err, errJSONPath) && !errors.Is(err, errJSONNotArray) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %s", err, AppendQuoted(nil, value.NewText(path)))
 }
 
-// pathStep is one step of a path: a label of an object or an index of an array.
-type pathStep struct {
-	label   string
-	escaped bool // label is to be unescaped before it is compared
-	isIndex bool
-	index   int64
-	fromEnd bool // index counts back from the length
+// jsonEdit is what to do with the element at a path.
+type jsonEdit uint8
+
+const (
+	jsonLook        jsonEdit = iota // nothing
+	jsonRemove                      // if it is there
+	jsonReplace                     // if it is there
+	jsonInsert                      // if it is not
+	jsonSet                         // in either case
+	jsonArrayInsert                 // before it
+)
+
+// lookup follows the rest of a path, from its byte p on, from the element at i
+// and does d.op with the element it leads to. label is where the label of the
+// element at i is, 0 if it has none. It returns where the element is, which
+// after a change has no meaning. The errors are those of pathError.
+func (d *jsonDoc) lookup(i int, path string, p, label int) (int, error) {
+	if p == len(path) {
+		d.label = label
+		return i, d.change(i, path, label)
+	}
+	switch path[p] {
+	case '.':
+		return d.member(i, path, p+1)
+	case '[':
+		return d.indexed(i, path, p+1)
+	}
+	return 0, errJSONPath
+}
+
+// find is lookup of a whole path, which begins with "$".
+func (d *jsonDoc) find(path string) (int, error) {
+	if path == "" || path[0] != '$' {
+		return 0, errJSONPath
+	}
+	return d.lookup(0, path, 1, 0)
+}
+
+// change does d.op with the element at i, to which the whole path led.
+func (d *jsonDoc) change(i int, path string, label int) error {
+	if d.op == jsonLook || d.op == jsonInsert {
+		return nil
+	}
+	d.editable()
+	head, size := d.header(i)
+	switch d.op {
+	case jsonRemove:
+		size += head
+		if label > 0 {
+			size += i - label
+			i = label
+		}
+		d.replace(i, size, nil)
+	case jsonArrayInsert:
+		if path[len(path)-1] != ']' {
+			return errJSONNotArray
+		}
+		d.replace(i, 0, d.ins)
+	default:
+		d.replace(i, head+size, d.ins)
+	}
+	return nil
+}
+
+// labelStep reads a label at the byte p of a path and returns where the path
+// goes on. One that is not raw has escapes.
+func labelStep(path string, p int) (label string, raw bool, next int, err error) {
+	if p == len(path) || path[p] != '"' {
+		n := strings.IndexAny(path[p:], ".[")
+		if n < 0 {
+			n = len(path) - p
+		}
+		if n == 0 {
+			return "", false, 0, errJSONPath
+		}
+		return path[p : p+n], true, p + n, nil
+	}
+	p++
+	for i := p; i < len(path); i++ {
+		switch path[i] {
+		case '"':
+			label = path[p:i]
+			return label, strings.IndexByte(label, '\\') < 0, i + 1, nil
+		case '\\':
+			i++
+		}
+	}
+	return "", false, 0, errJSONPath
+}
+
+// member is lookup of a label in the object at i.
+func (d *jsonDoc) member(i int, path string, p int) (int, error) {
+	name, raw, next, err := labelStep(path, p)
+	if err != nil {
+		return 0, err
+	}
+	if d.kind(i) != jsonObject {
+		return 0, errJSONNotFound
+	}
+	head, size := d.header(i)
+	j, end := i+head, i+head+size
+	for j < end {
+		k := d.kind(j)
+		head, size = d.header(j)
+		if !k.isText() || head == 0 || j+head+size >= end {
+			return 0, errJSON
+		}
+		label := d.content(j, head, size)
+		v := j + head + size
+		if d.kind(v) > jsonObject {
+			return 0, errJSON
+		}
+		head, size = d.header(v)
+		if sameLabel(viewBytes(name), raw, label, k.escapeFree()) {
+			if head == 0 || v+head+size > end {
+				return 0, errJSON
+			}
+			return d.enter(i, v, path, next, j)
+		}
+		if head == 0 {
+			return 0, errJSON
+		}
+		j = v + head + size
+	}
+	switch {
+	case j > end:
+		return 0, errJSON
+	case d.op < jsonInsert:
+		return 0, errJSONNotFound
+	case d.op == jsonArrayInsert && !strings.HasSuffix(path[next:], "]"):
+		return 0, errJSONNotArray
+	}
+	kind := jsonTextRaw
+	if !raw {
+		kind = jsonText5
+	}
+	return d.insert(i, j, appendNode(nil, kind, name), path, next)
+}
+
+// enter goes on with lookup from the element at i to the one at j in it.
+func (d *jsonDoc) enter(i, j int, path string, next, label int) (int, error) {
+	d.depth++
+	if d.depth >= jsonDepthMax {
+		return 0, errJSONPathTop
+	}
+	found, err := d.lookup(j, path, next, label)
+	d.depth--
+	if d.delta != 0 {
+		d.growAround(i)
+	}
+	return found, err
+}
+
+// indexed is lookup of an index in the array at i.
+func (d *jsonDoc) indexed(i int, path string, p int) (int, error) {
+	if d.kind(i) != jsonArray {
+		return 0, errJSONNotFound
+	}
+	index, next, err := d.indexStep(i, path, p)
+	if err != nil {
+		return 0, err
+	}
+	head, size := d.header(i)
+	j, end := i+head, i+head+size
+	for ; j < end; index-- {
+		if index == 0 {
+			return d.enter(i, j, path, next, 0)
+		}
+		head, size = d.header(j)
+		if head == 0 {
+			return 0, errJSON
+		}
+		j += head + size
+	}
+	switch {
+	case j > end:
+		return 0, errJSON
+	case index > 0 || d.op < jsonInsert:
+		return 0, errJSONNotFound
+	}
+	return d.insert(i, j, nil, path, next)
 }
 
 // indexMax bounds an index in a path.
 const indexMax = 0xffffffff
 
-// nextStep reads the first step of a path after its "$". Elements that the step
-// does not fit end the search before errors in it are found, as in SQLite.
-func nextStep(n *jsonNode, path string) (s pathStep, rest string, err error) {
-	switch path[0] {
-	case '.':
-		s, rest, err = labelStep(path[1:])
-		if err == nil && n.kind != jsonObject {
-			err = errJSONNotFound
-		}
-		return s, rest, err
-	case '[':
-		if n.kind != jsonArray {
-			return s, "", errJSONNotFound
-		}
-		return indexStep(path[1:], int64(len(n.kids)))
-	}
-	return s, "", errJSONPath
-}
-
-func labelStep(path string) (s pathStep, rest string, err error) {
-	if !strings.HasPrefix(path, `"`) {
-		i := strings.IndexAny(path, ".[")
-		if i < 0 {
-			i = len(path)
-		}
-		if i == 0 {
-			return s, "", errJSONPath
-		}
-		return pathStep{label: path[:i]}, path[i:], nil
-	}
-	i := 1
-	for i < len(path) && path[i] != '"' {
-		if path[i] == '\\' && i+1 < len(path) {
-			i++
-		}
-		i++
-	}
-	if i >= len(path) {
-		return s, "", errJSONPath
-	}
-	label := path[1:i]
-	return pathStep{label: label, escaped: strings.Contains(label, `\`)}, path[i+1:], nil
-}
-
-// indexStep reads an index into an array of size elements.
-func indexStep(path string, size int64) (s pathStep, rest string, err error) {
-	s.isIndex = true
-	n := 0
-	if strings.HasPrefix(path, "#") {
-		s.fromEnd = true
-		path = path[1:]
-		if len(path) > 1 && path[0] == '-' && isDigitByte(path[1]) {
-			s.index, n = readIndex(path[1:])
-			n++
-			if s.index > size {
-				return s, "", errJSONNotFound
+// indexStep reads an index into the array at i, at the byte p of a path, and
+// returns where the path goes on.
+func (d *jsonDoc) indexStep(i int, path string, p int) (index int64, next int, err error) {
+	index, n := readIndex(path[p:])
+	switch {
+	case n > 0:
+		p += n
+	case !strings.HasPrefix(path[p:], "#"):
+		return 0, 0, errJSONPath
+	default:
+		index = int64(d.count(i))
+		p++
+		if strings.HasPrefix(path[p:], "-") {
+			back, n := readIndex(path[p+1:])
+			if n == 0 {
+				return 0, 0, errJSONPath
 			}
+			if back > index {
+				return 0, 0, errJSONNotFound
+			}
+			index -= back
+			p += 1 + n
 		}
-	} else if s.index, n = readIndex(path); n == 0 {
-		return s, "", errJSONPath
 	}
-	if n >= len(path) || path[n] != ']' {
-		return s, "", errJSONPath
+	if p == len(path) || path[p] != ']' {
+		return 0, 0, errJSONPath
 	}
-	return s, path[n+1:], nil
+	return index, p + 1, nil
 }
 
 // readIndex reads digits, of whatever number.
@@ -118,173 +252,29 @@ func readIndex(s string) (i int64, n int) {
 	return i, n
 }
 
-// at returns the index in n.kids of the value that the step leads to; n.kids'
-// length if it could be added there. ok is false if it is neither.
-func (s *pathStep) at(n *jsonNode) (i int, ok bool) {
-	if !s.isIndex {
-		for i := 0; i+1 < len(n.kids); i += 2 {
-			if sameLabel(s.label, !s.escaped, &n.kids[i]) {
-				return i + 1, true
-			}
+// insert puts label, the label of a new element of an object, and d.ins, with
+// what the rest of the path needs around it, to j, the end of the element at i.
+func (d *jsonDoc) insert(i, j int, label []byte, path string, next int) (int, error) {
+	ins := d.ins
+	if next < len(path) {
+		made := jsonDoc{b: []byte{byte(jsonArray)}, own: true, depth: d.depth + 1, op: d.op, ins: d.ins}
+		if path[next] == '.' {
+			made.b[0] = byte(jsonObject)
 		}
-		return len(n.kids), true
-	}
-	k := s.index
-	if s.fromEnd {
-		k = int64(len(n.kids)) - k
-	}
-	return int(k), k >= 0 && k <= int64(len(n.kids))
-}
-
-// sameLabel compares a label with that of an object.
-func sameLabel(label string, raw bool, of *jsonNode) bool {
-	if raw && of.kind.escapeFree() {
-		return label == of.text
-	}
-	if !raw {
-		label = unescapeJSON(label)
-	}
-	text := of.text
-	if !of.kind.escapeFree() {
-		text = unescapeJSON(text)
-	}
-	return beforeNUL(label) == beforeNUL(text)
-}
-
-// lookup returns the element that a path after its "$" leads to, and its label
-// if it is in an object. The errors are errJSONNotFound and those of pathError.
-func (n *jsonNode) lookup(path string) (elem, label *jsonNode, err error) {
-	for depth := 1; path != ""; depth++ {
-		s, rest, err := nextStep(n, path)
+		if made.depth >= jsonDepthMax {
+			return 0, errJSONPathTop
+		}
+		_, err := made.lookup(0, path, next, 0)
+		d.depth--
 		if err != nil {
-			return nil, nil, err
+			return 0, err
 		}
-		i, ok := s.at(n)
-		if !ok || i >= len(n.kids) {
-			return nil, nil, errJSONNotFound
-		}
-		if depth >= jsonDepthMax {
-			return nil, nil, errJSONPathTop
-		}
-		label = nil
-		if !s.isIndex {
-			label = &n.kids[i-1]
-		}
-		n, path = &n.kids[i], rest
+		ins = made.b
 	}
-	return n, label, nil
-}
-
-// jsonEdit is what to do with the element at a path.
-type jsonEdit uint8
-
-const (
-	jsonRemove  jsonEdit = iota
-	jsonReplace          // if it is there
-	jsonInsert           // if it is not
-	jsonSet
-	jsonArrayInsert // before it
-)
-
-// edit changes the element that a path, after its "$", leads to. The errors
-// are errJSONNotFound, of which callers make nothing, and those of pathError.
-func (n *jsonNode) edit(path string, op jsonEdit, v *jsonNode, depth int) error {
-	s, rest, err := nextStep(n, path)
-	if err != nil {
-		return err
+	d.editable()
+	d.replace(j, 0, append(label, ins...))
+	if d.delta != 0 {
+		d.growAround(i)
 	}
-	i, ok := s.at(n)
-	if !ok {
-		return errJSONNotFound
-	}
-	if depth++; depth >= jsonDepthMax {
-		return errJSONPathTop
-	}
-	if i == len(n.kids) {
-		return n.add(&s, rest, op, v, depth)
-	}
-	if rest != "" {
-		return n.kids[i].edit(rest, op, v, depth)
-	}
-	switch op {
-	case jsonReplace, jsonSet:
-		n.kids[i] = *v
-	case jsonArrayInsert:
-		if !s.isIndex {
-			return errJSONNotArray
-		}
-		n.kids = append(n.kids[:i], append([]jsonNode{*v}, n.kids[i:]...)...)
-	case jsonRemove:
-		first := i
-		if !s.isIndex {
-			first--
-		}
-		n.kids = append(n.kids[:first], n.kids[i+1:]...)
-	case jsonInsert:
-	}
-	return nil
-}
-
-// add adds an element at the end of n, with what the rest of the path needs in
-// between.
-func (n *jsonNode) add(s *pathStep, rest string, op jsonEdit, v *jsonNode, depth int) error {
-	if op < jsonInsert {
-		return errJSONNotFound
-	}
-	if op == jsonArrayInsert && !s.isIndex && !strings.HasSuffix(rest, "]") {
-		return errJSONNotArray
-	}
-	if rest != "" {
-		made := jsonNode{kind: jsonArray}
-		if rest[0] == '.' {
-			made.kind = jsonObject
-		}
-		if err := made.edit(rest, op, v, depth); err != nil {
-			return err
-		}
-		v = &made
-	}
-	if !s.isIndex {
-		kind := jsonTextRaw
-		if s.escaped {
-			kind = jsonText5
-		}
-		n.kids = append(n.kids, jsonNode{kind: kind, text: s.label})
-	}
-	n.kids = append(n.kids, *v)
-	return nil
-}
-
-// mergePatch changes n as RFC 7396 says.
-func (n *jsonNode) mergePatch(patch *jsonNode, depth int) error {
-	if patch.kind != jsonObject {
-		*n = *patch
-		return nil
-	}
-	if depth > jsonDepthMax {
-		return errJSONDeep
-	}
-	if n.kind != jsonObject {
-		*n = jsonNode{kind: jsonObject}
-	}
-	for i := 0; i+1 < len(patch.kids); i += 2 {
-		label, v := &patch.kids[i], &patch.kids[i+1]
-		at := 0
-		for at < len(n.kids) && !sameLabel(label.text, label.kind.escapeFree(), &n.kids[at]) {
-			at += 2
-		}
-		switch {
-		case at < len(n.kids) && v.kind == jsonNull:
-			n.kids = append(n.kids[:at], n.kids[at+2:]...)
-			continue
-		case v.kind == jsonNull:
-			continue
-		case at == len(n.kids):
-			n.kids = append(n.kids, *label, jsonNode{})
-		}
-		if err := n.kids[at+1].mergePatch(v, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
+	return i, nil
 }

@@ -118,7 +118,7 @@ func typeOf(_ *Context, args []value.Value) (value.Value, error) {
 
 // subtype returns 74 for JSON, as SQLite does.
 func subtype(_ *Context, args []value.Value) (value.Value, error) {
-	if args[0].IsJSON() {
+	if args[0].IsJSON() || args[0].IsJSONB() {
 		return value.NewInt('J'), nil
 	}
 	return value.NewInt(0), nil

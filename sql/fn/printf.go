@@ -419,7 +419,7 @@ func (p *printer) convertJSON(f *conversion) {
 		for f.exact && n < len(s) && s[n]&0xc0 == 0x80 {
 			n++ // of a character without a first byte
 		}
-		b = appendJSONString(b, s[:n])
+		b = appendJSONString(b, viewBytes(s[:n]))
 		if f.verb == 'j' {
 			b = b[1 : len(b)-1]
 		}

@@ -37,7 +37,7 @@ func (k Kind) String() string {
 // whoever makes a Value hands the bytes over.
 type Value struct {
 	s    string // Text and Blob: the bytes
-	n    uint64 // Int: two's complement; Float: IEEE 754 bits; Text: a subtype
+	n    uint64 // Int: two's complement; Float: IEEE 754 bits; Text and Blob: a subtype
 	kind Kind
 }
 
@@ -59,7 +59,11 @@ func NewText(s string) Value { return Value{kind: Text, s: s} }
 // the JSON functions take it for JSON where they would quote other text.
 func NewJSON(s string) Value { return Value{kind: Text, s: s, n: subtypeJSON} }
 
-// subtypeJSON marks a Text made by NewJSON, in n.
+// NewJSONB returns a blob that a JSON function made, of which subtype() tells.
+// Whether a blob is JSONB its bytes say.
+func NewJSONB(s string) Value { return Value{kind: Blob, s: s, n: subtypeJSON} }
+
+// subtypeJSON marks what NewJSON and NewJSONB made, in n.
 const subtypeJSON = 1
 
 // NewBlob returns a blob of the bytes in s.
@@ -82,6 +86,9 @@ func (v Value) IsNull() bool { return v.kind == Null }
 // IsJSON reports whether v was made by NewJSON. Whoever stores a value forgets
 // that.
 func (v Value) IsJSON() bool { return v.kind == Text && v.n == subtypeJSON }
+
+// IsJSONB reports whether v was made by NewJSONB.
+func (v Value) IsJSONB() bool { return v.kind == Blob && v.n == subtypeJSON }
 
 // Int returns the integer of an Int.
 func (v Value) Int() int64 { return int64(v.n) }
