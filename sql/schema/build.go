@@ -414,7 +414,7 @@ func indexColumn(e ast.Expr, t *Table) (IndexColumn, error) {
 		return c, checkNames(e, t, inIndex)
 	}
 	if c.Column = t.Column(name); c.Column < 0 {
-		return c, sqlerr.Errorf("table %s has no column named %s", t.Name, name)
+		return c, sqlerr.Errorf("no such column: %s", name)
 	}
 	if !isCollate {
 		c.Collation = t.Columns[c.Column].Collation
