@@ -5,12 +5,18 @@ import (
 	"github.com/byokdb/byokdb/sql/sqlerr"
 )
 
-// exprs resolves the names in expressions that p holds; p is nil outside of a
-// SELECT.
+// exprs resolves the names in expressions of one clause; p holds them, nil stands
+// for outside of a SELECT. The error is that of the first one that has any.
 func (r *resolver) exprs(ctx *context, p *part, list ...ast.Expr) error {
 	for _, e := range list {
-		if err := r.expr(ctx, p, e); err != nil {
-			return err
+		if e == nil {
+			continue
+		}
+		if err := r.walk(ctx, p, e); err != nil {
+			r.fault = err
+		}
+		if r.fault != nil {
+			return r.fault
 		}
 	}
 	return nil
@@ -18,14 +24,17 @@ func (r *resolver) exprs(ctx *context, p *part, list ...ast.Expr) error {
 
 func (r *resolver) terms(ctx *context, p *part, list []*ast.OrderingTerm) error {
 	for _, o := range list {
-		if err := r.expr(ctx, p, o.Expr); err != nil {
+		if err := r.exprs(ctx, p, o.Expr); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *resolver) expr(ctx *context, p *part, e ast.Expr) error {
+// walk resolves the names in an expression. An error ends it, but for one in the
+// arguments of a function, whose siblings are looked at all the same: the last
+// one is what SQLite reports.
+func (r *resolver) walk(ctx *context, p *part, e ast.Expr) error {
 	switch n := e.(type) {
 	case nil:
 		return nil
@@ -36,57 +45,112 @@ func (r *resolver) expr(ctx *context, p *part, e ast.Expr) error {
 		_, err := r.name(ctx, qualifiedName(n))
 		return err
 	case *ast.ParenExpr:
-		return r.expr(ctx, p, n.X)
-	case *ast.UnaryExpr:
-		return r.expr(ctx, p, n.X)
-	case *ast.CastExpr:
-		return r.expr(ctx, p, n.X)
-	case *ast.CollateExpr:
-		return r.expr(ctx, p, n.X)
-	case *ast.NullCheckExpr:
-		return r.expr(ctx, p, n.X)
-	case *ast.RaiseExpr:
-		return r.expr(ctx, p, n.Message)
+		return r.walk(ctx, p, n.X)
 	case *ast.LikeExpr:
-		return r.exprs(ctx, p, n.Y, n.X, n.Escape)
-	case *ast.VectorExpr:
-		return r.exprs(ctx, p, n.List...)
+		r.swallow(r.walkAll(ctx, p, n.Y, n.X, n.Escape))
+		if n.Not {
+			return r.fault
+		}
+		return nil
+	case *ast.NullCheckExpr:
+		r.swallow(r.walk(ctx, p, n.X))
+		return nil
 	case *ast.FuncCall:
-		return r.call(ctx, p, n)
-	case *ast.CaseExpr:
-		return r.caseOf(ctx, p, n)
+		r.call(ctx, p, n)
+		return nil
+	}
+	if err := r.before(ctx, p, e); err != nil {
+		return err
+	}
+	if r.fault != nil {
+		return r.fault
+	}
+	return r.walkAll(ctx, p, operands(e)...)
+}
+
+// swallow keeps an error that does not end the expression.
+func (r *resolver) swallow(err error) {
+	if err != nil {
+		r.fault = err
+	}
+}
+
+func (r *resolver) walkAll(ctx *context, p *part, list ...ast.Expr) error {
+	for _, e := range list {
+		if err := r.walk(ctx, p, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// before does what comes before the operands of an expression: its subquery, and
+// whether there are as many values as others.
+func (r *resolver) before(ctx *context, p *part, e ast.Expr) error {
+	var sides []ast.Expr
+	switch n := e.(type) {
 	case *ast.ExistsExpr:
 		return r.subquery(ctx, p, n.Select)
 	case *ast.SubqueryExpr:
 		return r.subquery(ctx, p, n.Select)
 	case *ast.InExpr:
-		return r.in(ctx, p, n)
-	}
-	return r.comparison(ctx, p, e)
-}
-
-// comparison resolves what has operands of which there must be as many values.
-func (r *resolver) comparison(ctx *context, p *part, e ast.Expr) error {
-	var sides []ast.Expr
-	switch n := e.(type) {
-	case *ast.BinaryExpr:
-		sides = []ast.Expr{n.X, n.Y}
-		if n.Op < ast.OpEq || n.Op > ast.OpGe {
-			return r.exprs(ctx, p, sides...)
+		switch {
+		case n.Select != nil:
+			return r.subquery(ctx, p, n.Select)
+		case n.Table != nil:
+			return r.subquery(ctx, p, r.inTable(n))
 		}
 	case *ast.IsExpr:
 		sides = []ast.Expr{n.X, n.Y}
+		if id, ok := plain(n.Y).(*ast.Ident); ok { // it may be TRUE
+			if err := r.walk(ctx, p, id); err != nil {
+				return err
+			}
+		}
+	case *ast.BinaryExpr:
+		if n.Op >= ast.OpEq && n.Op <= ast.OpGe {
+			sides = []ast.Expr{n.X, n.Y}
+		}
 	case *ast.BetweenExpr:
 		sides = []ast.Expr{n.X, n.Lo, n.Hi}
-	default:
-		return nil
 	}
-	for _, side := range sides[1:] {
+	for _, side := range sides {
 		if p.width(side) != p.width(sides[0]) {
 			return sqlerr.Errorf("row value misused")
 		}
 	}
-	return r.exprs(ctx, p, sides...)
+	return nil
+}
+
+// operands are the expressions in another one that are not its subquery.
+func operands(e ast.Expr) []ast.Expr {
+	switch n := e.(type) {
+	case *ast.UnaryExpr:
+		return []ast.Expr{n.X}
+	case *ast.BinaryExpr:
+		return []ast.Expr{n.X, n.Y}
+	case *ast.IsExpr:
+		return []ast.Expr{n.X, n.Y}
+	case *ast.BetweenExpr:
+		return []ast.Expr{n.X, n.Lo, n.Hi}
+	case *ast.CastExpr:
+		return []ast.Expr{n.X}
+	case *ast.CollateExpr:
+		return []ast.Expr{n.X}
+	case *ast.RaiseExpr:
+		return []ast.Expr{n.Message}
+	case *ast.VectorExpr:
+		return n.List
+	case *ast.InExpr:
+		return append([]ast.Expr{n.X}, n.List...)
+	case *ast.CaseExpr:
+		list := []ast.Expr{n.Operand}
+		for _, w := range n.Whens {
+			list = append(list, w.When, w.Then)
+		}
+		return append(list, n.Else)
+	}
+	return nil
 }
 
 // width is how many values an expression has.
@@ -116,49 +180,24 @@ func qualifiedName(n *ast.QualifiedRef) *reference {
 	return q
 }
 
-func (r *resolver) call(ctx *context, p *part, n *ast.FuncCall) error {
-	if err := r.exprs(ctx, p, n.Args...); err != nil {
-		return err
-	}
-	if err := r.terms(ctx, p, n.OrderBy); err != nil {
-		return err
-	}
-	if n.Over != nil {
-		if err := r.exprs(ctx, p, n.Over.Partition...); err != nil {
-			return err
-		}
-		if err := r.terms(ctx, p, n.Over.OrderBy); err != nil {
-			return err
+// call resolves a function's arguments, and what is said about its window.
+func (r *resolver) call(ctx *context, p *part, n *ast.FuncCall) {
+	r.swallow(r.walkAll(ctx, p, n.Args...))
+	for _, o := range n.OrderBy {
+		if err := r.walk(ctx, p, o.Expr); err != nil {
+			r.fault = err
+			break
 		}
 	}
-	return r.expr(ctx, p, n.Filter)
-}
-
-func (r *resolver) caseOf(ctx *context, p *part, n *ast.CaseExpr) error {
-	if err := r.expr(ctx, p, n.Operand); err != nil {
-		return err
-	}
-	for _, w := range n.Whens {
-		if err := r.exprs(ctx, p, w.When, w.Then); err != nil {
-			return err
+	if n.Over != nil && r.fault == nil {
+		r.swallow(r.walkAll(ctx, p, n.Over.Partition...))
+		for _, o := range n.Over.OrderBy {
+			r.swallow(r.walk(ctx, p, o.Expr))
 		}
 	}
-	return r.expr(ctx, p, n.Else)
-}
-
-// in resolves x IN …: a subquery before x.
-func (r *resolver) in(ctx *context, p *part, n *ast.InExpr) error {
-	var err error
-	switch {
-	case n.Select != nil:
-		err = r.subquery(ctx, p, n.Select)
-	case n.Table != nil:
-		err = r.subquery(ctx, p, r.inTable(n))
+	if n.Over == nil || r.fault == nil {
+		r.swallow(r.walk(ctx, p, n.Filter))
 	}
-	if err != nil {
-		return err
-	}
-	return r.exprs(ctx, p, append([]ast.Expr{n.X}, n.List...)...)
 }
 
 // subquery resolves a SELECT in an expression, which was expanded with the one

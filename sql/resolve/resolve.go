@@ -80,11 +80,13 @@ type resolver struct {
 	names *Names
 	noted map[*ast.Ident]bool
 
-	silent  int      // depth in copies and other texts, of which nothing is noted
+	silent  int      // not 0: nothing is noted
 	with    *withs   // the WITH clauses in sight
 	trigger *trigger // whose rows NEW and OLD are; or nil
+	fault   error // the last one, where an expression goes on after it
 	depth   int
 	nParts  int
+	used    map[*ast.CTE]bool
 	tables  map[*ast.InExpr]*ast.SelectStmt // x IN table as a SELECT
 }
 
@@ -95,7 +97,7 @@ const (
 )
 
 func newResolver(cat Catalog, text Text) *resolver {
-	return &resolver{cat: cat, text: text, names: &Names{}, noted: map[*ast.Ident]bool{}, tables: map[*ast.InExpr]*ast.SelectStmt{}}
+	return &resolver{cat: cat, text: text, names: &Names{}, noted: map[*ast.Ident]bool{}, used: map[*ast.CTE]bool{}, tables: map[*ast.InExpr]*ast.SelectStmt{}}
 }
 
 // View resolves the query of a view.
@@ -104,7 +106,7 @@ func View(cat Catalog, text Text, q *ast.SelectStmt) (*Names, error) {
 	if _, err := r.query(q, nil); err != nil {
 		return nil, err
 	}
-	r.noteWiths(q)
+	r.noteUnused(q)
 	return r.names, nil
 }
 

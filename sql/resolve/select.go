@@ -50,8 +50,11 @@ func (r *resolver) resolvePart(p *part, outer *context, isCompound bool) error {
 		if it.sub == nil || it.recursive {
 			continue
 		}
-		if err := r.resolveItem(it, outer); err != nil {
+		if err := r.resolve(it.sub, outer); err != nil {
 			return err
+		}
+		if r.fault != nil {
+			return r.fault
 		}
 	}
 	ctx := &context{items: p.items, outer: outer}
@@ -78,19 +81,11 @@ func (r *resolver) resolvePart(p *part, outer *context, isCompound bool) error {
 		} else if ok {
 			continue
 		}
-		if err := r.expr(ctx, p, e); err != nil {
+		if err := r.exprs(ctx, p, e); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (r *resolver) resolveItem(it *item, outer *context) error {
-	if it.copied {
-		r.silent++
-		defer func() { r.silent-- }()
-	}
-	return r.resolve(it.sub, outer)
 }
 
 func (r *resolver) resolveResult(ctx *context, p *part, res *result) (err error) {
@@ -100,15 +95,16 @@ func (r *resolver) resolveResult(ctx *context, p *part, res *result) (err error)
 	case *ast.QualifiedRef:
 		res.match, err = r.name(ctx, qualifiedName(n))
 	default:
-		err = r.expr(ctx, p, res.expr)
+		return r.exprs(ctx, p, res.expr)
 	}
-	return err
+	r.swallow(err)
+	return r.fault
 }
 
 // clauses resolves HAVING, WHERE with the conditions of joins, the arguments of
 // tables that are functions, and windows.
 func (r *resolver) clauses(ctx *context, p *part) error {
-	if err := r.expr(ctx, p, p.core.Having); err != nil {
+	if err := r.exprs(ctx, p, p.core.Having); err != nil {
 		return err
 	}
 	if err := r.exprs(ctx, p, p.where...); err != nil {
@@ -142,7 +138,7 @@ func (r *resolver) orderBy(ctx *context, p *part) error {
 		} else if ok {
 			continue
 		}
-		if err := r.expr(ctx, p, o.Expr); err != nil {
+		if err := r.exprs(ctx, p, o.Expr); err != nil {
 			return err
 		}
 	}
@@ -232,7 +228,8 @@ func (r *resolver) orderCompound(c *compound, terms []*ast.OrderingTerm, outer *
 func (r *resolver) isResult(p *part, e ast.Expr, _ *context) bool {
 	ctx := &context{items: p.items, results: p.results}
 	r.silent++
-	err := r.expr(ctx, nil, e)
+	err := r.exprs(ctx, nil, e)
+	r.fault = nil
 	var text string
 	if err == nil {
 		text = r.canonical(ctx, e)
@@ -242,7 +239,7 @@ func (r *resolver) isResult(p *part, e ast.Expr, _ *context) bool {
 		same = same || err == nil && r.canonical(ctx, plain(res.expr)) == text
 	}
 	r.silent--
-	return same && r.expr(ctx, nil, e) == nil
+	return same && r.exprs(ctx, nil, e) == nil
 }
 
 // canonical writes an expression so that those that mean the same are the same,

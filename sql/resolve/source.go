@@ -35,7 +35,6 @@ type item struct {
 	ref       *ast.TableRef
 	table     *Table
 	sub       *compound // that its rows come from: a subquery, a common table expression, a join in parentheses
-	copied    bool      // sub is a copy of what stands elsewhere
 	alias     string
 	nested    bool // sub is a join in parentheses
 	recursive bool // it is the common table expression around it

@@ -19,7 +19,7 @@ func Trigger(cat Catalog, text Text, n *ast.CreateTriggerStmt, on *Table) (*Name
 	}
 	r.foundTable(on, n.Table.Name)
 	r.list(on, n.UpdateOf)
-	if err := r.expr(&context{}, nil, n.When); err != nil {
+	if err := r.exprs(&context{}, nil, n.When); err != nil {
 		return nil, err
 	}
 	for _, stmt := range n.Body {
@@ -28,10 +28,10 @@ func Trigger(cat Catalog, text Text, n *ast.CreateTriggerStmt, on *Table) (*Name
 		}
 	}
 	if n.When != nil {
-		r.noteWiths(n.When)
+		r.noteUnused(n.When)
 	}
 	for _, stmt := range n.Body {
-		r.noteWiths(stmt)
+		r.noteUnused(stmt)
 	}
 	return r.names, nil
 }
@@ -60,7 +60,7 @@ func (r *resolver) step(stmt ast.Stmt) error {
 		if err != nil {
 			return err
 		}
-		return r.expr(&context{items: []*item{it}}, nil, n.Where)
+		return r.exprs(&context{items: []*item{it}}, nil, n.Where)
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func (r *resolver) insert(n *ast.InsertStmt) error {
 
 func (r *resolver) set(ctx *context, p *part, list []*ast.SetPair) error {
 	for _, s := range list {
-		if err := r.expr(ctx, p, s.Value); err != nil {
+		if err := r.exprs(ctx, p, s.Value); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (r *resolver) update(n *ast.UpdateStmt) error {
 		return err
 	}
 	ctx := &context{items: p.items}
-	if err := r.expr(ctx, nil, n.Where); err != nil {
+	if err := r.exprs(ctx, nil, n.Where); err != nil {
 		return err
 	}
 	r.assigned(it.table, n.Set)

@@ -40,8 +40,8 @@ func (w *withs) find(name string) (*withs, *common) {
 	return nil, nil
 }
 
-// commonTable has an item of a FROM clause be a common table expression. Each
-// reference has a copy of its own.
+// commonTable has an item of a FROM clause be a common table expression. For each
+// reference it is resolved anew.
 func (r *resolver) commonTable(it *item, in *withs, e *common) error {
 	name := e.def.Name.Name
 	if e.fault != "" {
@@ -55,11 +55,11 @@ func (r *resolver) commonTable(it *item, in *withs, e *common) error {
 	}
 	t := &Table{Name: name, RowID: -1}
 	c := r.compound(e.def.Select)
-	it.table, it.sub, it.copied = t, c, true
+	it.table, it.sub = t, c
+	r.used[e.def] = true
 	saved := r.with
 	r.with = in
-	r.silent++
-	defer func() { r.with = saved; r.silent-- }()
+	defer func() { r.with = saved }()
 
 	last := len(c.parts) - 1
 	first := last // of the part that does not read the table itself
@@ -121,33 +121,27 @@ func (r *resolver) recursive(p *part, t *Table) error {
 	return nil
 }
 
-// noteWiths resolves the queries of WITH clauses in their own places: what was
-// resolved until now are copies of them. A fault in one leaves those behind it
-// out; it has shown already if the expression is used.
-func (r *resolver) noteWiths(root ast.Node) {
-	failed := false
-	var walk func(root ast.Node)
-	walk = func(root ast.Node) {
-		ast.Walk(root, func(n ast.Node) bool {
-			q, ok := n.(*ast.SelectStmt)
-			if !ok || q.With == nil {
-				return true
+// noteUnused resolves the queries of WITH clauses that nothing reads, which may
+// mean nothing.
+func (r *resolver) noteUnused(root ast.Node) {
+	ast.Walk(root, func(n ast.Node) bool {
+		q, ok := n.(*ast.SelectStmt)
+		if !ok || q.With == nil {
+			return true
+		}
+		saved := r.with
+		defer func() { r.with = saved }()
+		r.push(q.With)
+		for _, def := range q.With.CTEs {
+			if !r.used[def] {
+				_, _ = r.query(def.Select, &context{})
+				r.fault = nil
 			}
-			saved := r.with
-			r.push(q.With)
-			for _, def := range q.With.CTEs {
-				if !failed {
-					_, err := r.query(def.Select, &context{})
-					failed = err != nil
-				}
-				walk(def.Select)
-			}
-			r.with = saved
-			for _, core := range q.Cores {
-				walk(core)
-			}
-			return false
-		})
-	}
-	walk(root)
+			r.noteUnused(def.Select)
+		}
+		for _, core := range q.Cores {
+			r.noteUnused(core)
+		}
+		return false
+	})
 }

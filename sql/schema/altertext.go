@@ -95,7 +95,7 @@ func (a *alteration) test(names *nameCatalog, when string) error {
 			continue
 		}
 		for _, o := range s.Objects {
-			if err := testObject(names, s, o, when != ""); err != nil {
+			if err := testObject(names, s, o, when != "" && a.n.Action != ast.AlterRenameTable); err != nil {
 				return faultIn(o, when, err)
 			}
 		}
@@ -103,9 +103,9 @@ func (a *alteration) test(names *nameCatalog, when string) error {
 	return nil
 }
 
-// testObject resolves the names of an object; those in double quotes in tables
-// and indexes are no texts any more when it was altered.
-func testObject(names *nameCatalog, s *Schema, o Object, altered bool) error {
+// testObject resolves the names of an object. With strict, names in double quotes
+// in tables and indexes are no texts.
+func testObject(names *nameCatalog, s *Schema, o Object, strict bool) error {
 	switch {
 	case o.Type == "view" || o.Type == "trigger":
 		st, err := parse.One(o.SQL)
@@ -114,7 +114,7 @@ func testObject(names *nameCatalog, s *Schema, o Object, altered bool) error {
 		}
 		_, err = names.resolve(s, o, st)
 		return err
-	case o.SQL == "" || !altered:
+	case o.SQL == "" || !strict:
 		return nil
 	}
 	st, err := parse.One(o.SQL)
