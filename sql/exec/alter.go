@@ -7,7 +7,7 @@ import (
 
 // alterOptions are what ALTER TABLE is told.
 func (f *frame) alterOptions(s *schema.Schema) schema.AlterOptions {
-	return schema.AlterOptions{Functions: functionTables(s), ForeignKeys: f.s.foreignKeys}
+	return schema.AlterOptions{Functions: functionTables(s), Legacy: f.s.legacyAlter, ForeignKeys: f.s.foreignKeys}
 }
 
 // functionTables finds the columns of tables that are functions.

@@ -55,6 +55,11 @@ func (r *resolver) walk(ctx *context, p *part, e ast.Expr) error {
 	case *ast.NullCheckExpr:
 		r.swallow(r.walk(ctx, p, n.X))
 		return nil
+	case *ast.IsExpr:
+		if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
+			r.swallow(r.walk(ctx, p, n.X))
+			return nil
+		}
 	case *ast.FuncCall:
 		r.call(ctx, p, n)
 		return nil

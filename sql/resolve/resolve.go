@@ -78,12 +78,12 @@ type resolver struct {
 	cat   Catalog
 	text  Text
 	names *Names
-	noted map[*ast.Ident]bool
+	noted map[int]bool // by their places
 
 	silent  int      // not 0: nothing is noted
 	with    *withs   // the WITH clauses in sight
 	trigger *trigger // whose rows NEW and OLD are; or nil
-	fault   error // the last one, where an expression goes on after it
+	fault   error    // the last one, where an expression goes on after it
 	depth   int
 	nParts  int
 	used    map[*ast.CTE]bool
@@ -97,7 +97,7 @@ const (
 )
 
 func newResolver(cat Catalog, text Text) *resolver {
-	return &resolver{cat: cat, text: text, names: &Names{}, noted: map[*ast.Ident]bool{}, used: map[*ast.CTE]bool{}, tables: map[*ast.InExpr]*ast.SelectStmt{}}
+	return &resolver{cat: cat, text: text, names: &Names{}, noted: map[int]bool{}, used: map[*ast.CTE]bool{}, tables: map[*ast.InExpr]*ast.SelectStmt{}}
 }
 
 // View resolves the query of a view.
@@ -122,22 +122,22 @@ func (r *resolver) query(q *ast.SelectStmt, outer *context) (*compound, error) {
 // found notes what a name stands for. Names that expanding a star made have no
 // place in the text.
 func (r *resolver) found(t *Table, index int, name *ast.Ident) {
-	if r.silent == 0 && name.End() > 0 && !r.noted[name] {
-		r.noted[name] = true
+	if r.silent == 0 && name.End() > 0 && !r.noted[name.Pos()] {
+		r.noted[name.Pos()] = true
 		r.names.Columns = append(r.names.Columns, Column{t, index, name})
 	}
 }
 
 func (r *resolver) foundTable(t *Table, name *ast.Ident) {
-	if r.silent == 0 && name != nil && name.End() > 0 && !r.noted[name] {
-		r.noted[name] = true
+	if r.silent == 0 && name != nil && name.End() > 0 && !r.noted[name.Pos()] {
+		r.noted[name.Pos()] = true
 		r.names.Tables = append(r.names.Tables, TableName{t, name})
 	}
 }
 
 func (r *resolver) foundString(name *ast.Ident) {
-	if r.silent == 0 && name.End() > 0 && !r.noted[name] {
-		r.noted[name] = true
+	if r.silent == 0 && name.End() > 0 && !r.noted[name.Pos()] {
+		r.noted[name.Pos()] = true
 		r.names.Strings = append(r.names.Strings, name)
 	}
 }

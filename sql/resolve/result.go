@@ -115,13 +115,14 @@ func (res *result) setFrom(it *item, j int) {
 // qualified is a column out of a star as it is looked up. The name before the
 // star stands for the first one's.
 func (it *item) qualified(name string, table *ast.Ident) ast.Expr {
-	if table == nil || it.nested {
-		table = made(it.shown())
+	shown := made(it.shown())
+	if table != nil && !it.nested {
+		shown.Span = table.Span
 	}
 	if it.nested {
-		return &ast.QualifiedRef{Parts: []*ast.Ident{table, made(name)}}
+		return &ast.QualifiedRef{Parts: []*ast.Ident{shown, made(name)}}
 	}
-	return &ast.QualifiedRef{Parts: []*ast.Ident{made(it.table.database()), table, made(name)}}
+	return &ast.QualifiedRef{Parts: []*ast.Ident{made(it.table.database()), shown, made(name)}}
 }
 
 // made is a name that is not in the text.

@@ -66,7 +66,11 @@ func (a *alteration) text(s *Schema, o Object) (x *text, err error) {
 	default:
 		x.names, err = a.names.resolve(s, o, x.st)
 	}
-	return x, faultIn(o, "", err)
+	when := ""
+	if s != a.in && a.n.Action == ast.AlterRenameTable && fold(o.Table) == fold(a.t.Name) {
+		when = a.when // as SQLite says it
+	}
+	return x, faultIn(o, when, err)
 }
 
 // faultIn is an error that an object is at fault for.

@@ -365,14 +365,14 @@ func (b *builder) covered(ix *Index) bool {
 
 // buildIndex makes an index without root of a CREATE INDEX statement.
 func buildIndex(n *ast.CreateIndexStmt, t *Table) (*Index, error) {
-	cols, err := indexColumns(n.Columns, t)
-	if err != nil {
-		return nil, err
-	}
 	if n.Where != nil {
 		if err := checkNames(n.Where, t, inPartialIndex); err != nil {
 			return nil, err
 		}
+	}
+	cols, err := indexColumns(n.Columns, t)
+	if err != nil {
+		return nil, err
 	}
 	return &Index{
 		Name: n.Name.Name.Name, Unique: n.Unique, Origin: OriginCreate, Columns: cols, Where: n.Where, Table: t,
