@@ -256,8 +256,9 @@ func (g *nameGen) view(outer *nameScope) (string, []string) {
 		return g.with()
 	case k == 5: // WITH RECURSIVE
 		from, in := g.from(outer, 1)
-		q, cols := g.selectOf(sc, []nameTable{{name: "r", cols: []string{"n", "m"}}})
-		return "WITH RECURSIVE r(n, m) AS (SELECT 1, " + g.column(in) + from + " UNION SELECT n + 1, m FROM r WHERE n < 3) " + q, cols
+		r := nameTable{name: "r", cols: []string{"n", "m"}}
+		q, cols := g.selectOf(sc, []nameTable{r})
+		return "WITH RECURSIVE r(n, m) AS (SELECT 1, " + g.column(in) + from + " UNION SELECT n + 1, m FROM r WHERE n < 3) " + g.counted(r, cols) + q, cols
 	}
 	return g.selectOf(sc, nil)
 }
@@ -287,13 +288,18 @@ func (g *nameGen) with() (string, []string) {
 	defer func() { g.hidden = nil }()
 	q, cols := g.selectOf(&nameScope{}, ctes)
 	for _, e := range ctes {
-		counts := make([]string, len(cols))
-		for i, c := range cols {
-			counts[i] = "count(*) AS " + g.written(c)
-		}
-		q = "SELECT " + strings.Join(counts, ", ") + " FROM " + g.written(e.name) + " UNION ALL " + q
+		q = g.counted(e, cols) + q
 	}
 	return text + " " + q, cols
+}
+
+// counted is the first part of a compound, that reads a table.
+func (g *nameGen) counted(t nameTable, cols []string) string {
+	counts := make([]string, len(cols))
+	for i, c := range cols {
+		counts[i] = "count(*) AS " + g.written(c)
+	}
+	return "SELECT " + strings.Join(counts, ", ") + " FROM " + g.written(t.name) + " UNION ALL "
 }
 
 // finished puts together what few left open.
@@ -549,14 +555,7 @@ func (g *nameGen) use(b *both) {
 		fmt.Sprintf("DELETE FROM \"%s\" WHERE \"%s\" = 7", t.name, c),
 	} {
 		b.change("SAVEPOINT used")
-		g.runs(b, q)
-		if b.last == nil {
-			for _, t := range g.tables {
-				if !t.view {
-					b.compare(fmt.Sprintf("SELECT * FROM \"%s\"", t.name), false)
-				}
-			}
-		}
+		g.runs(b, q) // what it leaves depends on which rows it visits first
 		b.change("ROLLBACK TO used")
 		b.change("RELEASE used")
 	}

@@ -186,6 +186,17 @@ func isDigits(s string) bool {
 	return true
 }
 
+// nameOf is the name of a column, and of the row id.
+func (t *Table) nameOf(col int) string {
+	if col < 0 {
+		col = t.RowID
+	}
+	if col < 0 {
+		return "rowid"
+	}
+	return t.Columns[col]
+}
+
 func (r *resolver) columnName(res *result, i int) string {
 	name := res.name
 	if !res.named && !res.from {
@@ -197,10 +208,8 @@ func (r *resolver) columnName(res *result, i int) string {
 		default:
 			name = r.source(res.expr)
 		}
-		if m := res.match; m != nil && m.table != nil && m.col < 0 { // a row id, known by its column
-			if name = "rowid"; m.table.RowID >= 0 {
-				name = m.table.Columns[m.table.RowID]
-			}
+		if m := res.match; m != nil && m.table != nil && !m.mixed { // resolved: its name as it was made
+			name = m.table.nameOf(m.col)
 		}
 	}
 	if name == "" || same(name, "true") || same(name, "false") {

@@ -127,7 +127,9 @@ func testObject(names *nameCatalog, s *Schema, o Object, strict bool) error {
 	}
 	x := &text{st: st, table: s.tables[fold(o.Table)]}
 	x.texts(func(id *ast.Ident) {
-		err = sqlerr.Errorf("no such column: \"%s\" - should this be a string literal in single-quotes?", id.Name)
+		if err == nil {
+			err = notText(id.Name)
+		}
 	})
 	return err
 }
