@@ -128,7 +128,7 @@ var fixedPragmas = map[string]value.Value{
 	"auto_vacuum": integer(0), "locking_mode": text("normal"),
 	"secure_delete": integer(1), "journal_size_limit": integer(-1), "wal_autocheckpoint": integer(1000),
 	"ignore_check_constraints": integer(0),
-	"case_sensitive_like": integer(0), "read_uncommitted": integer(0),
+	"case_sensitive_like":      integer(0), "read_uncommitted": integer(0),
 	"automatic_index": integer(1), "cell_size_check": integer(0), "threads": integer(0), "soft_heap_limit": integer(0),
 	"hard_heap_limit": integer(0), "analysis_limit": integer(0), "cache_spill": integer(1), "fullfsync": integer(0), "checkpoint_fullfsync": integer(0),
 	"trusted_schema": integer(1), "writable_schema": integer(0), "reverse_unordered_selects": integer(0), "count_changes": integer(0),

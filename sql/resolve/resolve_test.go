@@ -243,7 +243,7 @@ func TestCorpus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, text := range strings.Split(string(b), ";\n") {
+		for text := range strings.SplitSeq(string(b), "\n") {
 			list, err := parse.Statements(text)
 			if err != nil {
 				continue

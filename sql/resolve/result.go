@@ -95,7 +95,7 @@ func (it *item) inStar(p *part, star *ast.Star, j int) bool {
 	t := it.table
 	if it.nested {
 		inner := it.sub.parts[0].results[j]
-		if inner.rowID || star.Table != nil && !(inner.from && same(inner.table, star.Table.Name)) {
+		if inner.rowID || star.Table != nil && (!inner.from || !same(inner.table, star.Table.Name)) {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -10,8 +11,7 @@ import (
 
 // resolve looks up the names of a SELECT that is expanded, its last part first.
 func (r *resolver) resolve(c *compound, outer *context) error {
-	for i := len(c.parts) - 1; i >= 0; i-- {
-		p := c.parts[i]
+	for i, p := range slices.Backward(c.parts) {
 		if p.resolved {
 			return nil
 		}
@@ -261,11 +261,11 @@ func (r *resolver) canonical(ctx *context, e ast.Expr) string {
 		if n.Over != nil || n.Filter != nil || len(n.OrderBy) > 0 {
 			break
 		}
-		s := fmt.Sprint(fold(n.Name.Name), n.Distinct, n.Star, "(")
+		var args []string
 		for _, a := range n.Args {
-			s += r.canonical(ctx, a) + ","
+			args = append(args, r.canonical(ctx, a))
 		}
-		return s + ")"
+		return fmt.Sprint(fold(n.Name.Name), n.Distinct, n.Star, args)
 	}
 	if q != nil {
 		if m, err := r.name(ctx, q); err == nil && m.item != nil {

@@ -131,7 +131,7 @@ func (r *resolver) items(refs []*ast.TableRef) []*item {
 	var list []*item
 	for _, ref := range refs {
 		it := &item{ref: ref}
-		for it.ref.List != nil && len(it.ref.List) == 1 {
+		for len(it.ref.List) == 1 {
 			it.ref = it.ref.List[0]
 		}
 		if alias := aliasOf(ref, it.ref); alias != nil {

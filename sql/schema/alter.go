@@ -90,8 +90,9 @@ func (s *Schema) altered(n *ast.AlterTableStmt) (*Table, error) {
 		return nil, sqlerr.Errorf("cannot drop column from view \"%s\"", t.Name)
 	case ast.AlterAddColumn:
 		return nil, sqlerr.Errorf("Cannot add a column to a view")
+	default:
+		return nil, sqlerr.Errorf("view %s may not be altered", t.Name)
 	}
-	return nil, sqlerr.Errorf("view %s may not be altered", t.Name)
 }
 
 func isSystemTable(name string) bool {

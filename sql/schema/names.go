@@ -145,12 +145,3 @@ func constant(e ast.Expr) bool {
 	})
 	return ok
 }
-
-// uses reports whether e names column.
-func uses(e ast.Expr, column string) bool {
-	found := false
-	if e != nil {
-		columnNames(e, func(_, c *ast.Ident) { found = found || fold(c.Name) == fold(column) })
-	}
-	return found
-}
