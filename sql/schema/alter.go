@@ -284,7 +284,7 @@ func (a *alteration) dropColumn() (int, error) {
 	name := a.n.Column.Name
 	i := a.t.Column(name)
 	if i < 0 {
-		return -1, sqlerr.Errorf("no such column: \"%s\"", name)
+		return -1, sqlerr.Errorf("no such column: \"%s\"", a.n.Column.Raw)
 	}
 	if err := a.droppable(i); err != nil {
 		return -1, err

@@ -205,7 +205,7 @@ func (a *alteration) renameColumn() error {
 	i := a.t.Column(from)
 	switch {
 	case i < 0:
-		return sqlerr.Errorf("no such column: \"%s\"", from)
+		return sqlerr.Errorf("no such column: \"%s\"", a.n.Column.Raw)
 	case isRowID(from) && !a.t.WithoutRowID:
 		return sqlerr.Errorf("cannot rename from rowid alias: %s", from)
 	case isRowID(to) && !a.t.WithoutRowID:
