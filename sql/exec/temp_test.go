@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -165,6 +166,13 @@ func TestTempRename(t *testing.T) {
 		"CREATE TRIGGER onmain AFTER INSERT ON main.\"s2\" BEGIN INSERT INTO \"s3\" VALUES ('main ' || new.\"one\"); END\n"+
 			"CREATE VIEW v AS SELECT \"r\".z, main.\"p\".a FROM main.\"p\", temp.\"r\"\n" {
 		t.Errorf("%q", got)
+	}
+	for _, undone := range []string{"BEGIN; %s; ROLLBACK", "SAVEPOINT one; %s; ROLLBACK TO one; RELEASE one"} {
+		text := "ALTER TABLE p RENAME TO later; ALTER TABLE later RENAME COLUMN a TO b; SELECT q.a FROM (SELECT b AS a FROM later) AS q; SELECT count(*) FROM v"
+		mustScript(t, s, fmt.Sprintf(undone, text))
+		if got := mustScript(t, s, "SELECT sql FROM sqlite_temp_master WHERE name = 'v'; SELECT count(*) FROM v"); got != "CREATE VIEW v AS SELECT \"r\".z, main.\"p\".a FROM main.\"p\", temp.\"r\"\n0\n" {
+			t.Errorf("undone: %q", got)
+		}
 	}
 	if _, err := script(s, "ALTER TABLE s2 ADD COLUMN more DEFAULT 1; ALTER TABLE s2 DROP COLUMN one"); err == nil || err.Error() != "error in trigger onmain after drop column: no such column: new.one" {
 		t.Error(err)
