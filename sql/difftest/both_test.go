@@ -40,6 +40,7 @@ type both struct {
 	compared, rows int
 	excused        int      // of them, those to which SQLite has several answers
 	exact          bool     // errors must agree in the gist of their text
+	verbatim       bool     // errors must agree in their text
 	last           error    // of byokdb's last statement
 	log            []string // what changed the tables, for the report of a difference
 }
@@ -248,7 +249,7 @@ func (b *both) difference(text string, sorted bool) (kindOfDifference, string) {
 		switch {
 		case (gotErr == nil) != (wantErr == nil):
 			return oneFails, what
-		case got != want || b.exact && gist(gotErr) != gist(wantErr):
+		case got != want || b.exact && gist(gotErr) != gist(wantErr) || b.verbatim && gotErr.Error() != wantErr.Error():
 			return otherError, what
 		}
 		return same, ""

@@ -31,6 +31,7 @@ var turns = []struct {
 	{"TestCalendar", TestCalendar},
 	{"TestNestedTriggers", TestNestedTriggers},
 	{"TestAlter", TestAlter},
+	{"TestAlterNames", TestAlterNames},
 	{"TestArithmetic", TestArithmetic},
 	{"TestCast", TestCast},
 	{"TestAffinity", TestAffinity},

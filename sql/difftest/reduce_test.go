@@ -122,7 +122,7 @@ func (r *reduction) try(log []string, text string) bool {
 		return false
 	}
 	defer end()
-	b.t, b.exact = r.b.t, r.b.exact
+	b.t, b.exact, b.verbatim = r.b.t, r.b.exact, r.b.verbatim
 	if r.b.spilled {
 		b.spill()
 	}

@@ -282,7 +282,7 @@ func (f *frame) alter(s *schema.Schema, st parse.Stmt) error {
 	if err := f.checkReferences(s, st); err != nil {
 		return err
 	}
-	done, err := schema.AlterTable(f.tx, s, st)
+	done, err := schema.AlterTable(f.tx, s, st, f.alterOptions(s))
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,8 @@ func sessionPragma(name string) (get func(s *Session) bool, set func(s *Session,
 		return func(s *Session) bool { return s.queryOnly }, func(s *Session, on bool) { s.queryOnly = on }
 	case "recursive_triggers":
 		return func(s *Session) bool { return s.recursiveTriggers }, func(s *Session, on bool) { s.recursiveTriggers = on }
+	case "legacy_alter_table":
+		return func(s *Session) bool { return s.legacyAlter }, func(s *Session, on bool) { s.legacyAlter = on }
 	}
 	return nil, nil
 }
@@ -39,7 +41,7 @@ func sessionPragma(name string) (get func(s *Session) bool, set func(s *Session,
 // settings are the names that settingPragma knows beside fixedPragmas.
 var settings = []string{
 	"user_version", "application_id", "schema_version", "busy_timeout", "foreign_keys", "defer_foreign_keys", "recursive_triggers",
-	"query_only", "page_count", "freelist_count",
+	"query_only", "legacy_alter_table", "page_count", "freelist_count",
 }
 
 // settingPragma returns a pragma of one value as a table, which reads it.

@@ -51,6 +51,7 @@ type Session struct {
 	deferForeignKeys  bool // PRAGMA defer_foreign_keys, until the transaction ends
 	recursiveTriggers bool
 	queryOnly         bool // PRAGMA query_only
+	legacyAlter       bool // PRAGMA legacy_alter_table
 	violations        violations
 
 	temp *tempState // nil until the first temporary object

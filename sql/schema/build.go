@@ -366,13 +366,16 @@ func (b *builder) covered(ix *Index) bool {
 // buildIndex makes an index without root of a CREATE INDEX statement.
 func buildIndex(n *ast.CreateIndexStmt, t *Table) (*Index, error) {
 	cols, err := indexColumns(n.Columns, t)
-	if err != nil {
+	if err != nil && !slices.ContainsFunc(n.Columns, func(o *ast.OrderingTerm) bool { return isText(o.Expr, t) }) {
 		return nil, err
 	}
 	if n.Where != nil {
 		if err := checkNames(n.Where, t, inPartialIndex); err != nil {
 			return nil, err
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return &Index{
 		Name: n.Name.Name.Name, Unique: n.Unique, Origin: OriginCreate, Columns: cols, Where: n.Where, Table: t,
@@ -414,6 +417,9 @@ func indexColumn(e ast.Expr, t *Table) (IndexColumn, error) {
 		return c, checkNames(e, t, inIndex)
 	}
 	if c.Column = t.Column(name); c.Column < 0 {
+		if isText(e, t) {
+			return c, notText(name)
+		}
 		return c, sqlerr.Errorf("no such column: %s", name)
 	}
 	if !isCollate {
@@ -436,6 +442,17 @@ func columnName(e ast.Expr) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// isText reports whether the key of an index is a name in double quotes that no
+// column has: to SQLite it is a text then, which is looked at last.
+func isText(e ast.Expr, t *Table) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && id.Quote == ast.QuoteDouble && t.Column(id.Name) < 0
+}
+
+func notText(name string) error {
+	return sqlerr.Errorf("no such column: \"%s\" - should this be a string literal in single-quotes?", name)
 }
 
 // exprCollation is the collation that an expression has by itself: that of a

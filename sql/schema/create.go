@@ -194,3 +194,5 @@ func verbatim(st parse.Stmt, name *ast.QualifiedName) string {
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func quoteText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -17,6 +17,13 @@ import (
 func Load(tx *engine.Tx) (*Schema, error) { return loadAt(tx, Main) }
 
 func loadAt(tx *engine.Tx, p Place) (*Schema, error) {
+	return loadWith(tx, p, func(o Object, err error) error {
+		return sqlerr.Wrap(sqlerr.Corrupt, err, "malformed database schema (%s)", o.Name)
+	})
+}
+
+// loadWith is loadAt with the error of an object that makes no part of a schema.
+func loadWith(tx *engine.Tx, p Place, fault func(o Object, err error) error) (*Schema, error) {
 	version, err := versionAt(tx, p)
 	if err != nil {
 		return nil, err
@@ -30,7 +37,7 @@ func loadAt(tx *engine.Tx, p Place) (*Schema, error) {
 	}
 	for _, o := range s.Objects {
 		if err := s.add(o); err != nil {
-			return nil, sqlerr.Wrap(sqlerr.Corrupt, err, "malformed database schema (%s)", o.Name)
+			return nil, fault(o, err)
 		}
 	}
 	for _, t := range s.Tables {

@@ -89,8 +89,10 @@ func checkNames(e ast.Expr, t *Table, where string) error {
 		switch {
 		case q != nil && fold(q.Name) != fold(t.Name):
 			fail("no such column: %s.%s", q.Name, c.Name)
-		case t.Column(c.Name) >= 0 || c.Quote == ast.QuoteDouble || isRowID(c.Name) && rowID:
+		case t.Column(c.Name) >= 0 || q == nil && c.Quote == ast.QuoteDouble || isRowID(c.Name) && rowID:
 		case q == nil && (fold(c.Name) == "true" || fold(c.Name) == "false"):
+		case q != nil:
+			fail("no such column: %s.%s", q.Name, c.Name)
 		default:
 			fail("no such column: %s", c.Name)
 		}
@@ -142,13 +144,4 @@ func constant(e ast.Expr) bool {
 		return ok
 	})
 	return ok
-}
-
-// uses reports whether e names column.
-func uses(e ast.Expr, column string) bool {
-	found := false
-	if e != nil {
-		columnNames(e, func(_, c *ast.Ident) { found = found || fold(c.Name) == fold(column) })
-	}
-	return found
 }

@@ -26,98 +26,46 @@ func apply(st parse.Stmt, edits []edit) string {
 	return out + st.Text[at:]
 }
 
-// renameTable returns the edits that give table another name in the text of an
-// object: its own name, the qualifier in expressions, the parent in foreign
-// keys, what a view or trigger reads and changes, and with its the table that a
-// trigger is on.
-func renameTable(st ast.Stmt, from, to string, its bool) []edit {
-	var out []edit
+// tableTokens returns what names a table in the text of a table or index: its
+// own name, with inExprs the qualifier in expressions and, with keys, the parent
+// in foreign keys.
+func tableTokens(st ast.Stmt, table string, inExprs, keys bool) []ast.Node {
+	var out []ast.Node
 	name := func(id *ast.Ident) {
-		if id != nil && fold(id.Name) == fold(from) {
-			out = append(out, replace(id, to))
+		if id != nil && fold(id.Name) == fold(table) {
+			out = append(out, id)
 		}
 	}
 	exprs := func(e ast.Expr) {
-		columnNames(e, func(q, _ *ast.Ident) { name(q) })
+		if inExprs {
+			columnNames(e, func(q, _ *ast.Ident) { name(q) })
+		}
 	}
 	switch n := st.(type) {
 	case *ast.CreateTableStmt:
 		name(n.Name.Name)
-		tableParts(n, exprs, func(r *ast.ForeignKeyClause) { name(r.Table) })
+		tableParts(n, exprs, func(r *ast.ForeignKeyClause) {
+			if keys {
+				name(r.Table)
+			}
+		})
 	case *ast.CreateIndexStmt:
 		name(n.Table)
 		for _, o := range n.Columns {
 			exprs(o.Expr)
 		}
 		exprs(n.Where)
-	case *ast.CreateViewStmt:
-		out = append(out, tableNames(n.Select, from, to)...)
-	case *ast.CreateTriggerStmt:
-		if its {
-			name(n.Table.Name)
-		}
-		if n.When != nil {
-			out = append(out, tableNames(n.When, from, to)...)
-		}
-		for _, stmt := range n.Body {
-			out = append(out, tableNames(stmt, from, to)...)
-		}
 	}
 	return out
 }
 
-// tableNames returns the edits that rename a table in a statement.
-func tableNames(stmt ast.Node, from, to string) []edit {
-	var out []edit
-	ast.Walk(stmt, func(n ast.Node) bool {
-		var id *ast.Ident
-		switch n := n.(type) {
-		case *ast.QualifiedName:
-			id = n.Name
-		case *ast.QualifiedRef:
-			id = n.Parts[len(n.Parts)-2]
-		case *ast.Star:
-			id = n.Table
-		}
-		if id != nil && fold(id.Name) == fold(from) {
-			out = append(out, replace(id, to))
-		}
-		return true
-	})
-	return out
-}
-
-// shadows reports whether a statement gives the name of a table to something
-// else: an alias, a common table expression.
-func shadows(stmt ast.Node, table string) bool {
-	found := false
-	ast.Walk(stmt, func(n ast.Node) bool {
-		var id *ast.Ident
-		switch n := n.(type) {
-		case *ast.TableRef:
-			id = n.Alias
-		case *ast.CTE:
-			id = n.Name
-		case *ast.InsertStmt:
-			id = n.Alias
-		case *ast.UpdateStmt:
-			id = n.Alias
-		case *ast.DeleteStmt:
-			id = n.Alias
-		}
-		found = found || id != nil && fold(id.Name) == fold(table)
-		return !found
-	})
-	return found
-}
-
-// renameColumn returns the edits that give a column of table another name in
-// the text of a table or index.
-func renameColumn(st ast.Stmt, table, from, to string) []edit {
-	var out []edit
+// columnTokens returns what names a column of table in the text of a table or
+// index.
+func columnTokens(st ast.Stmt, table, column string) []ast.Node {
+	var out []ast.Node
 	name := func(id *ast.Ident) {
-		if fold(id.Name) == fold(from) {
-			out = append(out, replace(id, to))
+		if fold(id.Name) == fold(column) {
+			out = append(out, id)
 		}
 	}
 	exprs := func(e ast.Expr) {
@@ -130,8 +78,8 @@ func renameColumn(st ast.Stmt, table, from, to string) []edit {
 				e = c.X
 			}
 			if k, ok := e.(*ast.Literal); ok {
-				if k.Kind == ast.LitString && fold(k.Value) == fold(from) {
-					out = append(out, replace(k, to))
+				if k.Kind == ast.LitString && fold(k.Value) == fold(column) {
+					out = append(out, k)
 				}
 				continue
 			}
@@ -193,29 +141,4 @@ func tableParts(n *ast.CreateTableStmt, expr func(ast.Expr), ref func(*ast.Forei
 			ref(k.References)
 		}
 	}
-}
-
-// holdsWord reports whether word is among the names of a statement.
-func holdsWord(stmt ast.Node, word string) bool {
-	found := false
-	ast.Walk(stmt, func(n ast.Node) bool {
-		if id, ok := n.(*ast.Ident); ok && fold(id.Name) == fold(word) {
-			found = true
-		}
-		return !found
-	})
-	return found
-}
-
-// mentions reports whether a statement reads or changes table, or something of
-// that name.
-func mentions(q ast.Node, table string) bool {
-	found := false
-	ast.Walk(q, func(n ast.Node) bool {
-		if name, ok := n.(*ast.QualifiedName); ok && fold(name.Name.Name) == fold(table) {
-			found = true
-		}
-		return !found
-	})
-	return found
 }

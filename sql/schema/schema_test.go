@@ -86,7 +86,7 @@ func try(tx *engine.Tx, text string) error {
 		case *ast.DropViewStmt:
 			_, err = DropView(tx, s, n)
 		case *ast.AlterTableStmt:
-			_, err = AlterTable(tx, s, st)
+			_, err = AlterTable(tx, s, st, AlterOptions{})
 		default:
 			err = fmt.Errorf("no DDL: %T", n)
 		}
@@ -182,8 +182,8 @@ func TestColumns(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	const setup = `CREATE TABLE t(a INTEGER PRIMARY KEY, b UNIQUE, c, d CHECK (d > c)); CREATE INDEX i ON t(c);
-		CREATE VIEW v AS SELECT a FROM t; CREATE TABLE lone(x)`
+	const setup = `CREATE TABLE t(a INTEGER PRIMARY KEY, b UNIQUE, c, d CHECK (d > c), e); CREATE INDEX i ON t(c);
+		CREATE INDEX ie ON t(lower(e)); CREATE VIEW v AS SELECT a FROM t; CREATE VIEW vd AS SELECT b FROM t WHERE d; CREATE TABLE lone(x)`
 	for _, c := range []struct{ sql, want string }{
 		{"CREATE TABLE T(a)", "table T already exists"},
 		{"CREATE TABLE i(a)", "there is already an index named i"},
@@ -222,13 +222,22 @@ func TestRefused(t *testing.T) {
 		{"ALTER TABLE lone RENAME z TO y", `no such column: "z"`},
 		{"ALTER TABLE t RENAME a TO b", "error in table t after rename: duplicate column name: b"},
 		{"ALTER TABLE t ADD a", "duplicate column name: a"},
-		{"ALTER TABLE t ADD e PRIMARY KEY", "Cannot add a PRIMARY KEY column"},
-		{"ALTER TABLE t ADD e UNIQUE", "Cannot add a UNIQUE column"},
+		{"ALTER TABLE t ADD f PRIMARY KEY", "Cannot add a PRIMARY KEY column"},
+		{"ALTER TABLE t ADD f UNIQUE", "Cannot add a UNIQUE column"},
 		{"ALTER TABLE t DROP a", `cannot drop PRIMARY KEY column: "a"`},
 		{"ALTER TABLE t DROP b", `cannot drop UNIQUE column: "b"`},
-		{"ALTER TABLE t DROP c", "error in index i after drop column: no such column: c"},
+		{"ALTER TABLE t DROP c", "error in table t after drop column: no such column: c"},
+		{"ALTER TABLE t DROP d", "error in view vd after drop column: no such column: d"},
+		{"ALTER TABLE t RENAME c TO oid", "cannot rename to rowid alias: oid"},
+		{"ALTER TABLE t ADD rowid", "cannot add rowid alias: rowid"},
+		{"ALTER TABLE t DROP e", "error in index ie after drop column: no such column: e"},
 		{"ALTER TABLE lone DROP x", `cannot drop column "x": no other columns exist`},
-		{"ALTER TABLE v RENAME TO w", "cannot alter view v"},
+		{"ALTER TABLE v RENAME TO w", "view v may not be altered"},
+		{"ALTER TABLE v RENAME a TO b", `cannot rename columns of view "v"`},
+		{"ALTER TABLE v DROP a", `cannot drop column from view "v"`},
+		{"ALTER TABLE v ADD b", "Cannot add a column to a view"},
+		{"ALTER TABLE sqlite_master DROP sql", "table sqlite_master may not be altered"},
+		{"ALTER TABLE none RENAME TO w", "no such table: none"},
 	} {
 		tx := begin(t)
 		before := run(t, tx, setup)
@@ -400,15 +409,18 @@ func TestTriggersInSchema(t *testing.T) {
 		t.Fatalf("trigger %+v", two)
 	}
 	for _, c := range []struct{ sql, want string }{
-		{"ALTER TABLE t RENAME b TO c", "byokdb does not support renaming a column of table t while trigger One reads it: drop the trigger first"},
-		{"ALTER TABLE t DROP b", "byokdb does not support dropping a column of table t while trigger One reads it: drop the trigger first"},
+		{"ALTER TABLE t DROP a", "error in view v after drop column: no such column: a"},
 		{"CREATE TRIGGER ONE AFTER DELETE ON t BEGIN SELECT 1; END", "trigger ONE already exists"},
 	} {
 		if err := try(tx, c.sql); err == nil || err.Error() != c.want {
 			t.Errorf("%s: %v, want %q", c.sql, err, c.want)
 		}
 	}
-	s = run(t, tx, "DROP TRIGGER one; ALTER TABLE t RENAME b TO c; DROP VIEW v; DROP TABLE t")
+	s = run(t, tx, "ALTER TABLE t RENAME a TO c")
+	if got := s.Trigger("one").SQL; got != "CREATE TRIGGER One AFTER UPDATE OF c, b ON t WHEN NEW.c > 1 BEGIN DELETE FROM t; END" {
+		t.Errorf("trigger %s", got)
+	}
+	s = run(t, tx, "DROP TRIGGER one; ALTER TABLE t RENAME b TO d; DROP VIEW v; DROP TABLE t")
 	if len(s.Objects) != 0 || s.Trigger("two") != nil {
 		t.Errorf("left: %+v", s.Objects)
 	}

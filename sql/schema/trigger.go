@@ -90,32 +90,6 @@ func (s *Schema) addTrigger(n *ast.CreateTriggerStmt, o Object) error {
 	return nil
 }
 
-// isOn reports whether a trigger is one of t.
-func (g *Trigger) isOn(t *Table) bool {
-	return g.Table == t || g.Table == nil && !t.IsTemp() && fold(g.on) == fold(t.Name)
-}
-
-// uses reports whether a trigger is one of t or mentions it and holds the name
-// of the column.
-func (g *Trigger) uses(t *Table, column string) bool {
-	parts := make([]ast.Node, 0, len(g.Body)+1)
-	for _, stmt := range g.Body {
-		parts = append(parts, stmt)
-	}
-	if g.When != nil {
-		parts = append(parts, g.When)
-	}
-	found, word := g.isOn(t), false
-	for _, name := range g.UpdateOf {
-		word = word || fold(name) == fold(column)
-	}
-	for _, n := range parts {
-		found = found || mentions(n, t.Name)
-		word = word || holdsWord(n, column)
-	}
-	return found && word
-}
-
 // CreateTrigger keeps a trigger; whether its body means anything shows when it
 // is used.
 func CreateTrigger(tx *engine.Tx, s *Schema, st parse.Stmt) error {

@@ -1,0 +1,51 @@
+CREATE TABLE t(id INTEGER PRIMARY KEY, a UNIQUE, b CHECK (t.b <> "no"), c AS (a || b), CHECK (a > b OR "a" IS NULL))
+CREATE TABLE u(a, d REFERENCES t(a), FOREIGN KEY (a) REFERENCES t(a))
+CREATE INDEX ia ON t(lower(a), "a" DESC, b) WHERE t.a IS NOT NULL AND b <> "x"
+INSERT INTO t(id, a, b) VALUES (1, 5, 2), (2, 7, 3)
+INSERT INTO u VALUES (5, 7)
+CREATE VIEW aliases AS SELECT t.a AS b, x.a, u.a AS other FROM t, t AS x JOIN u ON u.d = x."a" WHERE t.[a] > 5 ORDER BY b
+CREATE VIEW inner1 AS SELECT q.p FROM (SELECT a AS p, (SELECT max(a) FROM u AS t WHERE t.a <= q.b) AS m FROM t AS q) AS q WHERE EXISTS (SELECT 1 FROM u WHERE d = p)
+CREATE VIEW ctes AS WITH w(p) AS (SELECT a FROM t), unused AS (SELECT a, b FROM t), RECURSIVE_ AS (SELECT a AS n FROM u) SELECT p, n FROM w, RECURSIVE_
+CREATE VIEW recursive AS WITH RECURSIVE r(a) AS (SELECT min(a) FROM t UNION SELECT t.a FROM r, t WHERE t.a > r.a) SELECT r.a FROM r
+CREATE VIEW compound AS SELECT a, b FROM t UNION ALL SELECT d, a FROM u ORDER BY a
+CREATE VIEW windows AS SELECT id, sum(a) OVER (PARTITION BY b ORDER BY a) AS s, count(a) OVER w AS n FROM t WINDOW w AS (ORDER BY t.a)
+CREATE VIEW stars AS SELECT t.*, "text" AS x FROM t
+CREATE TRIGGER tr AFTER UPDATE OF a, b ON t WHEN NEW.a > old.[a] BEGIN UPDATE t SET a = NEW.a + 1, (b, a) = (3, a) WHERE a = new.a; INSERT INTO u(a) SELECT a FROM t WHERE t.a = NEW.a ORDER BY t.a; DELETE FROM u WHERE a IN (SELECT a FROM t AS a WHERE a.a < 0); END
+CREATE TRIGGER up AFTER INSERT ON u WHEN "text" = 'text' BEGIN INSERT INTO t(a, b) VALUES (NEW.a * 2, 1) ON CONFLICT (a) DO UPDATE SET b = excluded.a - t.a, a = excluded.a WHERE excluded.a > 0; UPDATE u SET d = t.a FROM t WHERE t.a = u.a; END
+ALTER TABLE t RENAME COLUMN a TO "new a"
+SELECT type, name, sql FROM sqlite_master ORDER BY type, name
+SELECT * FROM aliases
+SELECT * FROM inner1
+SELECT * FROM ctes ORDER BY p, n
+SELECT * FROM recursive ORDER BY 1
+SELECT * FROM windows ORDER BY id
+SELECT * FROM stars ORDER BY id
+INSERT INTO u(a) VALUES (9)
+SELECT * FROM t ORDER BY id
+UPDATE t SET "new a" = 20 WHERE id = 2
+SELECT * FROM t ORDER BY id
+SELECT * FROM u ORDER BY a, d
+!! ALTER TABLE u RENAME a TO d
+!! ALTER TABLE u RENAME rowid TO x
+!! ALTER TABLE u RENAME a TO oid
+!! ALTER TABLE aliases RENAME a TO x
+!! ALTER TABLE u RENAME nosuch TO x
+ALTER TABLE t RENAME "new a" TO a2
+ALTER TABLE u RENAME COLUMN "a" TO x
+SELECT type, name, sql FROM sqlite_master ORDER BY type, name
+ALTER TABLE t RENAME COLUMN id TO key
+CREATE VIEW keys AS SELECT rowid, oid AS o, t.key FROM t
+ALTER TABLE t RENAME COLUMN key TO k
+SELECT sql FROM sqlite_master WHERE name = 'keys'
+CREATE VIEW over AS SELECT o FROM keys WHERE k > 1
+!! ALTER TABLE t RENAME COLUMN k TO z
+SELECT * FROM over
+DROP VIEW over
+ALTER TABLE t RENAME COLUMN k TO z
+CREATE VIEW broken AS SELECT a2 FROM nosuch
+!! ALTER TABLE t RENAME COLUMN z TO y
+!! ALTER TABLE t RENAME TO y
+!! ALTER TABLE t DROP COLUMN b
+DROP VIEW broken
+CREATE TRIGGER broken AFTER DELETE ON u BEGIN SELECT old.nosuch; END
+!! ALTER TABLE t RENAME COLUMN z TO y
