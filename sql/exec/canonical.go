@@ -84,12 +84,7 @@ func (k *canonicalizer) expr(e ast.Expr) {
 	case *ast.CollateExpr:
 		k.group("COLLATE "+fold(n.Name.Name), n.X)
 	case *ast.CastExpr:
-		if k.exact {
-			raw := castType(n).Raw
-			k.group("CAST "+strconv.Itoa(len(raw))+":"+raw, n.X)
-			return
-		}
-		k.group("CAST "+fold(castType(n).Name), n.X)
+		k.cast(n)
 	case *ast.NullCheckExpr:
 		k.nullCheck(n.X, n.Test == ast.TestIsNull)
 	case *ast.IsExpr:
@@ -120,6 +115,15 @@ func (k *canonicalizer) expr(e ast.Expr) {
 	default:
 		k.failed = true
 	}
+}
+
+func (k *canonicalizer) cast(n *ast.CastExpr) {
+	if k.exact {
+		raw := castType(n).Raw
+		k.group("CAST "+strconv.Itoa(len(raw))+":"+raw, n.X)
+		return
+	}
+	k.group("CAST "+fold(castType(n).Name), n.X)
 }
 
 func (k *canonicalizer) negated(not bool, op string, xs ...ast.Expr) {
