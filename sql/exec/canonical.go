@@ -216,7 +216,7 @@ func (k *canonicalizer) name(id *ast.Ident) {
 		k.aliases = aliases
 	case !k.exact:
 		k.failed = true
-	case id.Quote == ast.QuoteNone && (schema.SameName(id.Name, "true") || schema.SameName(id.Name, "false")):
+	case id.Quote == ast.QuoteNone && (ast.SameName(id.Name, "true") || ast.SameName(id.Name, "false")):
 		k.b.WriteString(id.Name)
 	case id.Quote == ast.QuoteDouble:
 		k.literal(&ast.Literal{Kind: ast.LitString, Value: id.Name})

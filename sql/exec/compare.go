@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -177,9 +176,9 @@ func (c *compiler) list(sc *scope, es []ast.Expr) ([]*expr, error) {
 func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	want := n.Not == n.Distinct // "IS" or "IS NOT DISTINCT FROM"
 	if id, ok := unparen(n.Y).(*ast.Ident); ok && id.Quote == ast.QuoteNone && !n.Distinct &&
-		(schema.SameName(id.Name, "true") || schema.SameName(id.Name, "false")) {
+		(ast.SameName(id.Name, "true") || ast.SameName(id.Name, "false")) {
 		if m, err := sc.lookup("", id.Name); err == nil && m == nil {
-			return c.isTruth(sc, n.X, schema.SameName(id.Name, "true"), want)
+			return c.isTruth(sc, n.X, ast.SameName(id.Name, "true"), want)
 		}
 	}
 	if isRowValue(n.X) || isRowValue(n.Y) {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -18,13 +17,6 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	var blocks []*block
 	for i, core := range s.Cores {
 		q, isQuery := core.(*ast.SelectQuery)
-		if isQuery && i < last && (len(q.OrderBy) > 0 || q.Limit != nil) {
-			clause := "ORDER BY"
-			if len(q.OrderBy) == 0 {
-				clause = "LIMIT"
-			}
-			return nil, errorf("%s clause should come after %s not before", clause, opName(s.Ops[i]))
-		}
 		if isQuery && i == last {
 			orderBy, limit = q.OrderBy, q.Limit
 			bare := *q
@@ -227,7 +219,7 @@ func bare(e ast.Expr) ast.Expr {
 func (b *block) columnOf(e ast.Expr) int {
 	if id, ok := e.(*ast.Ident); ok {
 		for i, it := range b.items {
-			if it.named && schema.SameName(it.name, id.Name) {
+			if it.named && ast.SameName(it.name, id.Name) {
 				return i
 			}
 		}

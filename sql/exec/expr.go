@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -177,7 +176,7 @@ func (c *compiler) exprOf(sc *scope, e ast.Expr) (*expr, error) {
 	return nil, unsupported("this kind of expression")
 }
 
-func isMain(db string) bool { return schema.SameName(db, "main") }
+func isMain(db string) bool { return ast.SameName(db, "main") }
 
 func (c *compiler) literal(n *ast.Literal) (*expr, error) {
 	switch n.Kind {
@@ -241,10 +240,10 @@ func (c *compiler) name(sc *scope, table string, id *ast.Ident) (*expr, error) {
 		return x, err
 	}
 	if table == "" && id.Quote == ast.QuoteNone {
-		if schema.SameName(id.Name, "true") {
+		if ast.SameName(id.Name, "true") {
 			return constant(value.NewInt(1)), nil
 		}
-		if schema.SameName(id.Name, "false") {
+		if ast.SameName(id.Name, "false") {
 			return constant(value.NewInt(0)), nil
 		}
 	}

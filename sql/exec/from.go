@@ -474,7 +474,7 @@ func leftMatch(sc *scope, right *source, name string) *match {
 
 func (s *source) column(name string) int {
 	for i := range s.cols {
-		if schema.SameName(s.cols[i].name, name) {
+		if ast.SameName(s.cols[i].name, name) {
 			return i
 		}
 	}

@@ -107,10 +107,11 @@ func checkSingleRow(n *ast.InsertStmt) error {
 func (c *compiler) insertEvents(ins *inserter) (err error) {
 	for _, up := range ins.upserts {
 		if up.set != nil {
-			own := ins.conflict
-			ins.conflict = ast.ConflictAbort // as in SQLite it goes before what statements in triggers say
-			up.ev, err = c.events(ins.target, schema.Update, up.set.changedColumns(ins.target))
-			ins.conflict = own
+			updated := *ins.target
+			up.target = &updated
+			up.target.conflict = ast.ConflictAbort // as in SQLite it goes before what the INSERT says, and statements in triggers
+			up.target.order = up.target.uniqueOrder(nil)
+			up.ev, err = c.events(up.target, schema.Update, up.set.changedColumns(up.target))
 			if err != nil {
 				return err
 			}

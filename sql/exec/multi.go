@@ -141,9 +141,9 @@ func (s *source) hint(by *ast.Ident, not bool) error {
 	case not:
 		s.indexed = &indexHint{}
 	case by == nil:
-	case s.table != nil && slices.ContainsFunc(s.table.Indexes, func(ix *schema.Index) bool { return schema.SameName(ix.Name, by.Name) }):
+	case s.table != nil && slices.ContainsFunc(s.table.Indexes, func(ix *schema.Index) bool { return ast.SameName(ix.Name, by.Name) }):
 		s.indexed = &indexHint{index: fold(by.Name)}
-	case s.table != nil && s.table.PrimaryKey != nil && schema.SameName(primaryName(s.table), by.Name):
+	case s.table != nil && s.table.PrimaryKey != nil && ast.SameName(primaryName(s.table), by.Name):
 		s.indexed = &indexHint{}
 	default:
 		return errorf("no such index: %s", by.Name)

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/schema"
 )
 
 // nestedJoin is what a join in parentheses is to the FROM clause around it: one
@@ -105,7 +104,7 @@ func (sc *scope) numberNames() {
 		if i+1 < len(sc.sources) {
 			for _, name := range sc.sources[i+1].using {
 				numbered := new(string)
-				if k := slices.IndexFunc(sc.merged, func(m *mergedColumn) bool { return schema.SameName(m.name, name) }); k >= 0 && !slices.Contains(set, &sc.merged[k].numbered) {
+				if k := slices.IndexFunc(sc.merged, func(m *mergedColumn) bool { return ast.SameName(m.name, name) }); k >= 0 && !slices.Contains(set, &sc.merged[k].numbered) {
 					numbered = &sc.merged[k].numbered
 				}
 				add(name, numbered)
@@ -163,7 +162,7 @@ func (sc *scope) named() []*source {
 // first one of that name counts.
 func (sc *scope) aliased(table, name string) *match {
 	for _, s := range sc.sources {
-		if s.nested == nil || !schema.SameName(s.name, table) {
+		if s.nested == nil || !ast.SameName(s.name, table) {
 			continue
 		}
 		if m := sc.inside(s, name); m != nil {
@@ -222,7 +221,7 @@ func (s *source) names() []string {
 	var out []string
 	for _, m := range list {
 		for i := range m.cols {
-			known := func(name string) bool { return schema.SameName(name, m.cols[i].name) }
+			known := func(name string) bool { return ast.SameName(name, m.cols[i].name) }
 			if !m.cols[i].input && !slices.ContainsFunc(out, known) {
 				out = append(out, m.cols[i].name)
 			}

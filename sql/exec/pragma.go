@@ -422,7 +422,7 @@ func indexXInfo(s *schema.Schema, arg string) [][]value.Value {
 	}
 	for _, in := range slices.Backward(s.Databases()) {
 		for _, t := range in.Tables {
-			if t.PrimaryKey != nil && schema.SameName(primaryName(t), arg) {
+			if t.PrimaryKey != nil && ast.SameName(primaryName(t), arg) {
 				key := tableKey(t)
 				for i := range key {
 					key[i].desc = t.PKDesc[i]
@@ -506,7 +506,7 @@ func tableList(s *schema.Schema, arg string) [][]value.Value {
 	var rows [][]value.Value
 	for _, in := range s.Databases() {
 		add := func(name, kind string, columns int, withoutRowID, strict bool) {
-			if arg == "" || schema.SameName(arg, name) {
+			if arg == "" || ast.SameName(arg, name) {
 				rows = append(rows, []value.Value{
 					text(in.Name()), text(name), text(kind), integer(int64(columns)), boolean(withoutRowID), boolean(strict),
 				})

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -34,7 +33,7 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 	}
 	last := len(s.Cores) - 1
 	op := s.Ops[last-1]
-	if !schema.SameName(op.Op, "UNION") || s.With != nil {
+	if !ast.SameName(op.Op, "UNION") || s.With != nil {
 		return c.selectStmt(e.outer, s)
 	}
 	refs, err := recursiveTerms(s, name)
@@ -101,7 +100,7 @@ func recursiveTerms(s *ast.SelectStmt, name string) (map[*ast.QualifiedName]bool
 		}
 		n := 0
 		for _, ref := range flatRefs(core.From) {
-			if ref.Name != nil && ref.Name.Schema == nil && schema.SameName(ref.Name.Name.Name, name) {
+			if ref.Name != nil && ref.Name.Schema == nil && ast.SameName(ref.Name.Name.Name, name) {
 				refs[ref.Name] = true
 				n++
 			}
@@ -164,7 +163,7 @@ func (c *compiler) recursiveStep(e *cte, cores []ast.SelectCore) (*query, error)
 func refersTo(s *ast.SelectStmt, name string) bool {
 	found := false
 	ast.Walk(s, func(n ast.Node) bool {
-		if t, ok := n.(*ast.TableRef); ok && t.Name != nil && t.Name.Schema == nil && schema.SameName(t.Name.Name.Name, name) {
+		if t, ok := n.(*ast.TableRef); ok && t.Name != nil && t.Name.Schema == nil && ast.SameName(t.Name.Name.Name, name) {
 			found = true
 		}
 		return !found

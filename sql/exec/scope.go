@@ -147,7 +147,7 @@ func (sc *scope) notWindowed() (restore func()) {
 	}
 }
 
-func fold(s string) string { return schema.Fold(s) }
+func fold(s string) string { return ast.Fold(s) }
 
 // afterWith reports whether the scope is in a statement with WITH.
 func (sc *scope) afterWith() bool {
@@ -187,7 +187,7 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 	var found *match
 	if table == "" {
 		for _, m := range sc.merged {
-			if schema.SameName(m.name, name) {
+			if ast.SameName(m.name, name) {
 				if m.ambiguous || sc.besides(m) {
 					return nil, errorf("ambiguous column name: %s", name)
 				}
@@ -201,7 +201,7 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 			continue
 		}
 		for i := range src.cols {
-			if !schema.SameName(src.cols[i].name, name) || (table == "" && src.cols[i].hidden) {
+			if !ast.SameName(src.cols[i].name, name) || (table == "" && src.cols[i].hidden) {
 				continue
 			}
 			if found != nil {
@@ -246,7 +246,7 @@ func (s *source) shown() string {
 
 // isNamed reports whether a qualifier stands for s; "" stands for all.
 func (s *source) isNamed(db, table string) bool {
-	return (table == "" || schema.SameName(s.name, table)) && (db == "" || s.db == db)
+	return (table == "" || ast.SameName(s.name, table)) && (db == "" || s.db == db)
 }
 
 // besides reports whether some other column has the name of one that USING
@@ -271,7 +271,7 @@ func qualified(table, name string) string {
 }
 
 func isRowIDName(s string) bool {
-	return schema.SameName(s, "rowid") || schema.SameName(s, "_rowid_") || schema.SameName(s, "oid")
+	return ast.SameName(s, "rowid") || ast.SameName(s, "_rowid_") || ast.SameName(s, "oid")
 }
 
 // use marks the match as read and returns its register.

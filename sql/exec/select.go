@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -78,11 +77,7 @@ func (c *compiler) with(parent *scope, w *ast.With) (*scope, error) {
 	}
 	sc := &scope{parent: parent, ctes: map[string]*cte{}}
 	for _, def := range w.CTEs {
-		key := fold(def.Name.Name)
-		if sc.ctes[key] != nil {
-			return nil, errorf("duplicate WITH table name: %s", def.Name.Name)
-		}
-		sc.ctes[key] = &cte{def: def, outer: sc}
+		sc.ctes[fold(def.Name.Name)] = &cte{def: def, outer: sc}
 	}
 	return sc, nil
 }
@@ -103,14 +98,18 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 	if plainJoins(s.From) {
 		sc.flat = 1
 	}
-	if err := c.from(sc, s.From); err != nil {
+	aliases := aliasesOf(s.Columns)
+	sc.aliases = aliases // ON, too, knows them
+	err := c.from(sc, s.From)
+	sc.aliases = nil
+	if err != nil {
 		return nil, err
 	}
 	items, err := c.items(sc, s.Columns)
 	if err != nil {
 		return nil, err
 	}
-	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliasesOf(s.Columns)}
+	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliases}
 	if err := b.findWindows(); err != nil {
 		return nil, err
 	}
@@ -139,7 +138,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			if src.inner {
 				continue
 			}
-			if star.Table != nil && !schema.SameName(src.name, star.Table.Name) {
+			if star.Table != nil && !ast.SameName(src.name, star.Table.Name) {
 				continue
 			}
 			if star.Table == nil {
@@ -470,7 +469,7 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 	}
 	if n, ok := inner.(*ast.Ident); ok {
 		for i, rc := range b.items {
-			if rc.e != nil && schema.SameName(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
+			if rc.e != nil && ast.SameName(rc.name, n.Name) && b.aliases[fold(n.Name)] == rc.e {
 				pick = i
 				break
 			}

@@ -14,7 +14,7 @@ const sequenceName = "sqlite_sequence"
 // sequenceOf returns the schema whose sequenceName a name stands for, nil when it
 // stands for something else.
 func (c *compiler) sequenceOf(q *ast.QualifiedName) *schema.Schema {
-	if !schema.SameName(q.Name.Name, sequenceName) {
+	if !ast.SameName(q.Name.Name, sequenceName) {
 		return nil
 	}
 	for _, name := range []string{"temp", "main"} { // as all names are looked up
@@ -65,7 +65,7 @@ func (c *compiler) sequenceSource(database string) *source {
 func (f *frame) writeSequence(database string, old, after []value.Value) error {
 	return f.withSchema(func(s *schema.Schema) error {
 		s = s.Catalog(database)
-		if old != nil && (after == nil || !schema.SameName(old[0].AsText(), after[0].AsText())) {
+		if old != nil && (after == nil || !ast.SameName(old[0].AsText(), after[0].AsText())) {
 			if t := s.Table(old[0].AsText()); t != nil && t.AutoIncrement {
 				if err := schema.DropSequence(f.tx, t); err != nil {
 					return err

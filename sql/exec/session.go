@@ -254,7 +254,7 @@ func (s *Session) control(ctx context.Context, stmt ast.Stmt) error {
 
 func (s *Session) findSave(name string) (int, error) {
 	for i, sv := range slices.Backward(s.saves) {
-		if schema.SameName(sv.name, name) {
+		if ast.SameName(sv.name, name) {
 			return i, nil
 		}
 	}

@@ -18,6 +18,7 @@ type upsert struct {
 	set      *assignments
 	where    *expr
 	excluded []int   // registers of the row as it was to be, its row id last if it has one
+	target   *target // as the update writes it
 	ev       *events // what the update sets off
 }
 
@@ -144,7 +145,7 @@ func (ct *conflictTarget) names(src *source, ix *schema.Index) bool {
 
 func (ct *conflictTarget) has(form string, coll value.Collation) bool {
 	for i, term := range ct.terms {
-		if term != "" && term == form && (ct.colls[i] == "" || schema.SameName(ct.colls[i], coll.String())) {
+		if term != "" && term == form && (ct.colls[i] == "" || ast.SameName(ct.colls[i], coll.String())) {
 			return true
 		}
 	}
@@ -192,7 +193,7 @@ func (ins *inserter) updateOther(f *frame, up *upsert, ix *schema.Index, other [
 	if err := up.set.compute(f); err != nil {
 		return err
 	}
-	err = ins.change(f, up.set, other, up.ev, ins.conflicts, func() error {
+	err = up.target.change(f, up.set, other, up.ev, up.target.conflicts, func() error {
 		f.changes++
 		return ins.returns.add(f)
 	})

@@ -41,7 +41,7 @@ func (c *compiler) instead(q *ast.QualifiedName, e schema.Event, set []*ast.SetP
 
 func setsAny(p *ast.SetPair, names []string) bool {
 	return slices.ContainsFunc(p.Columns, func(id *ast.Ident) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return schema.SameName(n, id.Name) })
+		return slices.ContainsFunc(names, func(n string) bool { return ast.SameName(n, id.Name) })
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -107,7 +106,7 @@ func newWindowing(defs []*ast.WindowDef) (*windowing, error) {
 
 func (w *windowing) find(name string) (*windowSpec, error) {
 	for _, d := range w.defs {
-		if schema.SameName(d.name, name) {
+		if ast.SameName(d.name, name) {
 			return d, nil
 		}
 	}

@@ -3,6 +3,7 @@ package parse
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/sqlerr"
@@ -48,9 +49,9 @@ func check(root ast.Node) ([]*ast.BindParam, error) {
 func checkNode(n ast.Node) error {
 	switch n := n.(type) {
 	case *ast.SelectStmt:
-		if len(n.Cores) > compoundTermsMax {
-			return at(n, "too many terms in compound SELECT")
-		}
+		return checkSelect(n)
+	case *ast.With:
+		return checkWith(n)
 	case *ast.SelectQuery:
 		return checkQuery(n)
 	case *ast.ValuesClause:
@@ -77,6 +78,39 @@ func checkNode(n ast.Node) error {
 		if len(n.Args) > functionArgsMax {
 			return at(n, "too many arguments on function %s", n.Name.Name)
 		}
+	}
+	return nil
+}
+
+func checkSelect(n *ast.SelectStmt) error {
+	if len(n.Cores) > compoundTermsMax {
+		return at(n, "too many terms in compound SELECT")
+	}
+	for i, op := range n.Ops {
+		q, ok := n.Cores[i].(*ast.SelectQuery)
+		if !ok || len(q.OrderBy) == 0 && q.Limit == nil {
+			continue
+		}
+		clause, name := "ORDER BY", strings.ToUpper(op.Op)
+		if len(q.OrderBy) == 0 {
+			clause = "LIMIT"
+		}
+		if op.All {
+			name = "UNION ALL"
+		}
+		return at(q, "%s clause should come after %s not before", clause, name)
+	}
+	return nil
+}
+
+func checkWith(n *ast.With) error {
+	names := map[string]bool{}
+	for _, e := range n.CTEs {
+		name := ast.Fold(e.Name.Name)
+		if names[name] {
+			return at(e, "duplicate WITH table name: %s", e.Name.Name)
+		}
+		names[name] = true
 	}
 	return nil
 }

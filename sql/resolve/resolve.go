@@ -215,18 +215,9 @@ func isRowID(name string) bool {
 	return same(name, "rowid") || same(name, "_rowid_") || same(name, "oid")
 }
 
-// same reports whether SQLite takes two names for one: ASCII letters alone have
-// two cases.
-func same(a, b string) bool { return len(a) == len(b) && fold(a) == fold(b) }
+func same(a, b string) bool { return ast.SameName(a, b) }
 
-func fold(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c >= 'A' && c <= 'Z' {
-			return c + 'a' - 'A'
-		}
-		return c
-	}, s)
-}
+func fold(name string) string { return ast.Fold(name) }
 
 func unparen(e ast.Expr) ast.Expr {
 	for {

@@ -112,7 +112,7 @@ func (b *builder) column(n *ast.ColumnDef) error {
 func withoutGenerated(declType string) string {
 	words := strings.Fields(declType)
 	n := len(words)
-	if n >= 2 && SameName(words[n-2], "generated") && SameName(words[n-1], "always") {
+	if n >= 2 && ast.SameName(words[n-2], "generated") && ast.SameName(words[n-1], "always") {
 		declType = declType[:len(declType)-len(words[n-1])]
 		declType = strings.TrimRight(declType, " \t\r\n\f")
 		declType = strings.TrimRight(declType[:len(declType)-len(words[n-2])], " \t\r\n\f")
@@ -260,9 +260,9 @@ func (b *builder) references(cols []int, r *ast.ForeignKeyClause) error {
 		switch {
 		case a.Match != nil:
 			f.Match = a.Match.Name
-		case SameName(a.Event, "DELETE"):
+		case ast.SameName(a.Event, "DELETE"):
 			f.OnDelete = a.Action
-		case SameName(a.Event, "UPDATE"):
+		case ast.SameName(a.Event, "UPDATE"):
 			f.OnUpdate = a.Action
 		}
 	}
@@ -288,7 +288,7 @@ func (b *builder) primaryKey() error {
 			return sqlerr.Errorf("generated columns cannot be part of the PRIMARY KEY")
 		}
 	}
-	integer := len(b.pk) == 1 && !b.pkDesc && SameName(t.Columns[b.pk[0].Column].DeclType, "INTEGER")
+	integer := len(b.pk) == 1 && !b.pkDesc && ast.SameName(t.Columns[b.pk[0].Column].DeclType, "INTEGER")
 	switch {
 	case b.pkAuto && (!integer || t.WithoutRowID):
 		if t.WithoutRowID {

@@ -131,7 +131,7 @@ func (s *Schema) attach(o Object) error {
 		return sqlerr.Errorf("no such table: %s", o.Table)
 	}
 	for _, ix := range t.Indexes {
-		if SameName(ix.Name, o.Name) {
+		if ast.SameName(ix.Name, o.Name) {
 			ix.Root, ix.id = o.Root, o.id
 			s.indexes[fold(ix.Name)] = ix
 			return nil

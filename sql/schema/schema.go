@@ -12,7 +12,6 @@ package schema
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/value"
@@ -125,7 +124,7 @@ func (t *Table) IsView() bool { return t.View != nil }
 // Column returns the index of a column by name in any case, -1 when there is none.
 func (t *Table) Column(name string) int {
 	for i := range t.Columns {
-		if SameName(t.Columns[i].Name, name) {
+		if ast.SameName(t.Columns[i].Name, name) {
 			return i
 		}
 	}
@@ -186,34 +185,4 @@ func TableCollection(root uint64) string { return fmt.Sprintf("sql/t/%08d", root
 // IndexCollection returns the name of the collection of the records of an index of main.
 func IndexCollection(root uint64) string { return fmt.Sprintf("sql/i/%08d", root) }
 
-// Fold maps names that SQLite takes for one to one: ASCII letters alone.
-func Fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + ('a' - 'A')
-		}
-		return r
-	}, name)
-}
-
-func fold(name string) string { return Fold(name) }
-
-// SameName reports whether SQLite takes two names for one.
-func SameName(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if c >= 'A' && c <= 'Z' {
-		return c + ('a' - 'A')
-	}
-	return c
-}
+func fold(name string) string { return ast.Fold(name) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/engine"
+	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/record"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -66,7 +67,7 @@ func (s *Schema) addStat(tbl, idx, stat value.Value) {
 	if len(counts) == 0 {
 		return
 	}
-	if idx.IsNull() || SameName(idx.Str(), t.Name) {
+	if idx.IsNull() || ast.SameName(idx.Str(), t.Name) {
 		t.Stats = &TableStats{Rows: counts[0]}
 		return
 	}

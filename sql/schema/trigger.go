@@ -57,9 +57,9 @@ func (s *Schema) References(parent string) []Reference { return s.references[fol
 func buildTrigger(n *ast.CreateTriggerStmt, t *Table) *Trigger {
 	g := &Trigger{Name: n.Name.Name.Name, Table: t, Time: n.Time, When: n.When, Body: n.Body}
 	switch {
-	case SameName(n.Event, "INSERT"):
+	case ast.SameName(n.Event, "INSERT"):
 		g.Event = Insert
-	case SameName(n.Event, "UPDATE"):
+	case ast.SameName(n.Event, "UPDATE"):
 		g.Event = Update
 	default:
 		g.Event = Delete
