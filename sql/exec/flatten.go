@@ -35,21 +35,14 @@ func (c *compiler) flatten(sc *scope, ref *ast.TableRef) (*source, error) {
 		return nil, errorf("statement nests too many selects (maximum depth %d)", nestingMax)
 	}
 	inner := &scope{parent: parent, base: sc.base + len(sc.sources), flat: sc.flat + 1}
-	aliases := aliasesOf(core.Columns)
-	inner.aliases = aliases // ON, too, knows them
-	err := c.from(inner, core.From)
-	inner.aliases = nil
+	b, err := c.block(inner, core)
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.items(inner, core.Columns)
-	if err != nil {
-		return nil, err
-	}
+	items := b.items
 	if len(names) > 0 && len(names) != len(items) {
 		return nil, errorf("expected %d columns for '%s' but got %d", len(names), ref.Name.Name.Name, len(items))
 	}
-	b := &block{c: c, sc: inner, s: core, items: items, aliases: aliases}
 	if err := b.compileWhere(); err != nil {
 		return nil, err
 	}

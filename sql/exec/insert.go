@@ -26,10 +26,8 @@ type inserter struct {
 }
 
 func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
-	sc, err := c.with(c.outer, n.With)
-	if err != nil {
-		return err
-	}
+	var err error
+	sc := c.with(c.outer, n.With)
 	view := c.instead(n.Table, schema.Insert, nil)
 	ins := &inserter{rowID: -1, view: view != nil}
 	if !n.DefaultValues {

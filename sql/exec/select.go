@@ -40,10 +40,7 @@ func (c *compiler) selectStmt(parent *scope, s *ast.SelectStmt) (*query, error) 
 	if c.depth > nestingMax || c.nSelects > 20000 {
 		return nil, errorf("statement nests too many selects (maximum depth %d)", nestingMax)
 	}
-	sc, err := c.with(parent, s.With)
-	if err != nil {
-		return nil, err
-	}
+	sc := c.with(parent, s.With)
 	nested := len(c.nested)
 	q, err := c.selectBody(sc, s)
 	if err != nil {
@@ -71,15 +68,15 @@ func (c *compiler) selectBody(sc *scope, s *ast.SelectStmt) (*query, error) {
 }
 
 // with returns the scope in which the names of a WITH clause are known.
-func (c *compiler) with(parent *scope, w *ast.With) (*scope, error) {
+func (c *compiler) with(parent *scope, w *ast.With) *scope {
 	if w == nil {
-		return parent, nil
+		return parent
 	}
 	sc := &scope{parent: parent, ctes: map[string]*cte{}}
 	for _, def := range w.CTEs {
 		sc.ctes[fold(def.Name.Name)] = &cte{def: def, outer: sc}
 	}
-	return sc, nil
+	return sc
 }
 
 // item is one column of the select list, stars expanded.
@@ -98,24 +95,29 @@ func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
 	if plainJoins(s.From) {
 		sc.flat = 1
 	}
-	aliases := aliasesOf(s.Columns)
-	sc.aliases = aliases // ON, too, knows them
-	err := c.from(sc, s.From)
-	sc.aliases = nil
+	b, err := c.block(sc, s)
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.items(sc, s.Columns)
-	if err != nil {
-		return nil, err
-	}
-	b := &block{c: c, sc: sc, s: s, items: items, aliases: aliases}
 	if err := b.findWindows(); err != nil {
 		return nil, err
 	}
 	q, err := b.compile()
 	c.blocks = []*block{b}
 	return q, err
+}
+
+// block compiles the FROM clause of s into sc, in which ON, too, knows the aliases
+// of result columns, and lists these.
+func (c *compiler) block(sc *scope, s *ast.SelectQuery) (*block, error) {
+	b := &block{c: c, sc: sc, s: s, aliases: aliasesOf(s.Columns)}
+	sc.aliases = b.aliases
+	err := c.from(sc, s.From)
+	sc.aliases = nil
+	if err == nil {
+		b.items, err = c.items(sc, s.Columns)
+	}
+	return b, err
 }
 
 func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {

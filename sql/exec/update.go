@@ -312,10 +312,8 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	if v := c.instead(n.Table, schema.Update, n.Set); v != nil {
 		return c.updateView(p, v, n)
 	}
-	outer, err := c.with(c.outer, n.With)
-	if err != nil {
-		return err
-	}
+	var err error
+	outer := c.with(c.outer, n.With)
 	sc := &scope{parent: outer}
 	u := &updater{}
 	if u.target, err = c.target(sc, n.Table, n.Alias); err != nil {
@@ -460,10 +458,8 @@ func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
 	if v := c.instead(n.Table, schema.Delete, nil); v != nil {
 		return c.deleteView(p, v, n)
 	}
-	outer, err := c.with(c.outer, n.With)
-	if err != nil {
-		return err
-	}
+	var err error
+	outer := c.with(c.outer, n.With)
 	sc := &scope{parent: outer}
 	d := &deleter{}
 	if d.target, err = c.target(sc, n.Table, n.Alias); err != nil {

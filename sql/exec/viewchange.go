@@ -72,10 +72,8 @@ func (c *compiler) viewTarget(sc *scope, t *schema.Table, alias *ast.Ident) (*ta
 }
 
 func (c *compiler) updateView(p *plan, t *schema.Table, n *ast.UpdateStmt) error {
-	outer, err := c.with(c.outer, n.With)
-	if err != nil {
-		return err
-	}
+	var err error
+	outer := c.with(c.outer, n.With)
 	sc := &scope{parent: outer}
 	u := &viewChange{}
 	if u.target, err = c.viewTarget(sc, t, n.Alias); err != nil {
@@ -106,10 +104,8 @@ func (c *compiler) updateView(p *plan, t *schema.Table, n *ast.UpdateStmt) error
 }
 
 func (c *compiler) deleteView(p *plan, t *schema.Table, n *ast.DeleteStmt) error {
-	outer, err := c.with(c.outer, n.With)
-	if err != nil {
-		return err
-	}
+	var err error
+	outer := c.with(c.outer, n.With)
 	sc := &scope{parent: outer}
 	d := &viewChange{}
 	if d.target, err = c.viewTarget(sc, t, n.Alias); err != nil {
