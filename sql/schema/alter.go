@@ -175,7 +175,7 @@ func (a *alteration) finish() (*Schema, error) {
 func (a *alteration) reload(p Place) (*Schema, error) {
 	return loadWith(a.tx, p, func(o Object, err error) error {
 		var fault *sqlerr.Error
-		if !errors.As(err, &fault) {
+		if !errors.As(err, &fault) || isLoop(fault) { // that of a loop is as in CREATE TABLE
 			return err
 		}
 		return faultIn(o, a.when, fault)

@@ -144,7 +144,7 @@ func (x *text) texts(call func(id *ast.Ident)) {
 	}
 	exprs := func(e ast.Expr) {
 		columnNames(e, func(q, id *ast.Ident) {
-			if q == nil && id.Quote == ast.QuoteDouble && x.table.Column(id.Name) < 0 && !isRowID(id.Name) {
+			if q == nil && id.Quote == ast.QuoteDouble && x.table.Column(id.Name) < 0 && (x.table.WithoutRowID || !isRowID(id.Name)) {
 				call(id)
 			}
 		})

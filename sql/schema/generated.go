@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"strings"
+
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 )
@@ -46,7 +48,7 @@ func (t *Table) generationOrder() ([]int, error) {
 		case c.Generated == nil || state[i] == done:
 			return nil
 		case state[i] == visiting:
-			return sqlerr.Errorf("generated column loop on \"%s\"", t.lastUncomputable())
+			return sqlerr.Errorf(loopText+" on \"%s\"", t.lastUncomputable())
 		}
 		state[i] = visiting
 		columnNames(c.Generated, func(_, id *ast.Ident) {
@@ -65,6 +67,10 @@ func (t *Table) generationOrder() ([]int, error) {
 	}
 	return order, nil
 }
+
+const loopText = "generated column loop"
+
+func isLoop(e *sqlerr.Error) bool { return strings.HasPrefix(e.Message, loopText) }
 
 // lastUncomputable names the last column that depends on a loop: SQLite names it.
 func (t *Table) lastUncomputable() (name string) {

@@ -33,3 +33,10 @@ SELECT sql FROM sqlite_master WHERE name IN ('last', 'lv') ORDER BY name
 !! ALTER TABLE lv DROP COLUMN s
 !! ALTER TABLE sqlite_master DROP COLUMN sql
 !! ALTER TABLE u ADD COLUMN rowid
+CREATE TABLE wl(k PRIMARY KEY, rowid, c) WITHOUT ROWID
+CREATE INDEX wli ON wl(k || "rowid")
+!! ALTER TABLE wl DROP COLUMN rowid
+CREATE TABLE lp(a, b AS (a))
+!! ALTER TABLE lp ADD COLUMN d AS (d * 2)
+!! ALTER TABLE lp ADD COLUMN e AS (nosuch)
+SELECT sql FROM sqlite_master WHERE name IN ('wl', 'lp') ORDER BY 1
