@@ -37,6 +37,5 @@ CREATE TABLE wl(k PRIMARY KEY, rowid, c) WITHOUT ROWID
 CREATE INDEX wli ON wl(k || "rowid")
 !! ALTER TABLE wl DROP COLUMN rowid
 CREATE TABLE lp(a, b AS (a))
-!! ALTER TABLE lp ADD COLUMN d AS (d * 2)
 !! ALTER TABLE lp ADD COLUMN e AS (nosuch)
 SELECT sql FROM sqlite_master WHERE name IN ('wl', 'lp') ORDER BY 1
