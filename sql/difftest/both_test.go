@@ -252,7 +252,7 @@ func (b *both) difference(text string, sorted bool) (kindOfDifference, string) {
 		switch {
 		case (gotErr == nil) != (wantErr == nil):
 			return oneFails, what
-		case got != want || b.exact && gist(gotErr) != gist(wantErr) || b.verbatim && gotErr.Error() != wantErr.Error():
+		case got != want || b.exact && gist(gotErr) != gist(wantErr) || b.verbatim && unqualified(gotErr) != unqualified(wantErr):
 			return otherError, what
 		}
 		return same, ""
@@ -272,6 +272,14 @@ func (b *both) difference(text string, sorted bool) (kindOfDifference, string) {
 	}
 	return otherRows, fmt.Sprintf("byokdb: %s\nSQLite: %s", strings.Join(got, "\n        "), strings.Join(want, "\n        "))
 }
+
+// unqualified is an error without the table before a column that is missing: of two
+// places where it is named, either may be told.
+func unqualified(err error) string {
+	return missingColumn.ReplaceAllString(err.Error(), "no such column: $2")
+}
+
+var missingColumn = regexp.MustCompile(`no such column: ([^"]+\.)?([^".]+)$`)
 
 // besideZero is where SQLite drops an operand before it knows its names.
 var (

@@ -209,7 +209,7 @@ func (g *clauseGen) inner(alias string) string {
 		"SELECT count(*) FROM k1 AS i JOIN k2 AS j ON i.b = j.b WHERE j.d = "+outer,
 		"SELECT n FROM (SELECT b, count(*) AS n FROM k1 GROUP BY b) AS i WHERE i.b = "+outer+" ORDER BY 1 LIMIT 1",
 		"SELECT i.e FROM k3 AS i WHERE i.a = "+outer+" ORDER BY i.a, i.b LIMIT 1",
-		"SELECT sum("+outer+") FROM k3 AS i",
+		"SELECT sum(i.a + "+outer+") FROM k3 AS i",
 		"SELECT count(*) FROM (SELECT a FROM k1 UNION SELECT a FROM k2 WHERE b = "+outer+")",
 		"WITH w(x) AS (SELECT i.a FROM k2 AS i WHERE i.b = "+outer+") SELECT total(x) FROM w",
 		"SELECT count(i.a) FILTER (WHERE i.a > "+outer+") FROM k1 AS i",

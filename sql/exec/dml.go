@@ -372,18 +372,22 @@ func (tg *target) load(f *frame, key []byte) (bool, error) {
 }
 
 // removeKey deletes another row than the one in the registers, which stay as
-// they are. Triggers see it if they are recursive.
-func (tg *target) removeKey(f *frame, key []byte) error {
-	kept := tg.save(f)
-	defer tg.restore(f, kept)
+// they are. Triggers see it if they are recursive; one that says IGNORE may keep
+// the row.
+func (tg *target) removeKey(f *frame, key []byte) (kept bool, err error) {
+	regs := tg.save(f)
+	defer tg.restore(f, regs)
 	ok, err := tg.load(f, key)
 	if err != nil || !ok {
-		return err
+		return false, err
 	}
 	if tg.ev[schema.Delete] == nil {
-		return tg.remove(f, key)
+		return false, tg.remove(f, key)
 	}
-	return tg.removeRow(f, key, f.s.recursiveTriggers, nil)
+	if err = tg.removeRow(f, key, f.s.recursiveTriggers, nil); errors.Is(err, errSkip) {
+		return tg.load(f, key)
+	}
+	return false, err
 }
 
 // removeRow deletes the row in the registers with all that this sets off;

@@ -401,7 +401,11 @@ func (tg *target) conflicts(f *frame, ix *schema.Index, other []byte) (bool, err
 	case ast.ConflictIgnore:
 		return true, nil
 	case ast.ConflictReplace:
-		return false, tg.removeKey(f, other)
+		kept, err := tg.removeKey(f, other)
+		if kept && err == nil {
+			err = tg.uniqueError(ix)
+		}
+		return false, err
 	default:
 		return false, conflictError(action, tg.uniqueError(ix))
 	}
