@@ -147,11 +147,15 @@ func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resol
 		}
 	}
 	newKey := tg.key(f)
-	if done, err := tg.unique(f, newKey, key, resolve); done || err != nil {
-		if done {
-			return errSkip
-		}
+	done, err := tg.unique(f, newKey, key, resolve)
+	if err == nil && !done {
+		done, err = tg.replacedItself(f, key)
+	}
+	if err != nil {
 		return err
+	}
+	if done {
+		return errSkip
 	}
 	if ev == nil {
 		if err := tg.exchange(f, key, newKey, stored); err != nil {
@@ -170,6 +174,18 @@ func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resol
 		return err
 	}
 	return fireAll(f, ev.after, old, after)
+}
+
+// replacedItself reports whether the row under key, which is being changed, was
+// deleted by what deleting rows in its way set off.
+func (tg *target) replacedItself(f *frame, key []byte) (bool, error) {
+	if tg.ev[schema.Delete] == nil || !tg.replaces() {
+		return false, nil
+	}
+	regs := tg.save(f)
+	defer tg.restore(f, regs)
+	ok, err := tg.load(f, key)
+	return !ok, err
 }
 
 // beforeUpdate fires the triggers that come before the change. They may have
