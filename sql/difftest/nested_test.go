@@ -98,7 +98,7 @@ func (g *nestGen) view() []string {
 		"SELECT b.id, b.i, o.n, o.s FROM "+base+" AS b "+g.pick("JOIN ", "LEFT JOIN ")+other+" AS o USING (id)",
 		"SELECT id, count(*) AS i, max(n) AS n, min(s COLLATE BINARY) AS s FROM "+base+" GROUP BY id",
 		// Which select gives the affinity and the collation of a column is open.
-		"SELECT CAST(id AS INTEGER) AS id, +i AS i, +n AS n, s COLLATE BINARY AS s FROM "+base+" UNION ALL SELECT CAST(id + 100 AS INTEGER), +i, +n, s COLLATE BINARY FROM "+other,
+		"SELECT CAST(id AS INTEGER) AS id, +i AS i, +n AS n, CAST(s AS TEXT) COLLATE BINARY AS s FROM "+base+" UNION ALL SELECT CAST(id + 100 AS INTEGER), +i, +n, CAST(s AS TEXT) COLLATE BINARY FROM "+other,
 		"SELECT id, i, n, s COLLATE NOCASE AS s FROM "+base+" ORDER BY id, i, n, s LIMIT 6",
 		"WITH w AS (SELECT id, n FROM "+other+") SELECT b.id, b.i, (SELECT w.n FROM w WHERE w.id = b.id) AS n, b.s FROM "+base+" AS b")
 	out := []string{"CREATE VIEW " + name + g.pick("", "(id, i, n, s)") + " AS " + query}
