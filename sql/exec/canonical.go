@@ -68,7 +68,7 @@ func (k *canonicalizer) expr(e ast.Expr) {
 	if k.failed {
 		return
 	}
-	switch n := unparen(e).(type) {
+	switch n := ast.Unparen(e).(type) {
 	case *ast.Ident:
 		k.name(n)
 	case *ast.QualifiedRef:
@@ -89,7 +89,7 @@ func (k *canonicalizer) expr(e ast.Expr) {
 		k.nullCheck(n.X, n.Test == ast.TestIsNull)
 	case *ast.IsExpr:
 		not := n.Not != n.Distinct
-		if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
+		if lit, ok := ast.Unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
 			k.nullCheck(n.X, !not)
 			return
 		}

@@ -10,7 +10,7 @@ import (
 // columnNumber reports whether a term of ORDER BY or GROUP BY is the number of a
 // result column: an integer of 32 bits, with or without a sign.
 func columnNumber(e ast.Expr) (int, bool) {
-	switch n := unparen(e).(type) {
+	switch n := ast.Unparen(e).(type) {
 	case *ast.UnaryExpr:
 		i, ok := columnNumber(n.X)
 		if n.Op == ast.OpMinus {
@@ -29,8 +29,8 @@ func columnNumber(e ast.Expr) (int, bool) {
 
 // uncollated takes COLLATE off a term; nil: there is none.
 func uncollated(e ast.Expr) (ast.Expr, *ast.CollateExpr) {
-	if c, ok := unparen(e).(*ast.CollateExpr); ok {
-		return unparen(c.X), c
+	if c, ok := ast.Unparen(e).(*ast.CollateExpr); ok {
+		return ast.Unparen(c.X), c
 	}
-	return unparen(e), nil
+	return ast.Unparen(e), nil
 }

@@ -83,19 +83,9 @@ func holds(op ast.Operator, order int) bool {
 	}
 }
 
-func unparen(e ast.Expr) ast.Expr {
-	for {
-		p, ok := e.(*ast.ParenExpr)
-		if !ok {
-			return e
-		}
-		e = p.X
-	}
-}
-
 // vector returns the elements of a row value, nil for a scalar.
 func vector(e ast.Expr) []ast.Expr {
-	if v, ok := unparen(e).(*ast.VectorExpr); ok {
+	if v, ok := ast.Unparen(e).(*ast.VectorExpr); ok {
 		return v.List
 	}
 	return nil
@@ -175,7 +165,7 @@ func (c *compiler) list(sc *scope, es []ast.Expr) ([]*expr, error) {
 // that is the word TRUE or FALSE asks for the truth of the left.
 func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	want := n.Not == n.Distinct // "IS" or "IS NOT DISTINCT FROM"
-	if id, ok := unparen(n.Y).(*ast.Ident); ok && id.Quote == ast.QuoteNone && !n.Distinct &&
+	if id, ok := ast.Unparen(n.Y).(*ast.Ident); ok && id.Quote == ast.QuoteNone && !n.Distinct &&
 		(ast.SameName(id.Name, "true") || ast.SameName(id.Name, "false")) {
 		if m, err := sc.lookup("", id.Name); err == nil && m == nil {
 			return c.isTruth(sc, n.X, ast.SameName(id.Name, "true"), want)
@@ -184,7 +174,7 @@ func (c *compiler) is(sc *scope, n *ast.IsExpr) (*expr, error) {
 	if isRowValue(n.X) || isRowValue(n.Y) {
 		return c.isRows(sc, n.X, n.Y, want)
 	}
-	if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
+	if lit, ok := ast.Unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
 		return c.nullCheck(sc, n.X, want)
 	}
 	x, err := c.exprIn(sc, n.X)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -42,7 +43,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	out := c.combined(queries[0])
 	for i, right := range queries[1:] {
 		if len(right.cols) != len(out.cols) {
-			return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(s.Ops[i]))
+			return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", ast.OpName(s.Ops[i]))
 		}
 		out.correlated = out.correlated || right.correlated
 		mergeTypes(out, right)
@@ -64,13 +65,6 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	}
 	out.compared, out.reals, c.blocks = queries[last].cols, realColumns(out.cols), blocks
 	return out, c.orderAndLimit(&scope{parent: sc}, out, keys, limit, false)
-}
-
-func opName(op ast.CompoundOp) string {
-	if op.All {
-		return "UNION ALL"
-	}
-	return strings.ToUpper(op.Op)
 }
 
 // combined starts a compound with its first query.
@@ -187,7 +181,7 @@ func compoundTerms(columns int, terms []*ast.OrderingTerm, blocks []*block) ([]i
 		at[n] = -1
 		if i, ok := columnNumber(bare(t.Expr)); ok {
 			if i < 1 || i > columns {
-				return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(n+1), columns)
+				return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", sqlerr.Ordinal(n+1), columns)
 			}
 			at[n] = i - 1
 		}
@@ -199,7 +193,7 @@ func compoundTerms(columns int, terms []*ast.OrderingTerm, blocks []*block) ([]i
 			}
 		}
 		if at[n] < 0 {
-			return nil, errorf("%s ORDER BY term does not match any column in the result set", ordinal(n+1))
+			return nil, errorf("%s ORDER BY term does not match any column in the result set", sqlerr.Ordinal(n+1))
 		}
 	}
 	return at, nil
@@ -234,21 +228,6 @@ func (b *block) columnOf(e ast.Expr) int {
 		}
 		return it.e != nil && sameForm(b.sc, nil, bare(it.e)) == form
 	})
-}
-
-func ordinal(n int) string {
-	suffix := "th"
-	if n%100 < 11 || n%100 > 13 {
-		switch n % 10 {
-		case 1:
-			suffix = "st"
-		case 2:
-			suffix = "nd"
-		case 3:
-			suffix = "rd"
-		}
-	}
-	return itoa(n) + suffix
 }
 
 // concatNode gives the rows of several nodes one after another in common

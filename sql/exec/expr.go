@@ -367,7 +367,7 @@ func (c *compiler) unary(sc *scope, n *ast.UnaryExpr) (*expr, error) {
 		strings.TrimLeft(lit.Value, "0") == "9223372036854775808" {
 		return constant(value.NewInt(-1 << 63)), nil
 	}
-	if lit, ok := unparen(n.X).(*ast.Literal); ok && n.Op == ast.OpMinus && lit.Kind == ast.LitInteger && isHex(lit.Value) &&
+	if lit, ok := ast.Unparen(n.X).(*ast.Literal); ok && n.Op == ast.OpMinus && lit.Kind == ast.LitInteger && isHex(lit.Value) &&
 		(hexTooBig(lit.Value) || integerLiteral(lit.Value).Int() == math.MinInt64) {
 		return nil, errorf("hex literal too big: -%s", lit.Raw)
 	}

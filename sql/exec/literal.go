@@ -16,7 +16,7 @@ func hexTooBig(s string) bool {
 
 // isProbability reports whether e is a real literal up to 1.
 func isProbability(e ast.Expr) bool {
-	lit, ok := unparen(e).(*ast.Literal)
+	lit, ok := ast.Unparen(e).(*ast.Literal)
 	if !ok || lit.Kind != ast.LitFloat {
 		return false
 	}

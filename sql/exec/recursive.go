@@ -70,7 +70,7 @@ func (c *compiler) cteQuery(e *cte, names []string) (*query, error) {
 		return nil, err
 	}
 	if len(q.cols) != len(base.cols) {
-		return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", opName(op))
+		return nil, errorf("SELECTs to the left and right of %s do not have the same number of result columns", ast.OpName(op))
 	}
 	out := &query{out: c.regs(len(base.cols)), cols: base.cols, reals: reals, correlated: base.correlated || q.correlated}
 	n := &recursiveNode{base: base, step: q, rec: r, out: out.out, all: op.All}

@@ -11,7 +11,7 @@ func isRowValue(e ast.Expr) bool {
 	if vector(e) != nil {
 		return true
 	}
-	s, ok := unparen(e).(*ast.SubqueryExpr)
+	s, ok := ast.Unparen(e).(*ast.SubqueryExpr)
 	return ok && columnsOfSelect(s.Select) > 1
 }
 
@@ -41,7 +41,7 @@ func (c *compiler) rowValue(sc *scope, e ast.Expr) ([]*expr, error) {
 }
 
 func (c *compiler) rowSubquery(sc *scope, e ast.Expr) ([]*expr, error) {
-	n, ok := unparen(e).(*ast.SubqueryExpr)
+	n, ok := ast.Unparen(e).(*ast.SubqueryExpr)
 	if !ok {
 		return nil, errorf("row value misused")
 	}

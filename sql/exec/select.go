@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
+	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -184,7 +185,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 func (c *compiler) exprName(sc *scope, e ast.Expr) (name, written string) {
 	table := ""
 	var id *ast.Ident
-	switch n := unparen(e).(type) {
+	switch n := ast.Unparen(e).(type) {
 	case *ast.Ident:
 		id = n
 	case *ast.QualifiedRef:
@@ -324,7 +325,7 @@ func conjuncts(e ast.Expr, out []ast.Expr) []ast.Expr {
 	if e == nil {
 		return out
 	}
-	switch n := unparen(e).(type) {
+	switch n := ast.Unparen(e).(type) {
 	case *ast.BinaryExpr:
 		if n.Op == ast.OpAnd {
 			return conjuncts(n.Y, conjuncts(n.X, out))
@@ -347,7 +348,7 @@ func conjuncts(e ast.Expr, out []ast.Expr) []ast.Expr {
 
 // isPure reports whether evaluating e twice is the same as once: a column.
 func isPure(e ast.Expr) bool {
-	switch unparen(e).(type) {
+	switch ast.Unparen(e).(type) {
 	case *ast.Ident, *ast.QualifiedRef:
 		return true
 	}
@@ -361,7 +362,7 @@ func (b *block) compileGroupBy() error {
 		inner, coll := uncollated(e)
 		if i, ok := columnNumber(inner); ok {
 			if i < 1 || i > len(b.items) {
-				return errorf("%s GROUP BY term out of range - should be between 1 and %d", ordinal(len(b.groupBy)+1), len(b.items))
+				return errorf("%s GROUP BY term out of range - should be between 1 and %d", sqlerr.Ordinal(len(b.groupBy)+1), len(b.items))
 			}
 			x, err := b.item(i - 1)
 			if err != nil {
@@ -465,7 +466,7 @@ func (b *block) orderExpr(e ast.Expr) (*expr, error) {
 	pick := -1
 	if i, ok := columnNumber(inner); ok {
 		if i < 1 || i > len(b.outs) {
-			return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", ordinal(len(b.keys)+1), len(b.outs))
+			return nil, errorf("%s ORDER BY term out of range - should be between 1 and %d", sqlerr.Ordinal(len(b.keys)+1), len(b.outs))
 		}
 		pick = i - 1
 	}
@@ -498,7 +499,7 @@ func (b *block) finish(n node) (*query, error) {
 		if rc.declType, rc.table = b.origin(b.items[i]); rc.declType == "" {
 			rc.declType = x.decl
 		}
-		_, rc.cast = unparen(b.items[i].e).(*ast.CastExpr)
+		_, rc.cast = ast.Unparen(b.items[i].e).(*ast.CastExpr)
 		q.cols = append(q.cols, rc)
 	}
 	for i := range b.keys {
@@ -567,7 +568,7 @@ func saveList(out []int, keys []sortKey) []int {
 func (b *block) origin(it item) (declType, table string) {
 	m := it.m
 	if m == nil {
-		switch n := unparen(it.e).(type) {
+		switch n := ast.Unparen(it.e).(type) {
 		case *ast.Ident:
 			m, _ = b.sc.lookup("", n.Name)
 		case *ast.QualifiedRef:

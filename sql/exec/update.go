@@ -47,7 +47,7 @@ func (c *compiler) assignments(tg *target, sc *scope, pairs []*ast.SetPair) (*as
 			a.add(c, cols[0], x)
 			continue
 		}
-		if sub, ok := unparen(p.Value).(*ast.SubqueryExpr); ok {
+		if sub, ok := ast.Unparen(p.Value).(*ast.SubqueryExpr); ok {
 			q, err := c.subquery(sc, sub.Select)
 			if err != nil {
 				return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
+	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -33,7 +34,7 @@ func (c *compiler) upsert(ins *inserter, own *scope, u *ast.Upsert, number, all 
 		if !found {
 			which := ""
 			if all > 1 {
-				which = ordinal(number) + " "
+				which = sqlerr.Ordinal(number) + " "
 			}
 			return nil, errorf("%sON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint", which)
 		}

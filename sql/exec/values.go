@@ -35,7 +35,7 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 		n.rows = append(n.rows, xs)
 	}
 	for i := range q.cols {
-		_, q.cols[i].cast = unparen(v.Rows[0][i]).(*ast.CastExpr)
+		_, q.cols[i].cast = ast.Unparen(v.Rows[0][i]).(*ast.CastExpr)
 		q.cols[i].typeOf(n.rows, i, sc.afterWith())
 		c.byLiteral = c.byLiteral || q.cols[i].hasAff && holdsParam(v, i)
 	}
@@ -57,7 +57,7 @@ func (c *compiler) values(parent *scope, v *ast.ValuesClause) (*query, error) {
 // take the column's affinity from it, and with a parameter the kind is not known.
 func holdsParam(v *ast.ValuesClause, i int) bool {
 	return slices.ContainsFunc(v.Rows, func(row []ast.Expr) bool {
-		_, ok := unparen(row[i]).(*ast.BindParam)
+		_, ok := ast.Unparen(row[i]).(*ast.BindParam)
 		return ok
 	})
 }

@@ -97,21 +97,10 @@ func looseHex(s []byte) (c uint32) {
 // whatever value.
 func readLoose(s []byte) (c uint32, size int) {
 	b := s[0]
-	switch {
-	case b < 0xc0:
+	if b < 0xc0 {
 		return uint32(b), 1
-	case b < 0xe0:
-		c = uint32(b & 0x1f)
-	case b < 0xf0:
-		c = uint32(b & 0x0f)
-	case b < 0xf8:
-		c = uint32(b & 0x07)
-	case b < 0xfc:
-		c = uint32(b & 0x03)
-	case b < 0xfe:
-		c = uint32(b & 0x01)
 	}
-	size = 1
+	c, size = leadBits(b), 1
 	for size < min(len(s), 4) && s[size]&0xc0 == 0x80 {
 		c = c<<6 | uint32(s[size]&0x3f)
 		size++

@@ -5,6 +5,23 @@ import "unicode/utf8"
 // Text of SQLite is UTF-8 that nobody checks: every function has to do
 // something with every sequence of bytes, and to agree with SQLite on what.
 
+// leadBits returns the bits of a character that its lead byte holds.
+func leadBits(b byte) uint32 {
+	switch {
+	case b < 0xe0:
+		return uint32(b & 0x1f)
+	case b < 0xf0:
+		return uint32(b & 0x0f)
+	case b < 0xf8:
+		return uint32(b & 0x07)
+	case b < 0xfc:
+		return uint32(b & 0x03)
+	case b < 0xfe:
+		return uint32(b & 0x01)
+	}
+	return 0
+}
+
 // readRune reads one character of s, which is not empty: a lead byte and all
 // the continuation bytes that follow.
 func readRune(s string) (c rune, size int) {
@@ -12,18 +29,7 @@ func readRune(s string) (c rune, size int) {
 	if b < 0xc0 {
 		return rune(b), 1
 	}
-	switch {
-	case b < 0xe0:
-		c = rune(b & 0x1f)
-	case b < 0xf0:
-		c = rune(b & 0x0f)
-	case b < 0xf8:
-		c = rune(b & 0x07)
-	case b < 0xfc:
-		c = rune(b & 0x03)
-	case b < 0xfe:
-		c = rune(b & 0x01)
-	}
+	c = rune(leadBits(b))
 	size = 1
 	for size < len(s) && s[size]&0xc0 == 0x80 {
 		c = c<<6 | rune(s[size]&0x3f)

@@ -3,7 +3,6 @@ package parse
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/sqlerr"
@@ -91,14 +90,11 @@ func checkSelect(n *ast.SelectStmt) error {
 		if !ok || len(q.OrderBy) == 0 && q.Limit == nil {
 			continue
 		}
-		clause, name := "ORDER BY", strings.ToUpper(op.Op)
+		clause := "ORDER BY"
 		if len(q.OrderBy) == 0 {
 			clause = "LIMIT"
 		}
-		if op.All {
-			name = "UNION ALL"
-		}
-		return at(q, "%s clause should come after %s not before", clause, name)
+		return at(q, "%s clause should come after %s not before", clause, ast.OpName(op))
 	}
 	return nil
 }

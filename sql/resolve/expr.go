@@ -56,7 +56,7 @@ func (r *resolver) walk(ctx *context, p *part, e ast.Expr) error {
 		r.swallow(r.walk(ctx, p, n.X))
 		return nil
 	case *ast.IsExpr:
-		if lit, ok := unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
+		if lit, ok := ast.Unparen(n.Y).(*ast.Literal); ok && lit.Kind == ast.LitNull {
 			r.swallow(r.walk(ctx, p, n.X))
 			return nil
 		}
@@ -160,7 +160,7 @@ func operands(e ast.Expr) []ast.Expr {
 
 // width is how many values an expression has.
 func (p *part) width(e ast.Expr) int {
-	switch n := unparen(e).(type) {
+	switch n := ast.Unparen(e).(type) {
 	case *ast.VectorExpr:
 		return len(n.List)
 	case *ast.SubqueryExpr:

@@ -219,16 +219,6 @@ func same(a, b string) bool { return ast.SameName(a, b) }
 
 func fold(name string) string { return ast.Fold(name) }
 
-func unparen(e ast.Expr) ast.Expr {
-	for {
-		p, ok := e.(*ast.ParenExpr)
-		if !ok {
-			return e
-		}
-		e = p.X
-	}
-}
-
 // plain is an expression without parentheses and COLLATE around it.
 func plain(e ast.Expr) ast.Expr {
 	for {

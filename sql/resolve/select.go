@@ -24,7 +24,7 @@ func (r *resolver) resolve(c *compound, outer *context) error {
 		}
 	}
 	if last := c.parts[len(c.parts)-1]; len(c.parts) > 1 && last.core != nil {
-		return r.orderCompound(c, last.core.OrderBy, outer)
+		return r.orderCompound(c, last.core.OrderBy)
 	}
 	return nil
 }
@@ -33,11 +33,7 @@ func wrongCount(op *ast.CompoundOp) error {
 	if op == nil {
 		return sqlerr.Errorf("all VALUES must have the same number of terms")
 	}
-	word := op.Op
-	if op.All {
-		word += " ALL"
-	}
-	return sqlerr.Errorf("SELECTs to the left and right of %s do not have the same number of result columns", word)
+	return sqlerr.Errorf("SELECTs to the left and right of %s do not have the same number of result columns", ast.OpName(*op))
 }
 
 func (r *resolver) resolvePart(p *part, outer *context, isCompound bool) error {
@@ -156,12 +152,12 @@ func inRange(e ast.Expr, i int, clause string, n int) (bool, error) {
 }
 
 func outOfRange(i int, clause string, n int) error {
-	return sqlerr.Errorf("%s %s BY term out of range - should be between 1 and %d", ordinal(i+1), clause, n)
+	return sqlerr.Errorf("%s %s BY term out of range - should be between 1 and %d", sqlerr.Ordinal(i+1), clause, n)
 }
 
 // number is the value of a term that is a whole number.
 func number(e ast.Expr) (int, bool) {
-	switch n := unparen(e).(type) {
+	switch n := ast.Unparen(e).(type) {
 	case *ast.Literal:
 		if n.Kind != ast.LitInteger {
 			return 0, false
@@ -178,25 +174,9 @@ func number(e ast.Expr) (int, bool) {
 	return 0, false
 }
 
-// ordinal writes 1st, 2nd and so on.
-func ordinal(n int) string {
-	end := "th"
-	if n/10%10 != 1 {
-		switch n % 10 {
-		case 1:
-			end = "st"
-		case 2:
-			end = "nd"
-		case 3:
-			end = "rd"
-		}
-	}
-	return fmt.Sprint(n, end)
-}
-
 // orderCompound resolves the ORDER BY of a compound: each term is a result of
 // one of its parts, the first of them that has it.
-func (r *resolver) orderCompound(c *compound, terms []*ast.OrderingTerm, outer *context) error {
+func (r *resolver) orderCompound(c *compound, terms []*ast.OrderingTerm) error {
 	done := make([]bool, len(terms))
 	for _, p := range c.parts {
 		for i, o := range terms {
@@ -212,12 +192,12 @@ func (r *resolver) orderCompound(c *compound, terms []*ast.OrderingTerm, outer *
 				continue
 			}
 			id, ok := e.(*ast.Ident)
-			done[i] = ok && aliasIn(p.results, id.Name) != nil || r.isResult(p, e, outer)
+			done[i] = ok && aliasIn(p.results, id.Name) != nil || r.isResult(p, e)
 		}
 	}
 	for i := range done {
 		if !done[i] {
-			return sqlerr.Errorf("%s ORDER BY term does not match any column in the result set", ordinal(i+1))
+			return sqlerr.Errorf("%s ORDER BY term does not match any column in the result set", sqlerr.Ordinal(i+1))
 		}
 	}
 	return nil
@@ -225,7 +205,7 @@ func (r *resolver) orderCompound(c *compound, terms []*ast.OrderingTerm, outer *
 
 // isResult reports whether an expression is a result of a part, and resolves it
 // if it is.
-func (r *resolver) isResult(p *part, e ast.Expr, _ *context) bool {
+func (r *resolver) isResult(p *part, e ast.Expr) bool {
 	ctx := &context{items: p.items, results: p.results}
 	r.silent++
 	err := r.exprs(ctx, nil, e)

@@ -134,7 +134,7 @@ func (r *resolver) update(n *ast.UpdateStmt) error {
 	p := &part{core: &ast.SelectQuery{}, items: append([]*item{it}, r.items(n.From)...)}
 	for _, s := range n.Set {
 		values := []ast.Expr{s.Value}
-		if v, ok := unparen(s.Value).(*ast.VectorExpr); ok {
+		if v, ok := ast.Unparen(s.Value).(*ast.VectorExpr); ok {
 			values = v.List
 		}
 		for _, e := range values {

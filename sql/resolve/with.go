@@ -99,7 +99,7 @@ func (r *resolver) commonTable(it *item, in *withs, e *common) error {
 	return r.expand(c, last)
 }
 
-func sameOp(a, b *ast.CompoundOp) bool { return a.Op == b.Op && a.All == b.All }
+func sameOp(a, b *ast.CompoundOp) bool { return ast.OpName(*a) == ast.OpName(*b) }
 
 // recursive gives the items of a part that name the table itself that table.
 func (r *resolver) recursive(p *part, t *Table) error {

@@ -2,7 +2,10 @@
 // that return it. Package sql gives it to users as sql.Error.
 package sqlerr
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Code is a result code numbered as SQLite does. The low byte of an extended
 // code is its primary code.
@@ -88,3 +91,19 @@ func Errorf(format string, args ...any) *Error { return New(Generic, format, arg
 // Unsupported returns the error for what parses and is not executed. Feature
 // is a noun phrase: "triggers".
 func Unsupported(feature string) *Error { return Errorf("byokdb does not support %s", feature) }
+
+// Ordinal returns a number as messages count: 1st, 2nd, 3rd, 4th.
+func Ordinal(n int) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return strconv.Itoa(n) + suffix
+}
