@@ -171,7 +171,8 @@ func TestSpaceReturns(t *testing.T) {
 		t.Fatal(err)
 	}
 	compacted := runBytes(t, dir)
-	if st := db.Status(); st.RunsPerLevel[lastLevel] != st.Runs || compacted > one {
+	// Other random values compress to a little more or less, by 0.02 % as a rule.
+	if st := db.Status(); st.RunsPerLevel[lastLevel] != st.Runs || compacted > one+one/1000 {
 		t.Errorf("after Compact: %v runs, %d bytes, %d before the updates", st.RunsPerLevel, compacted, one)
 	}
 
