@@ -3,6 +3,7 @@ package scrub
 import (
 	"runtime"
 	"sync"
+	"unsafe"
 )
 
 // What Prepare has the runtime make.
@@ -50,7 +51,7 @@ func atOnce(n int, fn func()) {
 }
 
 // anchors keep the reserved spans: two objects in each, or every one.
-var anchors []any
+var anchors []unsafe.Pointer
 
 func reserve() {
 	const spanSize = 8 << 10 // of these classes, at least
@@ -64,7 +65,7 @@ func reserve() {
 		}
 		perSpan := spanSize / size
 		for i := range perSpan * nSpans {
-			a, b := any(make([]byte, size)), withPointers(size)
+			a, b := bytesOf(size), pointersOf(size)
 			if i%max(1, perSpan/2) == 0 {
 				anchors = append(anchors, a, b)
 			}

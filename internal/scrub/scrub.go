@@ -9,6 +9,7 @@ package scrub
 
 import (
 	"errors"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -66,7 +67,7 @@ var nRounds atomic.Int64
 
 // Heap clears every dead object on the Go heap and every free goroutine stack,
 // and returns free memory to the system. It takes tens of milliseconds, more on
-// a large heap, stops the garbage collector meanwhile, and lets one goroutine
+// a large heap, holds the garbage collector up meanwhile, and lets one goroutine
 // run at a time. Who asks while a scrub is under way waits for the next one,
 // with all others who do.
 //
@@ -95,12 +96,6 @@ func whole() error {
 	settle()
 	runtime.GC()         // twice: what a sync.Pool holds survives one collection
 	debug.FreeOSMemory() // collects too
-	percent := debug.SetGCPercent(-1)
-	limit := debug.SetMemoryLimit(1<<63 - 1)
-	defer func() {
-		debug.SetMemoryLimit(limit)
-		debug.SetGCPercent(percent)
-	}()
 	err := objects()
 	moveStack()
 	debug.FreeOSMemory() // what objects has made; stacks of goroutines that have ended
@@ -122,46 +117,109 @@ func settle() {
 	}
 }
 
-// objects clears dead objects.
+// growthMax is by how many bytes the heap may grow between two collections: a
+// little for the scrub itself, the rest for other goroutines.
+const growthMax = 256 << 20
+
+// triesMax is how often a size class is gone through when collections that others
+// ask for come between.
+const triesMax = 3
+
+// objects clears dead objects. It is called behind a collection.
 func objects() error {
+	c := stopCollector()
+	defer c.restart()
 	var err error
 	for _, size := range sizes {
-		if !fill(size, func(n int) any { return make([]byte, n) }) {
-			err = ErrIncomplete
+		if c.isDue() {
+			c.collect()
 		}
-		if !fill(size, withPointers) {
+		done := fill(size, bytesOf) && fill(size, pointersOf)
+		for tries := 1; tries < triesMax && !c.standsStill(); tries++ {
+			c.collect()
+			done = fill(size, bytesOf) && fill(size, pointersOf)
+		}
+		if !done || !c.standsStill() {
 			err = ErrIncomplete
 		}
 	}
 	return err
 }
 
-// withPointers allocates an object with pointers of the size class n.
-func withPointers(n int) any {
+// collector is the garbage collector, which stands still: dead slots that it has
+// not swept yet would be passed over.
+type collector struct {
+	percent int
+	limit   int64
+	most    uint64 // HeapInuse beyond which to collect
+	n       uint32 // collections so far
+}
+
+func stopCollector() *collector {
+	c := &collector{percent: debug.SetGCPercent(-1), limit: debug.SetMemoryLimit(math.MaxInt64)}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	c.most, c.n = m.HeapInuse+growthMax, m.NumGC
+	return c
+}
+
+func (c *collector) restart() {
+	debug.SetMemoryLimit(c.limit)
+	debug.SetGCPercent(c.percent)
+}
+
+// standsStill reports whether nobody has collected since.
+func (c *collector) standsStill() bool {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumGC == c.n
+}
+
+// isDue reports whether to collect before going on.
+func (c *collector) isDue() bool {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumGC != c.n || m.HeapInuse > c.most
+}
+
+// collect collects and sweeps, with the goal that the program has set: with none,
+// nobody who allocates would help, and a busy program's heap would grow without
+// bound.
+func (c *collector) collect() {
+	c.restart()
+	runtime.GC()
+	*c = *stopCollector()
+}
+
+// bytesOf allocates an object without pointers of the size class n.
+func bytesOf(n int) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(make([]byte, n))) }
+
+// pointersOf allocates an object with pointers of the size class n.
+func pointersOf(n int) unsafe.Pointer {
 	if n > headerless {
 		n -= headerSize
 	}
-	return make([]*byte, n/int(unsafe.Sizeof(uintptr(0))))
+	return unsafe.Pointer(unsafe.SliceData(make([]*byte, n/int(unsafe.Sizeof(uintptr(0))))))
 }
 
 // fill allocates objects of one size until a whole chunk of them came from
-// fresh spans: then no dead slot of that class is left.
-func fill(size int, alloc func(n int) any) (complete bool) {
+// fresh spans: then no dead slot of that class is left. Only a chunk beside which
+// nobody else has allocated can show that.
+func fill(size int, alloc func(n int) unsafe.Pointer) (complete bool) {
 	perChunk := max(chunkSize/size, 4)
 	nChunks := max(classSizeMax/size/perChunk, 4)
-	chunks := make([][]any, 0, nChunks)
+	chunks := make([][]unsafe.Pointer, 0, nChunks)
 	var before, after runtime.MemStats
 	for range nChunks {
-		kept := make([]any, 0, perChunk) // before the heap is looked at, and no larger than needed
+		kept := make([]unsafe.Pointer, perChunk) // before the heap is looked at
 		chunks = append(chunks, kept)
 		runtime.ReadMemStats(&before)
-		for range perChunk {
-			kept = append(kept, alloc(size))
+		for i := range kept {
+			kept[i] = alloc(size)
 		}
 		runtime.ReadMemStats(&after)
-		chunks[len(chunks)-1] = kept
-		if after.HeapInuse-before.HeapInuse >= uint64(perChunk*size) &&
-			after.HeapInuse > before.HeapInuse {
+		if after.HeapInuse >= before.HeapInuse+uint64(perChunk*size) &&
+			after.Mallocs == before.Mallocs+uint64(perChunk) {
 			return true
 		}
 	}

@@ -36,7 +36,11 @@ func stacks() error {
 	return err
 }
 
-// occupy starts goroutines with stacks of one size until a whole chunk of them
+// nFresh is how many chunks of stacks must come from fresh memory, one after the
+// other: who starts goroutines meanwhile may make it look so once.
+const nFresh = 2
+
+// occupy starts goroutines with stacks of one size until whole chunks of them
 // came from fresh memory.
 func occupy(size int) (complete bool) {
 	perChunk := stackChunkSize / size
@@ -45,6 +49,7 @@ func occupy(size int) (complete bool) {
 	defer ended.Wait()
 	defer close(release)
 	var before, after runtime.MemStats
+	fresh := 0
 	for range nStackChunks {
 		var ready sync.WaitGroup
 		runtime.ReadMemStats(&before)
@@ -58,7 +63,9 @@ func occupy(size int) (complete bool) {
 		}
 		ready.Wait()
 		runtime.ReadMemStats(&after)
-		if after.StackInuse >= before.StackInuse+uint64(perChunk*size)-stackSpanSize {
+		if after.StackInuse < before.StackInuse+uint64(perChunk*size)-stackSpanSize {
+			fresh = 0
+		} else if fresh++; fresh == nFresh {
 			return true
 		}
 	}

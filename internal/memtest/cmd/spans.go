@@ -59,7 +59,10 @@ const (
 
 func init() { whatIs = describe }
 
-// describe returns tail for memory behind the last object of a span, parked for
+// describe returns tail for memory behind the last object of a span, rest for
+// bytes of a slot that no string in it needs to cover (the runtime clears none of
+// a slot that it hands out for a string, and the scrub none while the string
+// lives), parked for
 // the unused part of a stack, top for its upper end, signal for the stacks on
 // which threads handle signals, freed for pages that are free (the scrub has
 // given them back clear: somebody had them at the time), ended for the other
@@ -91,8 +94,13 @@ func kindOf(a uintptr) string {
 	case s.state == spanManual && (a-s.start)%stackSizeMin >= stackSizeMin-stackTop:
 		kind = "top"
 	}
-	if s.state == spanInUse && s.objectSize > 0 && (a-s.start)/s.objectSize >= uintptr(s.nObjects) {
-		kind = "tail"
+	if s.state == spanInUse && s.objectSize > 0 {
+		switch pointers := s.class&1 == 0; {
+		case (a-s.start)/s.objectSize >= uintptr(s.nObjects):
+			kind = "tail"
+		case !pointers && (a-s.start)%s.objectSize >= classBelow(s.objectSize):
+			kind = "rest"
+		}
 	}
 	if kind == "reached" && s.state == spanManual {
 		kind = "ended"
@@ -103,4 +111,15 @@ func kindOf(a uintptr) string {
 		}
 	}
 	return fmt.Sprintf("%s: state %d, class %d, objects of %d B, %d of %d, offset %d", kind, s.state, s.class, s.objectSize, s.nAllocated, s.nObjects, a-s.start)
+}
+
+// classBelow returns the size of the class of objects that comes before the one
+// of the given size: what is in a slot is larger than that.
+func classBelow(size uintptr) uintptr {
+	for n := size - 1; n > 0; n-- {
+		if c := uintptr(cap(append([]byte(nil), make([]byte, n)...))); c < size {
+			return c
+		}
+	}
+	return 0
 }
