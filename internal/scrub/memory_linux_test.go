@@ -143,7 +143,7 @@ func litter(marker []byte) (live []any) {
 		if size < len(marker) {
 			continue
 		}
-		for i := range 16 + 2*chunkSize/size {
+		for i := range 16 + 8*chunkSize/size {
 			b := make([]byte, size)
 			n := size / 8
 			if size > 512 { // the allocator adds a word

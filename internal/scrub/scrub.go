@@ -24,12 +24,16 @@ import (
 // class to be gone through. Dead objects may still be readable.
 var ErrIncomplete = errors.New("the Go heap could not be scrubbed completely")
 
-// chunkSize is how many bytes are allocated between two looks at the heap. It
-// is far more than what the per-processor caches of spans hold back.
-const chunkSize = 256 << 10
+// chunkSize is how many bytes are allocated at first between two looks at the
+// heap: more than a span of any class takes, with perChunkMin.
+const (
+	chunkSize   = 64 << 10
+	perChunkMin = 4
+)
 
-// classSizeMax bounds what one size class may take, in bytes.
-const classSizeMax = 512 << 20
+// othersMax is how much is allocated of one size class beyond all of the heap, in
+// bytes, while others are in the way.
+const othersMax = 512 << 20
 
 // sizes are the runtime's size classes.
 //
@@ -129,37 +133,40 @@ const triesMax = 3
 func objects() error {
 	c := stopCollector()
 	defer c.restart()
+	defer func() { last = nil }()
 	var err error
 	for _, size := range sizes {
-		if c.isDue() {
-			c.collect()
+		complete := false
+		for tries := 0; tries < triesMax && !complete; tries++ {
+			if c.isDue() {
+				c.collect()
+			}
+			complete = c.fill(size, bytesOf) && c.fill(size, pointersOf)
+			if !complete && !c.isDue() {
+				break // the heap is too large, or in use too much
+			}
 		}
-		done := fill(size, bytesOf) && fill(size, pointersOf)
-		for tries := 1; tries < triesMax && !c.standsStill(); tries++ {
-			c.collect()
-			done = fill(size, bytesOf) && fill(size, pointersOf)
-		}
-		if !done || !c.standsStill() {
+		if !complete {
 			err = ErrIncomplete
 		}
 	}
 	return err
 }
 
-// collector is the garbage collector, which stands still: dead slots that it has
-// not swept yet would be passed over.
+// collector is the garbage collector, which stands still: it would hand slots out
+// again, and what it has not swept yet would be passed over.
 type collector struct {
 	percent int
 	limit   int64
-	most    uint64 // HeapInuse beyond which to collect
-	n       uint32 // collections so far
+	most    uint64           // HeapInuse beyond which to collect
+	n       uint32           // collections so far
+	heap    runtime.MemStats // at the last look
 }
 
 func stopCollector() *collector {
 	c := &collector{percent: debug.SetGCPercent(-1), limit: debug.SetMemoryLimit(math.MaxInt64)}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	c.most, c.n = m.HeapInuse+growthMax, m.NumGC
+	runtime.ReadMemStats(&c.heap)
+	c.most, c.n = c.heap.HeapInuse+growthMax, c.heap.NumGC
 	return c
 }
 
@@ -168,19 +175,9 @@ func (c *collector) restart() {
 	debug.SetGCPercent(c.percent)
 }
 
-// standsStill reports whether nobody has collected since.
-func (c *collector) standsStill() bool {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.NumGC == c.n
-}
-
-// isDue reports whether to collect before going on.
-func (c *collector) isDue() bool {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.NumGC != c.n || m.HeapInuse > c.most
-}
+// isDue reports whether to collect before going on: the heap has grown, or
+// somebody else has collected.
+func (c *collector) isDue() bool { return c.heap.NumGC != c.n || c.heap.HeapInuse > c.most }
 
 // collect collects and sweeps, with the goal that the program has set: with none,
 // nobody who allocates would help, and a busy program's heap would grow without
@@ -191,6 +188,31 @@ func (c *collector) collect() {
 	*c = *stopCollector()
 }
 
+// fill allocates objects of one size until a whole chunk of them came from
+// fresh spans: then no dead slot of that class is left. Only a chunk beside which
+// nobody else has allocated or collected can show that.
+func (c *collector) fill(size int, alloc func(n int) unsafe.Pointer) (complete bool) {
+	perChunk := max(chunkSize/size, perChunkMin)
+	most := 4 * perChunk
+	left := int(c.heap.HeapInuse) + othersMax
+	for ; left > 0; left -= perChunk * size {
+		before := c.heap
+		for range perChunk {
+			last = alloc(size)
+		}
+		runtime.ReadMemStats(&c.heap)
+		if c.heap.HeapInuse >= before.HeapInuse+uint64(perChunk*size) &&
+			c.heap.Mallocs == before.Mallocs+uint64(perChunk) && c.heap.NumGC == c.n {
+			return true
+		}
+		perChunk = min(2*perChunk, most)
+	}
+	return false
+}
+
+// last is the object that was allocated last, so that all are on the heap.
+var last unsafe.Pointer
+
 // bytesOf allocates an object without pointers of the size class n.
 func bytesOf(n int) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(make([]byte, n))) }
 
@@ -200,29 +222,4 @@ func pointersOf(n int) unsafe.Pointer {
 		n -= headerSize
 	}
 	return unsafe.Pointer(unsafe.SliceData(make([]*byte, n/int(unsafe.Sizeof(uintptr(0))))))
-}
-
-// fill allocates objects of one size until a whole chunk of them came from
-// fresh spans: then no dead slot of that class is left. Only a chunk beside which
-// nobody else has allocated can show that.
-func fill(size int, alloc func(n int) unsafe.Pointer) (complete bool) {
-	perChunk := max(chunkSize/size, 4)
-	nChunks := max(classSizeMax/size/perChunk, 4)
-	chunks := make([][]unsafe.Pointer, 0, nChunks)
-	var before, after runtime.MemStats
-	for range nChunks {
-		kept := make([]unsafe.Pointer, perChunk) // before the heap is looked at
-		chunks = append(chunks, kept)
-		runtime.ReadMemStats(&before)
-		for i := range kept {
-			kept[i] = alloc(size)
-		}
-		runtime.ReadMemStats(&after)
-		if after.HeapInuse >= before.HeapInuse+uint64(perChunk*size) &&
-			after.Mallocs == before.Mallocs+uint64(perChunk) {
-			return true
-		}
-	}
-	runtime.KeepAlive(chunks)
-	return false
 }
