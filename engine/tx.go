@@ -219,6 +219,19 @@ func (tx *Tx) Check() error {
 	return nil
 }
 
+// Poll returns an error once operations of the transaction are refused, as Check
+// does, but takes no lock: what takes long while an operation is under way, as
+// in the function that Visit calls, asks it so that a pause need not wait.
+func (tx *Tx) Poll() error {
+	if err := tx.db.guard.Check(); err != nil {
+		return err
+	}
+	if tx.over.Load() {
+		return ErrTxClosed
+	}
+	return nil
+}
+
 // Writable reports whether the transaction was begun to write.
 func (tx *Tx) Writable() bool { return tx.writable }
 

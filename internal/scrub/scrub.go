@@ -10,6 +10,7 @@ package scrub
 import (
 	"errors"
 	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -95,8 +96,7 @@ func whole() error {
 	// Every processor but one is given up for a moment: each holds back spans
 	// with dead slots, stacks, and up to 512 KiB of free pages that nobody else
 	// can clear or give back.
-	procs := runtime.GOMAXPROCS(1)
-	defer runtime.GOMAXPROCS(procs)
+	defer setProcs(runtime.GOMAXPROCS(1))
 	settle()
 	runtime.GC()         // twice: what a sync.Pool holds survives one collection
 	debug.FreeOSMemory() // collects too
@@ -108,6 +108,18 @@ func whole() error {
 	}
 	threads()
 	return err
+}
+
+// setProcs sets GOMAXPROCS to what it was. To have set it keeps the runtime from
+// following the limits that a container has, which most programs rely on: it
+// follows again if the program has not chosen another number.
+func setProcs(n int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		if runtime.SetDefaultGOMAXPROCS(); runtime.GOMAXPROCS(0) == n {
+			return
+		}
+	}
+	runtime.GOMAXPROCS(n)
 }
 
 // settle lets goroutines end that are about to: a stack that is given back

@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"runtime"
 	"testing"
 )
 
@@ -21,6 +22,21 @@ func TestSizes(t *testing.T) {
 	for _, n := range sizes {
 		if !seen[n] {
 			t.Errorf("%d B is listed, and no size class", n)
+		}
+	}
+}
+
+// TestProcessorsStay scrubs with the default number of processors and others.
+func TestProcessorsStay(t *testing.T) {
+	n := runtime.GOMAXPROCS(0)
+	t.Cleanup(func() { runtime.GOMAXPROCS(n) })
+	for _, want := range []int{n, n + 1, 1} {
+		runtime.GOMAXPROCS(want)
+		if err := Heap(); err != nil {
+			t.Fatal(err)
+		}
+		if got := runtime.GOMAXPROCS(0); got != want {
+			t.Errorf("GOMAXPROCS was %d and is %d", want, got)
 		}
 	}
 }

@@ -178,10 +178,29 @@ func (f *frame) tick() error {
 	if f.ticks%pollInterval != 0 {
 		return nil
 	}
+	if err := f.interrupted(); err != nil {
+		return err
+	}
+	return f.tx.Check()
+}
+
+// poll returns why the statement must end, if it must, also while the transaction
+// is at work.
+func (f *frame) poll() error {
+	if f.ctx == nil || f.tx == nil { // it is being compiled, or needs no transaction
+		return nil
+	}
+	if err := f.interrupted(); err != nil {
+		return err
+	}
+	return f.tx.Poll()
+}
+
+func (f *frame) interrupted() error {
 	if err := f.ctx.Err(); err != nil {
 		return sqlerr.Wrap(sqlerr.Interrupt, err, "interrupted")
 	}
-	return f.tx.Check()
+	return nil
 }
 
 // ticked is tick for n rows at once.

@@ -11,7 +11,7 @@ import (
 // functionContext returns what functions know of the statement.
 func (f *frame) functionContext() *fn.Context {
 	if f.fn == nil {
-		f.fn = &fn.Context{Now: clock.System().Now()}
+		f.fn = &fn.Context{Now: clock.System().Now(), Poll: f.poll}
 		if f.s != nil {
 			f.fn.Changes, f.fn.TotalChanges, f.fn.LastInsertRowID = f.s.changes, f.s.totalChanges, f.s.lastInsertRowID
 		}
@@ -40,6 +40,10 @@ func (c *compiler) scalarCall(name string, args []*expr) (*expr, error) {
 		c := f.functionContext()
 		c.Collation, c.UsedClock = coll, false
 		v, err := s.Call(c, args)
+		if c.Stopped != nil {
+			err, c.Stopped = c.Stopped, nil
+			return v, err
+		}
 		if err != nil {
 			return v, &sqlerr.Error{Code: sqlerr.Generic, ExtendedCode: sqlerr.Generic, Offset: -1, Err: err}
 		}

@@ -44,6 +44,31 @@ type Context struct {
 	// Collation of the call at hand, for the functions with UsesCollation: that
 	// of the first argument that has one.
 	Collation value.Collation
+
+	// Poll, if there is one, is called now and then by functions that can take long
+	// with large arguments. Its error, which Stopped then is, ends the call.
+	Poll    func() error
+	Stopped error
+
+	work int // since Poll was called
+}
+
+// workMax is how much work is done between two calls of Poll: as much as takes
+// some hundred microseconds.
+const workMax = 1 << 18
+
+// spent counts n steps of work, each of a nanosecond or more, and returns the
+// error of Poll when the call is to end.
+func (c *Context) spent(n int) error {
+	if c.work += n; c.work < workMax {
+		return nil
+	}
+	c.work = 0
+	if c.Poll == nil {
+		return nil
+	}
+	c.Stopped = c.Poll()
+	return c.Stopped
 }
 
 // Scalar is a function of one row.

@@ -141,7 +141,7 @@ func jsonArrayLength(_ *Context, args []value.Value) (value.Value, error) {
 // jsonExtract is json_extract(json, path, …): an SQL value for one path, a JSON
 // array for many.
 func jsonExtract(binary bool) scalarCall {
-	return func(_ *Context, args []value.Value) (value.Value, error) {
+	return func(c *Context, args []value.Value) (value.Value, error) {
 		if len(args) < 2 {
 			return value.Value{}, nil
 		}
@@ -173,6 +173,9 @@ func jsonExtract(binary bool) scalarCall {
 				w.raw("null")
 			}
 			w.check()
+			if err := c.spent(len(d.b)); err != nil {
+				return value.Value{}, err
+			}
 		}
 		w.raw("]")
 		return w.result(binary)
@@ -236,7 +239,7 @@ func isWord(s string) bool {
 
 // editor returns json_set() and its like.
 func editor(name string, op jsonEdit, binary bool) scalarCall {
-	return func(_ *Context, args []value.Value) (value.Value, error) {
+	return func(c *Context, args []value.Value) (value.Value, error) {
 		if len(args) == 0 {
 			return value.Value{}, nil
 		}
@@ -273,6 +276,9 @@ func editor(name string, op jsonEdit, binary bool) scalarCall {
 			if len(d.b) > MaxLength {
 				return value.Value{}, ErrTooBig
 			}
+			if err := c.spent(len(d.b)); err != nil {
+				return value.Value{}, err
+			}
 		}
 		return d.result(binary)
 	}
@@ -280,7 +286,7 @@ func editor(name string, op jsonEdit, binary bool) scalarCall {
 
 // remover returns json_remove(); json() is one that has no paths.
 func remover(binary bool) scalarCall {
-	return func(_ *Context, args []value.Value) (value.Value, error) {
+	return func(c *Context, args []value.Value) (value.Value, error) {
 		if len(args) == 0 {
 			return value.Value{}, nil
 		}
@@ -301,13 +307,16 @@ func remover(binary bool) scalarCall {
 			if _, err = d.find(path); err != nil && !errors.Is(err, errJSONNotFound) {
 				return value.Value{}, pathError(path, err)
 			}
+			if err := c.spent(len(d.b)); err != nil {
+				return value.Value{}, err
+			}
 		}
 		return d.result(binary)
 	}
 }
 
 func jsonPatch(binary bool) scalarCall {
-	return func(_ *Context, args []value.Value) (value.Value, error) {
+	return func(c *Context, args []value.Value) (value.Value, error) {
 		d, ok, err := jsonArg(args[0])
 		if !ok {
 			return value.Value{}, err
@@ -317,7 +326,7 @@ func jsonPatch(binary bool) scalarCall {
 			return value.Value{}, err
 		}
 		d.editable()
-		if err := d.mergePatch(0, &patch, 0, 0); err != nil {
+		if err := d.mergePatch(c, 0, &patch, 0, 0); err != nil {
 			return value.Value{}, err
 		}
 		return d.result(binary)

@@ -1,8 +1,8 @@
 package fn
 
 // mergePatch changes the element at i by the one at j of patch, as RFC 7396
-// says.
-func (d *jsonDoc) mergePatch(i int, patch *jsonDoc, j, depth int) error {
+// says. An object is searched, and moved, for every pair of the patch.
+func (d *jsonDoc) mergePatch(c *Context, i int, patch *jsonDoc, j, depth int) error {
 	head, size := d.header(i)
 	patchHead, patchSize := patch.header(j)
 	next, last := j+patchHead, j+patchHead+patchSize
@@ -23,7 +23,10 @@ func (d *jsonDoc) mergePatch(i int, patch *jsonDoc, j, depth int) error {
 		next = p.next
 		t, found, err := d.same(start, end+d.delta, patch, &p)
 		if err == nil {
-			err = d.mergePair(t, found, patch, &p, depth)
+			err = d.mergePair(c, t, found, patch, &p, depth)
+		}
+		if err == nil {
+			err = c.spent(t.next - start + len(d.b)/8) // searched, and moved
 		}
 		if err != nil {
 			return err
@@ -74,7 +77,7 @@ func (d *jsonDoc) same(i, end int, patch *jsonDoc, p *jsonPair) (t jsonPair, fou
 }
 
 // mergePair changes t, the pair with the label of p, or adds p where t is.
-func (d *jsonDoc) mergePair(t jsonPair, found bool, patch *jsonDoc, p *jsonPair, depth int) error {
+func (d *jsonDoc) mergePair(c *Context, t jsonPair, found bool, patch *jsonDoc, p *jsonPair, depth int) error {
 	kind := patch.kind(p.value)
 	switch {
 	case found && kind == jsonNull:
@@ -95,7 +98,7 @@ func (d *jsonDoc) mergePair(t jsonPair, found bool, patch *jsonDoc, p *jsonPair,
 	}
 	delta := d.delta
 	d.delta = 0
-	err := d.mergePatch(t.value, patch, p.value, depth+1)
+	err := d.mergePatch(c, t.value, patch, p.value, depth+1)
 	d.delta += delta
 	return err
 }

@@ -38,11 +38,11 @@ func like(c *Context, args []value.Value) (value.Value, error) {
 	if args[0].IsNull() || args[1].IsNull() {
 		return value.Value{}, nil
 	}
-	return value.NewBool(Like(pattern, args[1].AsText(), escape, c.CaseSensitiveLike)), nil
+	return boolOf(likeMatcher(c, escape, c.CaseSensitiveLike).match(beforeNUL(pattern), beforeNUL(args[1].AsText())))
 }
 
 // glob is glob(pattern, text): text GLOB pattern.
-func glob(_ *Context, args []value.Value) (value.Value, error) {
+func glob(c *Context, args []value.Value) (value.Value, error) {
 	pattern := args[0].AsText()
 	if len(pattern) > patternMax {
 		return value.Value{}, errPattern
@@ -50,39 +50,43 @@ func glob(_ *Context, args []value.Value) (value.Value, error) {
 	if anyNull(args) {
 		return value.Value{}, nil
 	}
-	return value.NewBool(Glob(pattern, args[1].AsText())), nil
+	return boolOf(globMatcher(c).match(beforeNUL(pattern), beforeNUL(args[1].AsText())))
 }
 
-// Like reports whether s LIKE pattern ESCAPE escape. Case is that of ASCII
-// letters alone. It takes at most time proportional to len(pattern)*len(s).
-func Like(pattern, s string, escape rune, caseSensitive bool) bool {
-	m := matcher{all: '%', one: '_', escape: escape, fold: !caseSensitive}
+func boolOf(b bool, err error) (value.Value, error) {
+	if err != nil {
+		return value.Value{}, err
+	}
+	return value.NewBool(b), nil
+}
+
+// likeMatcher matches as LIKE does. Case is that of ASCII letters alone.
+func likeMatcher(c *Context, escape rune, caseSensitive bool) *matcher {
+	m := &matcher{c: c, all: '%', one: '_', escape: escape, fold: !caseSensitive}
 	switch escape {
 	case '%':
 		m.all = -1
 	case '_':
 		m.one = -1
 	}
-	return m.match(beforeNUL(pattern), beforeNUL(s))
+	return m
 }
 
-// Glob reports whether s GLOB pattern, with *, ? and [sets]. It takes at most
-// time proportional to len(pattern)*len(s).
-func Glob(pattern, s string) bool {
-	m := matcher{all: '*', one: '?', sets: true}
-	return m.match(beforeNUL(pattern), beforeNUL(s))
-}
+// globMatcher matches as GLOB does, with *, ? and [sets].
+func globMatcher(c *Context) *matcher { return &matcher{c: c, all: '*', one: '?', sets: true} }
 
 // matcher holds the special characters of a pattern, -1 for one that is not.
 type matcher struct {
+	c                *Context
 	all, one, escape rune
 	sets, fold       bool
 }
 
 // match compares from the left and, on a difference, tries again one character
 // further right of what the last "all" began with: since that can take up
-// whatever precedes, no earlier one needs another try.
-func (m *matcher) match(pattern, s string) bool {
+// whatever precedes, no earlier one needs another try. It takes at most time
+// proportional to len(pattern)*len(s), and polls.
+func (m *matcher) match(pattern, s string) (bool, error) {
 	retryPattern, retry := "", ""
 	starred := false
 	for {
@@ -90,14 +94,14 @@ func (m *matcher) match(pattern, s string) bool {
 		ok := false
 		if pattern == "" {
 			if s == "" {
-				return true
+				return true, nil
 			}
 		} else {
 			c, size := m.read(pattern)
 			if c == m.all {
 				pattern = pattern[size:]
 				if pattern == "" {
-					return true
+					return true, nil
 				}
 				retryPattern, retry, starred = pattern, s, true
 				continue
@@ -109,7 +113,10 @@ func (m *matcher) match(pattern, s string) bool {
 			continue
 		}
 		if !starred || retry == "" {
-			return false
+			return false, nil
+		}
+		if err := m.c.spent(16 + len(retryPattern) - len(pattern)); err != nil {
+			return false, err
 		}
 		retry = m.skipTo(retryPattern, retry[skipChar(retry):])
 		pattern, s = retryPattern, retry
@@ -153,6 +160,7 @@ func (m *matcher) step(pattern, s string) (n, k int, ok bool) {
 	switch {
 	case m.sets && c == '[':
 		size, ok := matchSet(pattern[n:], d)
+		m.c.work += size
 		return n + size, k, ok
 	case m.escape != NoEscape && c == m.escape:
 		pattern = pattern[n:]

@@ -108,20 +108,27 @@ func instr(_ *Context, args []value.Value) (value.Value, error) {
 	if args[0].Kind() == value.Blob && args[1].Kind() == value.Blob {
 		return value.NewInt(int64(strings.Index(haystack, needle) + 1)), nil
 	}
-	n := int64(1)
-	for len(needle) <= len(haystack) {
-		if haystack[:len(needle)] == needle {
-			return value.NewInt(n), nil
-		}
-		n++
-		i := 1
-		for i < len(haystack) && haystack[i]&0xc0 == 0x80 {
-			i++
-		}
-		haystack = haystack[i:]
+	if strings.HasPrefix(haystack, needle) {
+		return value.NewInt(1), nil
 	}
-	return value.NewInt(0), nil
+	if continues(needle[0]) { // no other character begins like that
+		return value.NewInt(0), nil
+	}
+	at := strings.Index(haystack, needle)
+	n := int64(1)
+	for i := 1; i <= at; i++ {
+		if !continues(haystack[i]) {
+			n++
+		}
+	}
+	if at < 0 {
+		n = 0
+	}
+	return value.NewInt(n), nil
 }
+
+// continues reports whether c goes on with a character of UTF-8.
+func continues(c byte) bool { return c&0xc0 == 0x80 }
 
 func length(_ *Context, args []value.Value) (value.Value, error) { return Length(args[0]), nil }
 
@@ -183,7 +190,7 @@ func mapASCII(s string, lo, hi byte) string {
 
 // trimmer returns trim(), ltrim() or rtrim().
 func trimmer(left, right bool) func(*Context, []value.Value) (value.Value, error) {
-	return func(_ *Context, args []value.Value) (value.Value, error) {
+	return func(c *Context, args []value.Value) (value.Value, error) {
 		if anyNull(args) {
 			return value.Value{}, nil
 		}
@@ -192,27 +199,32 @@ func trimmer(left, right bool) func(*Context, []value.Value) (value.Value, error
 		if len(args) == 2 {
 			set = beforeNUL(args[1].AsText())
 		}
+		var err error
 		if left {
-			s = trimWith(s, set, strings.CutPrefix)
+			s, err = trimWith(c, s, set, strings.CutPrefix)
 		}
-		if right {
-			s = trimWith(s, set, strings.CutSuffix)
+		if right && err == nil {
+			s, err = trimWith(c, s, set, strings.CutSuffix)
 		}
-		return value.NewText(s), nil
+		return value.NewText(s), err
 	}
 }
 
 // trimWith cuts characters of set from s as long as there are any.
-func trimWith(s, set string, cut func(s, affix string) (string, bool)) string {
+func trimWith(c *Context, s, set string, cut func(s, affix string) (string, bool)) (string, error) {
 	for {
 		found := false
-		for rest := set; len(rest) > 0 && !found; {
+		rest := set
+		for len(rest) > 0 && !found {
 			n := skipChar(rest)
 			s, found = cut(s, rest[:n])
 			rest = rest[n:]
 		}
 		if !found {
-			return s
+			return s, nil
+		}
+		if err := c.spent(len(set) - len(rest)); err != nil {
+			return s, err
 		}
 	}
 }
