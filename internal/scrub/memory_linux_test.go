@@ -89,13 +89,42 @@ func TestNothingIsLeft(t *testing.T) {
 // the heap is scrubbed. Their objects grow the heap too, and nothing is to be made
 // of that; nor may the heap grow without bound meanwhile.
 func TestNothingIsLeftBesideOthers(t *testing.T) {
+	besideOthers(t, func(stop *atomic.Bool) {
+		ring := make([][]byte, 512)
+		for i := 0; !stop.Load(); i++ {
+			ring[i%len(ring)] = make([]byte, 2048<<(i%3))
+		}
+	})
+}
+
+// TestNothingIsLeftBesideServers has goroutines that allocate a little, and wait
+// for each other, all the time: hardly a moment is free of them.
+func TestNothingIsLeftBesideServers(t *testing.T) {
+	asked := make(chan []byte)
+	besideOthers(t, func(stop *atomic.Bool) {
+		runtime.LockOSThread()
+		for !stop.Load() {
+			select {
+			case asked <- make([]byte, 2048):
+			case b := <-asked:
+				runtime.KeepAlive(append(b, make([]byte, 2048)...))
+			default:
+				runtime.Gosched()
+			}
+		}
+	})
+}
+
+// besideOthers scrubs the heap while two goroutines run other.
+func besideOthers(t *testing.T, other func(stop *atomic.Bool)) {
+	t.Helper()
 	if !inChild(t) {
 		return
 	}
 	marker := newMarker(t)
 	percent := debug.SetGCPercent(-1) // until all of it is there
 	var live []any
-	for i := range 60_000 { // of sizes whose spans have no tails, here and below
+	for i := range 60_000 { // of sizes whose spans have no tails, here and in others
 		b := make([]byte, 1024)
 		if i%9 == 0 {
 			live = append(live, b)
@@ -106,12 +135,7 @@ func TestNothingIsLeftBesideOthers(t *testing.T) {
 	var stop atomic.Bool
 	var others sync.WaitGroup
 	for range 2 {
-		others.Go(func() {
-			ring := make([][]byte, 512)
-			for i := 0; !stop.Load(); i++ {
-				ring[i%len(ring)] = make([]byte, 2048<<(i%3))
-			}
-		})
+		others.Go(func() { other(&stop) })
 	}
 	debug.SetGCPercent(percent)
 	demand(t, marker, 100_000, 1000)

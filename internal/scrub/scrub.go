@@ -26,15 +26,17 @@ import (
 var ErrIncomplete = errors.New("the Go heap could not be scrubbed completely")
 
 // chunkSize is how many bytes are allocated at first between two looks at the
-// heap: more than a span of any class takes, with perChunkMin.
+// heap, chunkMax how many at most: more than a span of any class takes, with
+// perChunkMin.
 const (
 	chunkSize   = 64 << 10
+	chunkMax    = 8 << 20
 	perChunkMin = 4
 )
 
-// othersMax is how much is allocated of one size class beyond all of the heap, in
-// bytes, while others are in the way.
-const othersMax = 512 << 20
+// othersMax is how many bytes are allocated at most beyond what may be dead, while
+// others are in the way.
+const othersMax = 1 << 30
 
 // sizes are the runtime's size classes.
 //
@@ -144,8 +146,8 @@ const triesMax = 3
 // objects clears dead objects. It is called behind a collection.
 func objects() error {
 	c := stopCollector()
+	c.left = 2*int(c.heap.HeapInuse) + othersMax
 	defer c.restart()
-	defer func() { last = nil }()
 	var err error
 	for _, size := range sizes {
 		complete := false
@@ -173,6 +175,8 @@ type collector struct {
 	most    uint64           // HeapInuse beyond which to collect
 	n       uint32           // collections so far
 	heap    runtime.MemStats // at the last look
+	left    int              // bytes that may still be allocated
+	last    unsafe.Pointer   // what was allocated last, so that all is on the heap
 }
 
 func stopCollector() *collector {
@@ -197,33 +201,43 @@ func (c *collector) isDue() bool { return c.heap.NumGC != c.n || c.heap.HeapInus
 func (c *collector) collect() {
 	c.restart()
 	runtime.GC()
+	left := c.left
 	*c = *stopCollector()
+	c.left = left
 }
 
-// fill allocates objects of one size until a whole chunk of them came from
-// fresh spans: then no dead slot of that class is left. Only a chunk beside which
-// nobody else has allocated or collected can show that.
+// fill allocates objects of one size until some of them certainly came from a
+// fresh span: then no dead slot of that class is left. What others have allocated
+// beside a chunk may have taken a fresh span for each object; the chunks grow until
+// they are larger than that.
 func (c *collector) fill(size int, alloc func(n int) unsafe.Pointer) (complete bool) {
-	perChunk := max(chunkSize/size, perChunkMin)
-	most := 4 * perChunk
-	left := int(c.heap.HeapInuse) + othersMax
-	for ; left > 0; left -= perChunk * size {
+	for chunk := chunkSize; ; chunk = min(2*chunk, chunkMax) {
+		n := max(chunk/size, perChunkMin)
 		before := c.heap
-		for range perChunk {
-			last = alloc(size)
+		for range n {
+			c.last = alloc(size)
 		}
 		runtime.ReadMemStats(&c.heap)
-		if c.heap.HeapInuse >= before.HeapInuse+uint64(perChunk*size) &&
-			c.heap.Mallocs == before.Mallocs+uint64(perChunk) && c.heap.NumGC == c.n {
+		nOthers := int(c.heap.Mallocs-before.Mallocs) - n
+		bytesOthers := int(c.heap.TotalAlloc-before.TotalAlloc) - n*size
+		grown := int(c.heap.HeapInuse - before.HeapInuse)
+		c.left -= n * size
+		switch {
+		case c.heap.NumGC != c.n: // what is not swept may hold dead slots
+			return false
+		case grown > max(0, spanMin*nOthers+spanFactor*bytesOthers):
 			return true
+		case c.left < 0:
+			return false
 		}
-		perChunk = min(2*perChunk, most)
 	}
-	return false
 }
 
-// last is the object that was allocated last, so that all are on the heap.
-var last unsafe.Pointer
+// A span has up to spanMin bytes and spanFactor times the size of its objects.
+const (
+	spanMin    = 8 << 10
+	spanFactor = 8
+)
 
 // bytesOf allocates an object without pointers of the size class n.
 func bytesOf(n int) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(make([]byte, n))) }

@@ -245,6 +245,7 @@ func TestLiftOfCorpus(t *testing.T) {
 // liftFile runs a file of the corpus with texts that share plans and as they are
 // written, and returns how many statements had literals taken out of them.
 func liftFile(t *testing.T, file string) (nTaken int) {
+	t.Helper()
 	as, plain := openSession(t), openSession(t)
 	plain.d.asWritten = true
 	text, err := os.ReadFile(file)
