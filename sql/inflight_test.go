@@ -470,6 +470,9 @@ const endless = `with recursive n(i) as (select 1 union all select i + 1 from n)
 // shortPolicy notices soon, and leaves a busy machine time to probe.
 var shortPolicy = engine.Policy{ProbeInterval: 100 * time.Millisecond, ProbeTimeout: 5 * time.Second, Deadline: time.Hour}
 
+// manyA is a text with which a comparison by LIKE takes seconds, and one by GLOB.
+const manyA = `replace(hex(zeroblob(24000)), '0', 'a')`
+
 // TestKeyEndsEndlessStatements: nothing but the key ends them.
 func TestKeyEndsEndlessStatements(t *testing.T) {
 	for i, query := range []string{
@@ -490,6 +493,9 @@ func TestKeyEndsEndlessStatements(t *testing.T) {
 		`select count(*) from t a, t b, t c, t d where a.b < b.b or c.b > d.b`,
 		endless + `insert into t (b) select 'never' from n where i % 1000 = 0`,
 		endless + `update t set b = 'never' where a = (select count(*) from n)`,
+		`select count(*) from t where b || ` + manyA + ` like '%' || ` + manyA + ` || 'b'`,
+		`select count(*) from t where a in (5, 3, 9, 1) and ` + manyA + ` || b like '%' || ` + manyA + ` || 'b'`,
+		`update t set b = 'never' where ` + manyA + ` || b glob '*' || ` + manyA + ` || 'b'`,
 	} {
 		for _, inTx := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d/%v", i, inTx), func(t *testing.T) {
