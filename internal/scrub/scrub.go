@@ -143,6 +143,10 @@ const growthMax = 256 << 20
 // ask for come between.
 const triesMax = 3
 
+// packed is the size in bytes below which the runtime packs objects without
+// pointers into one of that size.
+const packed = 16
+
 // objects clears dead objects. It is called behind a collection.
 func objects() error {
 	c := stopCollector()
@@ -155,7 +159,7 @@ func objects() error {
 			if c.isDue() {
 				c.collect()
 			}
-			complete = c.fill(size, bytesOf) && c.fill(size, pointersOf)
+			complete = (size < packed || c.fill(size, bytesOf)) && c.fill(size, pointersOf)
 			if !complete && !c.isDue() {
 				break // the heap is too large, or in use too much
 			}
