@@ -114,8 +114,8 @@ func (s *server) refuse(ctx context.Context, position string) error {
 	return nil
 }
 
-// status is never a string: one of some 800 bytes that lives while a scrub runs
-// would keep what was behind it in its slot.
+// status is never a string: one that lives while a scrub runs would keep what was
+// behind it in its slot.
 func (s *server) status() []byte {
 	st := s.program.Engine.Status()
 	b, err := json.Marshal(st)
