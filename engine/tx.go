@@ -221,9 +221,10 @@ func (tx *Tx) Check() error {
 
 // Poll returns an error once operations of the transaction are refused, as Check
 // does, but takes no lock: what takes long while an operation is under way, as
-// in the function that Visit calls, asks it so that a pause need not wait.
+// in the function that Visit calls, asks it so that neither a pause nor Close need
+// wait.
 func (tx *Tx) Poll() error {
-	if err := tx.db.guard.Check(); err != nil {
+	if err := tx.db.check(); err != nil {
 		return err
 	}
 	if tx.over.Load() {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -105,4 +106,61 @@ func TestVisitOddities(t *testing.T) {
 			t.Errorf("%#v", got)
 		}
 	})
+}
+
+// TestPoll asks a transaction whether it goes on, also from within Visit, which
+// has its lock.
+func TestPoll(t *testing.T) {
+	key := newFakeKey("k")
+	db := openTest(t, filepath.Join(t.TempDir(), "v.byok"), key, nil)
+	put(t, db, "c", "k", "v")
+	tx, err := db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := tx.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := c.Visit([][]byte{[]byte("k")}, func(int, []byte) bool {
+		n++
+		if err := tx.Poll(); err != nil {
+			t.Error(err)
+		}
+		return true
+	}); err != nil || n != 1 {
+		t.Errorf("%d keys, %v", n, err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Poll(); !errors.Is(err, ErrTxClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+	if tx, err = db.Begin(false); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = tx.Collection("c"); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error)
+	if err := c.Visit([][]byte{[]byte("k")}, func(int, []byte) bool {
+		go func() { closed <- db.Close() }() // it waits for Visit
+		for err = nil; err == nil; runtime.Gosched() {
+			err = tx.Poll()
+		}
+		return false
+	}); err != nil {
+		t.Error(err)
+	}
+	if !errors.Is(err, ErrClosed) {
+		t.Errorf("while the database is closed: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if got := tx.Poll(); !errors.Is(got, ErrClosed) {
+		t.Errorf("after Close: %v", got)
+	}
 }
