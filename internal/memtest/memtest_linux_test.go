@@ -37,7 +37,7 @@ func newMarks() (marks [NKinds]string) {
 // rowNeedles are the marks, by kind, and then what functions of SQL make of them.
 func rowNeedles(marks [NKinds]string) (out []needle) {
 	for k, m := range marks {
-		out = append(out, needle{Kind(k).String(), []byte(m[:min(len(m), Kind(k).size())])})
+		out = append(out, needle{Kind(k).String(), []byte(m)})
 	}
 	for _, k := range []Kind{SQLText, SQLBlob} {
 		m := marks[k]
