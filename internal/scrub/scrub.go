@@ -64,7 +64,8 @@ func whole() error {
 	// Every processor but one is given up for a moment: each holds back spans
 	// with dead slots, stacks, and up to 512 KiB of free pages that nobody else
 	// can clear or give back.
-	defer setProcs(runtime.GOMAXPROCS(1))
+	nProcs := runtime.GOMAXPROCS(1)
+	defer setProcs(nProcs)
 	settle()
 	runtime.GC()         // twice: what a sync.Pool holds survives one collection
 	debug.FreeOSMemory() // collects too
@@ -72,6 +73,9 @@ func whole() error {
 	moveStack()
 	debug.FreeOSMemory() // what objects has made; stacks of goroutines that have ended
 	if serr := stacks(); err == nil {
+		err = serr
+	}
+	if serr := savedRegisters(nProcs); err == nil {
 		err = serr
 	}
 	threads()

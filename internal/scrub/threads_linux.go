@@ -103,3 +103,17 @@ func clearSignalStack() {
 }
 
 var zeros [4096]byte
+
+// nProcsMin is on how many of the runtime's processors goroutines are preempted,
+// if there are not more. That there may be fewer in the machine does no harm: all
+// but two goroutines sleep.
+const nProcsMin = 9
+
+// nap lets the thread sleep for a moment. The goroutine keeps its processor.
+//
+//go:noinline
+func nap() {
+	t := unix.Timespec{Nsec: 20_000}
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+	Stack() // who wants the processor stops the goroutine here
+}
