@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/byokdb/byokdb/internal/scrub"
 )
 
 // SaltSize is the size in bytes of the random salt in every file's header.
@@ -64,12 +66,15 @@ type FileKey struct {
 //
 // Source: FORMAT.md §2; RFC 5869; NIST SP 800-56C rev. 2.
 func deriveFileKey(dek []byte, kind Kind, salt Salt, header []byte) (*FileKey, Commitment, error) {
+	scrub.Stack() // now, so that the stack does not move with the key on it
+	defer scrub.Stack()
 	info := make([]byte, 0, len(keyLabel)+1+len(header))
 	info = append(info, keyLabel...)
 	info = append(info, byte(kind))
 	info = append(info, header...)
-	okm := deriveKeys(dek, salt[:], info)
+	var okm [okmSize]byte
 	defer clear(okm[:])
+	deriveKeys(&okm, dek, salt[:], info)
 	aead, err := newAEAD(okm[:KeySize])
 	if err != nil {
 		return nil, Commitment{}, fmt.Errorf("derive file key: %w", err)

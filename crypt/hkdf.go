@@ -3,21 +3,17 @@ package crypt
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-
-	"github.com/byokdb/byokdb/internal/scrub"
 )
 
 // okmSize is how much deriveKeys derives, in bytes: two blocks of SHA-256.
 const okmSize = KeySize + CommitmentSize
 
-// deriveKeys is HKDF-SHA256 with an output of 64 bytes. The one of the standard
-// library leaves its input behind, in the dead states of hashes on the Go heap;
-// here they are cleared, and the stack as well.
+// deriveKeys puts HKDF-SHA256 with an output of 64 bytes into okm. The one of the
+// standard library leaves its input behind, in the dead states of hashes on the Go
+// heap; here they are cleared. The caller clears the stack.
 //
 // Source: RFC 5869; FORMAT.md §2.
-func deriveKeys(secret, salt, info []byte) (okm [okmSize]byte) {
-	scrub.Stack() // now, so that the stack does not move with the secret on it
-	defer scrub.Stack()
+func deriveKeys(okm *[okmSize]byte, secret, salt, info []byte) {
 	var prk, t [sha256.Size]byte
 	mac(&prk, salt, secret)
 	mac(&t, prk[:], info, []byte{1})
@@ -26,7 +22,6 @@ func deriveKeys(secret, salt, info []byte) (okm [okmSize]byte) {
 	copy(okm[sha256.Size:], t[:])
 	clear(prk[:])
 	clear(t[:])
-	return okm
 }
 
 const _ = uint(okmSize-2*sha256.Size) + uint(2*sha256.Size-okmSize)
