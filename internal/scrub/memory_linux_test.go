@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"bytes"
 	"crypto/rand"
 	"os"
 	"os/exec"
@@ -78,6 +79,36 @@ func TestNothingIsLeft(t *testing.T) {
 	live := litter(marker)
 	demand(t, marker, 10_000, 0)
 	runtime.KeepAlive(live)
+}
+
+// TestFreePagesAreCleared has a collection free pages, which nobody returns to the
+// system.
+func TestFreePagesAreCleared(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	marker := newMarker(t)
+	debug.SetGCPercent(-1) // the scavenger rests as well
+	objects := make([][]byte, 1000)
+	for i := range objects {
+		objects[i] = bytes.Repeat(marker, heapPage/len(marker))
+	}
+	clear(objects)
+	runtime.GC()
+	masked := procmem.Mask(marker)
+	before := count(t, masked)
+	runtime.GOMAXPROCS(1) // as in a scrub: each processor has pages in hand
+	c := stopCollector()
+	c.pages()
+	c.restart()
+	after := count(t, masked)
+	t.Logf("markers before %d, after %d", before, after)
+	if before < 100_000 || after > before/100 { // a page may have become a stack, or a table of the runtime's
+		t.Errorf("%d markers were left of %d", after-1, before-1)
+	}
+	if grown := c.heap.HeapSys; grown > 64<<20 {
+		t.Errorf("the heap has %d MiB", grown>>20)
+	}
 }
 
 // TestNothingIsLeftBesideOthers has goroutines allocate as fast as they can while

@@ -51,11 +51,12 @@ const triesMax = 3
 // pointers into one of that size.
 const packed = 16
 
-// objects clears dead objects. It is called behind a collection.
+// objects clears free pages and dead objects. It is called behind a collection.
 func objects() error {
 	c := stopCollector()
-	c.left = 2*int(c.heap.HeapInuse) + othersMax
 	defer c.restart()
+	c.left = 2*int(c.heap.HeapInuse) + othersMax
+	c.pages() // first, so that what is handed out below is of clean pages
 	var err error
 	for _, size := range sizes {
 		complete := false
