@@ -463,3 +463,24 @@ func FuzzLift(f *testing.F) {
 		}
 	})
 }
+
+// TestCloseDropsTexts closes a session that somebody keeps: wipes to come do not
+// reach it.
+func TestCloseDropsTexts(t *testing.T) {
+	s := liftSession(t, false)
+	kept, _, err := s.Prepare(t.Context(), "SELECT b FROM t WHERE a = ?")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept.Keep()
+	once(s, "SELECT 'secret', b FROM t WHERE id = 3")
+	if !strings.Contains(string(s.literals.Text), "secret") || kept.plan == nil {
+		t.Fatal("there is nothing to drop")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s.literals.Text != nil || s.literals.Values != nil || kept.plan != nil || kept.idle != nil {
+		t.Errorf("the session still has %q, %v and a plan %v", s.literals.Text, s.literals.Values, kept.plan)
+	}
+}

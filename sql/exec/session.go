@@ -204,13 +204,16 @@ func (s *Session) Reset() {
 	s.busy, s.deferForeignKeys = s.busyDefault, false
 }
 
-// Close ends the session.
+// Close ends the session. It drops what the session knows of texts and rows: the
+// next wipe does not reach it, and others may keep it, database/sql for one, which
+// has the connections of a statement on a list.
 func (s *Session) Close() error {
 	s.Reset()
 	s.dropTemp()
 	s.d.sessionsMu.Lock()
-	defer s.d.sessionsMu.Unlock()
 	delete(s.d.sessions, s)
+	s.d.sessionsMu.Unlock()
+	s.wipe()
 	return nil
 }
 
