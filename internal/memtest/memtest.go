@@ -32,12 +32,13 @@ const (
 	NDJSONField               // ingested
 	CSVField                  // ingested
 	HeldStatement             // a literal in a statement that the program keeps prepared
+	ShortText                 // a column of 16 bytes at most, by parameter: the runtime packs such objects
 	NKinds
 )
 
 var kindNames = [NKinds]string{
 	"key", "value", "large value", "bulk row", "collection", "table", "SQL text", "SQL blob", "SQL literal",
-	"literal of a query", "value in an error", "JSON", "NDJSON", "CSV", "statement held",
+	"literal of a query", "value in an error", "JSON", "NDJSON", "CSV", "statement held", "short text",
 }
 
 // String names the kind.
@@ -45,6 +46,17 @@ func (k Kind) String() string { return kindNames[k] }
 
 // MarkSize is the size of a mark in bytes: lower-case letters and digits.
 const MarkSize = 24
+
+// shortSize is the size of the mark of ShortText, which leaves five digits.
+const shortSize = 11
+
+// size is how many bytes of its mark a kind uses.
+func (k Kind) size() int {
+	if k == ShortText {
+		return shortSize
+	}
+	return MarkSize
+}
 
 // mask keeps the marks themselves out of the program's memory.
 const mask = 0xa5
@@ -78,7 +90,7 @@ func MaskHex(marks [NKinds]string) string {
 
 // Append appends the mark of a kind.
 func (m *Marks) Append(dst []byte, k Kind) []byte {
-	for _, c := range m[k] {
+	for _, c := range m[k][:k.size()] {
 		dst = append(dst, c^mask)
 	}
 	return dst

@@ -39,7 +39,7 @@ func (p *Program) exec(ctx context.Context, text string, args ...any) error {
 }
 
 func (p *Program) create(ctx context.Context) error {
-	return p.exec(ctx, `CREATE TABLE t (id INTEGER PRIMARY KEY, txt TEXT, n INT, j TEXT, b BLOB);
+	return p.exec(ctx, `CREATE TABLE t (id INTEGER PRIMARY KEY, txt TEXT, n INT, j TEXT, b BLOB, s TEXT);
 		CREATE INDEX t_txt ON t (txt);
 		CREATE TABLE lit (txt TEXT PRIMARY KEY, n INT UNIQUE);
 		CREATE TABLE `+p.Marks.Text(Table, 1)+` (a TEXT, b INT)`)
@@ -51,10 +51,10 @@ func (p *Program) insert(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		st, err := tx.PrepareContext(ctx, "INSERT INTO t (id, txt, n, j, b) VALUES (?, ?, ?, ?, ?)")
+		st, err := tx.PrepareContext(ctx, "INSERT INTO t (id, txt, n, j, b, s) VALUES (?, ?, ?, ?, ?, ?)")
 		for n := from; n < from+1000 && err == nil; n++ {
 			j := fmt.Sprintf(`{"name": %q, "list": [1, %q], "n": %d}`, p.Marks.Text(JSONText, n), p.Marks.Text(JSONText, n), n)
-			_, err = st.ExecContext(ctx, n, p.Marks.Text(SQLText, n), n%100, j, p.Marks.Bytes(SQLBlob, n))
+			_, err = st.ExecContext(ctx, n, p.Marks.Text(SQLText, n), n%100, j, p.Marks.Bytes(SQLBlob, n), p.Marks.Text(ShortText, n))
 		}
 		if err = errors.Join(err, st.Close()); err != nil {
 			return errors.Join(err, tx.Rollback())
@@ -130,6 +130,7 @@ var queries = []string{
 	"SELECT replace(txt, 'a', 'b'), trim(txt), printf('%s/%d', txt, n), quote(txt), lower(upper(txt)) FROM t WHERE n = 7",
 	"SELECT n, count(*), max(txt), min(b), group_concat(txt, ',') FROM t GROUP BY n ORDER BY max(txt)",
 	"SELECT DISTINCT txt FROM t",
+	"SELECT s, max(s), s || '', lower(s) FROM t GROUP BY s ORDER BY s DESC",
 	"SELECT count(DISTINCT txt) FROM t",
 	"SELECT a.txt, b.txt FROM t a JOIN t b ON b.id = a.id + 1 WHERE a.n < 10",
 	"SELECT t.txt, lit.txt FROM t LEFT JOIN lit ON lit.n = t.id AND lit.txt <> @ WHERE t.n < 20",

@@ -60,9 +60,9 @@ const (
 func init() { whatIs = describe }
 
 // describe returns tail for memory behind the last object of a span, rest for
-// bytes of a slot that no string in it needs to cover (the runtime clears none of
-// a slot that it hands out for a string, and the scrub none while the string
-// lives), parked for
+// bytes of a slot that no object in it needs to cover (the runtime clears no more
+// of a slot than the object takes, and nothing for a string; nor does the scrub
+// while the object lives), parked for
 // the unused part of a stack, top for its upper end, signal for the stacks on
 // which threads handle signals, freed for pages that are free (the scrub has
 // given them back clear: somebody had them at the time), ended for the other
@@ -95,10 +95,10 @@ func kindOf(a uintptr) string {
 		kind = "top"
 	}
 	if s.state == spanInUse && s.objectSize > 0 {
-		switch pointers := s.class&1 == 0; {
+		switch {
 		case (a-s.start)/s.objectSize >= uintptr(s.nObjects):
 			kind = "tail"
-		case !pointers && (a-s.start)%s.objectSize >= classBelow(s.objectSize):
+		case (a-s.start)%s.objectSize >= classBelow(s.objectSize):
 			kind = "rest"
 		}
 	}
