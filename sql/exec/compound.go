@@ -40,6 +40,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		}
 		queries = append(queries, one)
 	}
+	merged := len(orderBy) > 0 || limit == nil && c.firstRow != s // else the first rows are those of the leftmost terms
 	out := c.combined(queries[0])
 	for i, right := range queries[1:] {
 		if len(right.cols) != len(out.cols) {
@@ -47,7 +48,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		}
 		out.correlated = out.correlated || right.correlated
 		mergeTypes(out, right)
-		if err := c.combine(out, right, s.Ops[i], len(orderBy) > 0); err != nil {
+		if err := c.combine(out, right, s.Ops[i], merged); err != nil {
 			return nil, err
 		}
 	}
@@ -55,7 +56,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	if last > 0 && len(keys) > 0 && !s.Ops[last-1].All {
+	if last > 0 && merged && !s.Ops[last-1].All {
 		keys = append(keys, restKeys(out, keys)...)
 	}
 	for i := range out.cols {
@@ -107,9 +108,9 @@ func (rc *resultColumn) settleAffinity() {
 	}
 }
 
-// combine adds a term. ordered: the compound has ORDER BY, and of equal rows UNION
-// keeps that of the rightmost term, as SQLite does when it merges them.
-func (c *compiler) combine(out, right *query, op ast.CompoundOp, ordered bool) error {
+// combine adds a term. merged: of equal rows UNION keeps that of the rightmost
+// term, as SQLite does when it merges them.
+func (c *compiler) combine(out, right *query, op ast.CompoundOp, merged bool) error {
 	name := strings.ToUpper(op.Op)
 	var colls []value.Collation
 	if !op.All {
@@ -123,7 +124,7 @@ func (c *compiler) combine(out, right *query, op ast.CompoundOp, ordered bool) e
 		}
 		cat.ins, cat.from = append(cat.ins, right.node), append(cat.from, right.out)
 		out.node = cat
-		if !op.All && ordered {
+		if !op.All && merged {
 			last := len(cat.ins) - 1
 			cat.ins = append([]node{cat.ins[last]}, cat.ins[:last]...)
 			cat.from = append([][]int{cat.from[last]}, cat.from[:last]...)

@@ -51,10 +51,11 @@ type compiler struct {
 	stmt      parse.Stmt
 	nRegs     int
 	nSubs     int
-	nKept     int  // hash tables that the frame keeps
-	recursing bool // what is compiled is run for each row of a recursion
-	again     bool // the join that is planned is run many times
-	collates  bool // a COLLATE was compiled
+	firstRow  *ast.SelectStmt // the subquery of an expression that was begun last: of its rows the first counts
+	nKept     int             // hash tables that the frame keeps
+	recursing bool            // what is compiled is run for each row of a recursion
+	again     bool            // the join that is planned is run many times
+	collates  bool            // a COLLATE was compiled
 	missing   []*missingCollation
 	nSelects  int
 	depth     int
