@@ -12,6 +12,7 @@ import (
 // compound compiles SELECT … UNION SELECT … and its kin, from left to right.
 func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 	last := len(s.Cores) - 1
+	asItComes := c.inExpr == s
 	var orderBy []*ast.OrderingTerm
 	var limit *ast.Limit
 	var queries []*query
@@ -40,7 +41,7 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		}
 		queries = append(queries, one)
 	}
-	merged := len(orderBy) > 0 || limit == nil && c.firstRow != s // else the first rows are those of the leftmost terms
+	merged := len(orderBy) > 0 || limit == nil && !asItComes // else the first rows are those of the leftmost terms
 	out := c.combined(queries[0])
 	for i, right := range queries[1:] {
 		if len(right.cols) != len(out.cols) {
@@ -48,6 +49,11 @@ func (c *compiler) compound(sc *scope, s *ast.SelectStmt) (*query, error) {
 		}
 		out.correlated = out.correlated || right.correlated
 		mergeTypes(out, right)
+		if i > 0 && s.Ops[i].All && !s.Ops[i-1].All && merged && len(orderBy) == 0 { // sorted, and then the others
+			if err := c.orderAndLimit(sc, out, restKeys(out, nil), nil, false); err != nil {
+				return nil, err
+			}
+		}
 		if err := c.combine(out, right, s.Ops[i], merged); err != nil {
 			return nil, err
 		}

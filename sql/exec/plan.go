@@ -51,7 +51,7 @@ type compiler struct {
 	stmt      parse.Stmt
 	nRegs     int
 	nSubs     int
-	firstRow  *ast.SelectStmt // the subquery of an expression that was begun last: of its rows the first counts
+	inExpr    *ast.SelectStmt // the subquery of an expression that is begun: its first row counts, or that it has one
 	nKept     int             // hash tables that the frame keeps
 	recursing bool            // what is compiled is run for each row of a recursion
 	again     bool            // the join that is planned is run many times

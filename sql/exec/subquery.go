@@ -13,7 +13,7 @@ type subquery struct {
 }
 
 func (c *compiler) subquery(sc *scope, s *ast.SelectStmt) (*subquery, error) {
-	c.firstRow = s
+	c.inExpr = s
 	q, err := c.selectStmt(sc, s)
 	if err != nil {
 		return nil, err
