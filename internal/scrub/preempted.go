@@ -17,6 +17,8 @@ import (
 //
 // Source: runtime/preempt_xreg.go of Go 1.26.
 
+// nTries is how often all processors are tried, where other goroutines are in the
+// way.
 const nTries = 16
 
 // savedRegisters has the runtime overwrite what it has saved of vector registers
@@ -30,7 +32,7 @@ func savedRegisters(n int) error {
 	n = max(n, nProcsMin)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 	visited := make([]atomic.Bool, n)
-	for range nTries { // other goroutines may be in the way
+	for range nTries {
 		p := preemption{n: int64(n), atOnce: int64(atOnce), visited: visited}
 		if p.run(); all(visited) {
 			return nil

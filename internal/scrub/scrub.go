@@ -20,7 +20,8 @@ import (
 )
 
 // ErrIncomplete means that the heap grew or was in use too much for every size
-// class to be gone through. Dead objects may still be readable.
+// class to be gone through, or that no goroutine could be preempted on some
+// processor. Dead objects, or saved registers, may still be readable.
 var ErrIncomplete = errors.New("the Go heap could not be scrubbed completely")
 
 // turns lets one scrub run at a time, and one serve all who asked before it
@@ -41,8 +42,9 @@ var nRounds atomic.Int64
 // Heap clears every dead object on the Go heap and every free goroutine stack,
 // and returns free memory to the system. It takes tens of milliseconds, more on
 // a large heap, holds the garbage collector up meanwhile, and lets one goroutine
-// run at a time. Who asks while a scrub is under way waits for the next one,
-// with all others who do.
+// run at a time, but for the end, when it overwrites saved registers by preempting
+// goroutines on all processors. Who asks while a scrub is under way waits for the
+// next one, with all others who do.
 //
 // What is referenced stays as it is. Nor is everything reached that the runtime
 // leaves behind: docs/security.md, "Memory", has the list and how much it is.

@@ -65,7 +65,7 @@ func init() { whatIs = describe }
 // while the object lives), parked for
 // the unused part of a stack, top for its upper end, signal for the stacks on
 // which threads handle signals, freed for pages that are free (the scrub has
-// given them back clear: somebody had them at the time), ended for the other
+// cleared those that were: somebody had them at the time), ended for the other
 // stacks, nearly always of goroutines that have ended behind the scrub, which
 // clears those that are free, and else reached; with the details behind it.
 func describe(addresses string) string {
