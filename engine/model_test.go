@@ -407,29 +407,43 @@ func (m *modelRun) crash() {
 }
 
 // copyFiles copies the open database's directory as the end of the process leaves
-// it. Nothing commits meanwhile, and no manifest is switched. A run that goes
-// away under the copying is one that no manifest names any more.
+// it. Nothing commits meanwhile, and no manifest is switched, but segments are
+// made and recycled and runs go away: what was copied beside that is copied anew.
 func (m *modelRun) copyFiles() string {
 	m.db.session.manifestMu.Lock()
 	defer m.db.session.manifestMu.Unlock()
-	to := filepath.Join(m.t.TempDir(), "m.byok")
+	for {
+		to := filepath.Join(m.t.TempDir(), "m.byok")
+		m.must(errors.Join(os.MkdirAll(filepath.Join(to, walDir), 0o700), os.MkdirAll(filepath.Join(to, runDir), 0o700)))
+		before := m.fileNames()
+		copied := true
+		for _, name := range before {
+			b, err := os.ReadFile(filepath.Join(m.dir, name))
+			if copied = !errors.Is(err, fs.ErrNotExist); !copied {
+				break
+			}
+			m.must(err)
+			m.must(os.WriteFile(filepath.Join(to, name), b, 0o600))
+		}
+		if copied && slices.Equal(before, m.fileNames()) {
+			return to
+		}
+	}
+}
+
+// fileNames lists the database's files by their paths in its directory.
+func (m *modelRun) fileNames() []string {
+	var names []string
 	for _, dir := range []string{"", walDir, runDir} {
-		m.must(os.MkdirAll(filepath.Join(to, dir), 0o700))
 		entries, err := os.ReadDir(filepath.Join(m.dir, dir))
 		m.must(err)
 		for _, e := range entries {
-			if e.IsDir() {
-				continue
+			if !e.IsDir() {
+				names = append(names, filepath.Join(dir, e.Name()))
 			}
-			b, err := os.ReadFile(filepath.Join(m.dir, dir, e.Name()))
-			if dir == runDir && errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			m.must(err)
-			m.must(os.WriteFile(filepath.Join(to, dir, e.Name()), b, 0o600))
 		}
 	}
-	return to
+	return names
 }
 
 // keyAway takes the key away for as long as it takes to see everything refused;
