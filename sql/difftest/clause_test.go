@@ -366,7 +366,7 @@ func (g *clauseGen) change() string {
 	or := g.pick("", "", "OR IGNORE ", "OR REPLACE ", "OR FAIL ", "OR ROLLBACK ")
 	t := g.pick("k1", "k2", "k3")
 	set := func() string { return g.pick("a = "+g.small(), "b = "+g.word(), "a = a + 1", "b = b || 'z'") }
-	switch g.r.IntN(13) {
+	switch g.r.IntN(14) {
 	case 0, 1:
 		return "INSERT " + or + "INTO " + g.insert(t, 1+g.r.IntN(3)) + g.returning(t)
 	case 2, 3:
@@ -393,6 +393,9 @@ func (g *clauseGen) change() string {
 		return "WITH c1(p, q) AS (" + g.arm() + ") " + g.pick("DELETE FROM k3 WHERE a IN (SELECT p FROM c1) AND a < 3", "UPDATE k1 SET a = 3 WHERE b IN (SELECT q FROM c1)", g.intoK3(), "DELETE FROM k2 WHERE (a, b) IN (SELECT p, q FROM c1)")
 	case 11:
 		return g.pick("SAVEPOINT s", "SAVEPOINT r", "ROLLBACK TO s", "RELEASE s", "ROLLBACK TO r", "RELEASE r", "BEGIN", "COMMIT", "ROLLBACK")
+	case 12:
+		from := g.pick("k1 AS o LEFT JOIN k2 ON k2.id = o.a", "k1 AS o JOIN k2 USING (id)", "k2 RIGHT JOIN k1 AS o ON k2.id = o.u", "k2 FULL JOIN k1 AS o ON k2.id = o.id AND k2.a < o.a", "k1 AS o, k2", "k1 AS o NATURAL JOIN k2", "k1 AS o JOIN k2 ON k2.id = k1.id", "(k2 RIGHT JOIN k1 AS o ON k2.u = o.u), (SELECT 1 AS n)")
+		return "UPDATE k1 SET " + g.pick("a = o.a", "a = k2.a, b = o.b", "b = b", "(a, b) = (k2.u, o.b)") + " FROM " + from + " WHERE o.id = k1.id AND " + g.pick("k2.id = k1.id", "k2.id IS NULL", "k2.id = o.id") + g.returning("k1")
 	default:
 		return "UPDATE " + g.pick("k1", "k2") + " SET " + set() + ", " + set() + " WHERE " + g.pick("id > "+g.id(), "a = "+g.small(), "b = "+g.word())
 	}

@@ -36,8 +36,9 @@ func (g *schemaGen) action() string {
 }
 
 // reference is a REFERENCES clause to one of the tables made so far, or to the
-// table itself.
-func (g *schemaGen) reference(self string) string {
+// table itself, whose column u has the type typeOfU. SQLite lets a row that is its
+// own parent take a key of another type, which a column without affinity has.
+func (g *schemaGen) reference(self, typeOfU string) string {
 	parents := []string{self}
 	for _, t := range g.tables {
 		parents = append(parents, t.name)
@@ -46,7 +47,11 @@ func (g *schemaGen) reference(self string) string {
 	if parent == self { // SQLite forgets to look for the parent when REPLACE compiles this action
 		action = strings.ReplaceAll(action, "SET NULL", "CASCADE")
 	}
-	return " REFERENCES " + parent + g.pick("", "(id)", "(u)") + action
+	keys := []string{"", "(id)", "(u)"}
+	if parent == self && typeOfU == "" {
+		keys = keys[:2]
+	}
+	return " REFERENCES " + parent + g.pick(keys...) + action
 }
 
 // table returns the statements that make a table. Every one has the columns
@@ -58,9 +63,10 @@ func (g *schemaGen) table(name string) []string {
 	if !t.rowID {
 		key = "id INT PRIMARY KEY"
 	}
+	u := g.pick("INT", "TEXT", "TEXT COLLATE NOCASE", "")
 	cols := []string{
-		key, "u " + g.pick("INT", "TEXT", "TEXT COLLATE NOCASE", "") + " UNIQUE", "v " + g.pick("INT", "TEXT", "REAL") + g.pick("", " DEFAULT 1", " CHECK (v <> 9)"),
-		"f INT" + g.pick("", " DEFAULT 1") + g.reference(name), "h " + g.pick("INT", "TEXT") + g.reference(name),
+		key, "u " + u + " UNIQUE", "v " + g.pick("INT", "TEXT", "REAL") + g.pick("", " DEFAULT 1", " CHECK (v <> 9)"),
+		"f INT" + g.pick("", " DEFAULT 1") + g.reference(name, u), "h " + g.pick("INT", "TEXT") + g.reference(name, u),
 	}
 	if g.chance(50) {
 		cols = append(cols, "g1 "+g.pick("INT", "TEXT", "")+" AS ("+g.pick("v + 1", "v || u", "coalesce(u, f)", "f * 2")+")"+g.pick("", " STORED", " VIRTUAL"))

@@ -340,7 +340,7 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	}
 	u.conflict = c.conflictOf(n.OrConflict)
 	u.order = u.uniqueOrder(nil)
-	if err := c.from(sc, n.From); err != nil {
+	if err := c.updateFrom(sc, n.From); err != nil {
 		return err
 	}
 	subqueries := c.nSubs
@@ -361,6 +361,9 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	}
 	u.node = c.join(sc, where, wanted{})
 	p.run = u.run
+	if len(n.From) > 0 {
+		p.run = u.runFrom
+	}
 	return c.updateEvents(u)
 }
 
@@ -390,14 +393,9 @@ func (c *compiler) conditions(sc *scope, where ast.Expr) ([]*expr, error) {
 // the statement does not meet its own rows.
 func (tg *target) found(f *frame, n node, extra []int, early *assignments) (*buffer, error) {
 	kept := &buffer{slots: append(tg.keySlots(), extra...)}
-	seen := newKeySet(f)
-	defer seen.close()
 	q := &query{node: n}
 	err := q.each(f, func() error {
 		if early != nil {
-			if fresh, err := seen.add(tg.key(f)); err != nil || !fresh {
-				return err // UPDATE FROM: the first match counts
-			}
 			if err := early.compute(f); err != nil {
 				return err
 			}

@@ -80,7 +80,7 @@ func (c *compiler) updateView(p *plan, t *schema.Table, n *ast.UpdateStmt) error
 		return err
 	}
 	u.conflict = c.conflictOf(n.OrConflict)
-	if err := c.from(sc, n.From); err != nil {
+	if err := c.updateFrom(sc, n.From); err != nil {
 		return err
 	}
 	if u.set, err = c.assignments(u.target, sc, n.Set); err != nil {
