@@ -111,6 +111,12 @@ var works = []work{
 	{name: "join-hash", query: "SELECT count(*) FROM t a JOIN k ON k.v = a.pad WHERE a.id <= 3 AND k.id < 'key 2'"},
 	{name: "order-limit", query: "SELECT id, x FROM t ORDER BY x, id LIMIT 10"},
 	{name: "order-all", query: "SELECT id, x FROM t WHERE id <= 20000 ORDER BY x, id"},
+	{name: "order-text", query: "SELECT id, name FROM t ORDER BY +name"},
+	{name: "order-nothing", query: "SELECT x, pad FROM t ORDER BY pad, x"},
+	{name: "union", query: "SELECT x FROM t UNION SELECT id + 50000 FROM t"},
+	{name: "union-text", query: "SELECT name, pad FROM t UNION SELECT name || 'x', g FROM t"},
+	{name: "union-few", query: "SELECT g FROM t UNION SELECT x % 100 FROM t"},
+	{name: "except", query: "SELECT x FROM t EXCEPT SELECT id + 50000 FROM t"},
 	{name: "order-indexed-limit", query: "SELECT id FROM t ORDER BY name DESC LIMIT 10"},
 	{name: "max-indexed", query: "SELECT max(name) FROM t"},
 }

@@ -83,7 +83,7 @@ func (c *compiler) combined(q *query) *query {
 			out.cols[i].kinds = 0
 		}
 	}
-	out.node = &concatNode{out: out.out, ins: []node{q.node}, from: [][]int{q.out}}
+	out.node = &concatNode{out: out.out, terms: []concatTerm{{node: q.node, out: q.out}}}
 	return out
 }
 
@@ -124,17 +124,21 @@ func (c *compiler) combine(out, right *query, op ast.CompoundOp, merged bool) er
 	}
 	switch name {
 	case "UNION":
-		cat, ok := out.node.(*concatNode)
+		below := out.node
+		if d, ok := below.(*distinctNode); ok && !op.All && slices.Equal(d.colls, colls) {
+			below = d.in // once is enough
+		}
+		cat, ok := below.(*concatNode)
 		if !ok {
-			cat = &concatNode{out: out.out, ins: []node{out.node}, from: [][]int{out.out}}
+			cat = &concatNode{out: out.out, terms: []concatTerm{{node: below, out: out.out}}}
 		}
-		cat.ins, cat.from = append(cat.ins, right.node), append(cat.from, right.out)
-		out.node = cat
+		term := concatTerm{node: right.node, out: right.out, number: len(cat.terms), union: !op.All}
 		if !op.All && merged {
-			last := len(cat.ins) - 1
-			cat.ins = append([]node{cat.ins[last]}, cat.ins[:last]...)
-			cat.from = append([][]int{cat.from[last]}, cat.from[:last]...)
+			cat.terms = slices.Insert(cat.terms, 0, term)
+		} else {
+			cat.terms = append(cat.terms, term)
 		}
+		out.node = cat
 		if !op.All {
 			out.node = &distinctNode{in: cat, slots: out.out, save: out.out, colls: colls}
 		}
@@ -240,9 +244,16 @@ func (b *block) columnOf(e ast.Expr) int {
 // concatNode gives the rows of several nodes one after another in common
 // registers.
 type concatNode struct {
-	out  []int
-	ins  []node
-	from [][]int
+	out   []int
+	terms []concatTerm
+}
+
+// concatTerm is one of them, with its own registers.
+type concatTerm struct {
+	node   node
+	out    []int
+	number int  // in the text
+	union  bool // UNION stands before it, not UNION ALL
 }
 
 type concatIter struct {
@@ -255,9 +266,10 @@ type concatIter struct {
 func (n *concatNode) open(f *frame) (iter, error) { return &concatIter{n: n, f: f}, nil }
 
 func (it *concatIter) next() (bool, error) {
-	for it.i < len(it.n.ins) {
+	for it.i < len(it.n.terms) {
+		term := &it.n.terms[it.i]
 		if it.in == nil {
-			in, err := it.n.ins[it.i].open(it.f)
+			in, err := term.node.open(it.f)
 			if err != nil {
 				return false, err
 			}
@@ -268,7 +280,7 @@ func (it *concatIter) next() (bool, error) {
 			return false, err
 		}
 		if ok {
-			copyRegisters(it.f, it.n.out, it.n.from[it.i])
+			copyRegisters(it.f, it.n.out, term.out)
 			return true, nil
 		}
 		it.in.close()

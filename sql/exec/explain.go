@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -122,7 +123,7 @@ func (e *explainer) node(n node, parent int64) {
 		e.node(n.in, parent)
 	case *distinctNode:
 		e.node(n.in, parent)
-		if !n.sorted {
+		if !n.sorted && !isCompound(n.in) { // which says so itself
 			e.add(parent, "USE TEMP B-TREE FOR DISTINCT")
 		}
 	case *sortNode:
@@ -166,18 +167,7 @@ func (e *explainer) join(n node, parent int64) {
 		e.node(n.outer, parent)
 		e.node(n.inner, e.add(parent, "OUTER JOIN"))
 	case *concatNode:
-		if len(n.ins) == 1 {
-			e.node(n.ins[0], parent)
-			return
-		}
-		id := e.add(parent, "COMPOUND QUERY")
-		for i, in := range n.ins {
-			part := "UNION ALL"
-			if i == 0 {
-				part = "LEFT-MOST SUBQUERY"
-			}
-			e.node(in, e.add(id, part))
-		}
+		e.concat(n, parent)
 	case *setNode:
 		part := "EXCEPT USING TEMP B-TREE"
 		if n.keep {
@@ -192,6 +182,35 @@ func (e *explainer) join(n node, parent int64) {
 	case *recursiveNode:
 		e.node(n.base.node, e.add(parent, "SETUP"))
 		e.node(n.step.node, e.add(parent, "RECURSIVE STEP"))
+	}
+}
+
+func isCompound(n node) bool {
+	switch n.(type) {
+	case *concatNode, *setNode:
+		return true
+	}
+	return false
+}
+
+// concat renders the terms of a compound in the order of the text.
+func (e *explainer) concat(n *concatNode, parent int64) {
+	if len(n.terms) == 1 {
+		e.node(n.terms[0].node, parent)
+		return
+	}
+	terms := slices.Clone(n.terms)
+	slices.SortFunc(terms, func(a, b concatTerm) int { return a.number - b.number })
+	id := e.add(parent, "COMPOUND QUERY")
+	for _, t := range terms {
+		part := "UNION ALL"
+		switch {
+		case t.number == 0:
+			part = "LEFT-MOST SUBQUERY"
+		case t.union:
+			part = "UNION USING TEMP B-TREE"
+		}
+		e.node(t.node, e.add(id, part))
 	}
 }
 

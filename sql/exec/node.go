@@ -280,7 +280,13 @@ type distinctNode struct {
 	colls []value.Collation
 	// sorted: rows that are alike come one after the other.
 	sorted bool
+	// few: the rows are worth looking for among others as long as these are few; a
+	// sort drops them in any case.
+	few bool
 }
+
+// distinctFew is how many rows are few.
+const distinctFew = 8192
 
 type distinctIter struct {
 	n    *distinctNode
@@ -291,6 +297,7 @@ type distinctIter struct {
 	any  bool   // there was one
 	mem  int64
 
+	many bool       // nothing is looked for any more
 	full bool       // seen takes no more
 	rest *rowSorter // the rows after those, or nil
 }
@@ -306,6 +313,13 @@ func (n *distinctNode) open(f *frame) (iter, error) {
 func (it *distinctIter) next() (bool, error) {
 	if it.full {
 		return it.nextSpilled()
+	}
+	if it.n.few && !it.many && len(it.seen) == distinctFew {
+		it.many = true
+		it.forget()
+	}
+	if it.many {
+		return it.in.next()
 	}
 	for {
 		ok, err := it.in.next()
@@ -329,6 +343,14 @@ func (it *distinctIter) next() (bool, error) {
 		it.full = it.f.keep(n, it.mem)
 		return true, nil
 	}
+}
+
+// forget drops the rows that have been seen.
+func (it *distinctIter) forget() {
+	clear(it.seen)
+	it.seen = nil
+	it.f.shrink(it.mem)
+	it.mem = 0
 }
 
 func (it *distinctIter) close() {

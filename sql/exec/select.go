@@ -537,7 +537,9 @@ func (c *compiler) orderAndLimit(sc *scope, q *query, keys []sortKey, lim *ast.L
 		q.correlated = q.correlated || outer.correlated
 	}
 	if len(keys) > 0 && !ordered {
-		q.node = &sortNode{in: q.node, keys: keys, save: saveList(q.out, keys), limit: l}
+		s := &sortNode{in: q.node, keys: keys, save: saveList(q.out, keys), limit: l}
+		s.dropAlike()
+		q.node = s
 	}
 	if l != nil {
 		l.in = q.node

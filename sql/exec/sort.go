@@ -1,7 +1,8 @@
 package exec
 
 import (
-	"container/heap"
+	"cmp"
+	"math"
 	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
@@ -53,31 +54,59 @@ func (k *sortKey) order(a, b value.Value) int {
 	return o
 }
 
+// prefix returns the value's value.Prefix as the key orders it: NULLs where they
+// belong, descending the other way round.
+func (k *sortKey) prefix(v value.Value) uint64 {
+	switch {
+	case v.IsNull() && k.nullsLast:
+		return math.MaxUint64
+	case v.IsNull():
+		return 0
+	case k.desc:
+		return ^value.Prefix(v, k.coll)
+	}
+	return value.Prefix(v, k.coll)
+}
+
+// prefixAfter is prefix of a text or blob without its first bytes.
+func (k *sortKey) prefixAfter(v value.Value, skip int) uint64 {
+	switch {
+	case skip == 0:
+	case v.Kind() == value.Text:
+		v = value.NewText(v.Str()[skip:])
+	default:
+		v = value.NewBlob(v.Str()[skip:])
+	}
+	return k.prefix(v)
+}
+
 // sortNode sorts the rows of in, which lie in the registers save. With a limit
 // it keeps no more rows than that.
 type sortNode struct {
-	in    node
-	keys  []sortKey
-	save  []int
-	limit *limitNode
+	in     node
+	keys   []sortKey
+	save   []int
+	limit  *limitNode
+	unique bool // of rows that sort alike the first stays; there is no limit
 }
 
 type sortIter struct {
 	n    *sortNode
 	f    *frame
-	keys []int // positions of the sort keys in a saved row
-	rows []sortRow
-	seq  int
+	list sortList
+	seq  int // rows that have come
 	mem  int64
-	at   int
+	at   int // the next one to give
+
+	slab []value.Value // room for the next rows
+
+	// Where rows are unique:
+	crowded int             // before more rows come these many are made so
+	spare   [][]value.Value // room of rows that went
+	others  [][]value.Value // what list.rows was before
+	last    []value.Value   // that was given
 
 	files *merger // of the rows that did not fit into memory, or nil
-}
-
-// sortRow is a row with its place among rows that sort alike.
-type sortRow struct {
-	vals []value.Value
-	seq  int
 }
 
 func (n *sortNode) open(f *frame) (iter, error) {
@@ -106,19 +135,19 @@ func (it *sortIter) fill() error {
 		return err
 	}
 	defer in.close()
-	it.keys = it.keyPositions()
+	it.list.keys, it.list.at = it.n.keys, it.n.keyPositions()
 	it.topOf(in, keep)
 	for full := true; full; {
 		full = false
 		err = walk(it.f, in, true, func() (bool, error) {
 			it.seq++
-			if keep >= 0 && int64(len(it.rows)) >= keep {
+			if keep >= 0 && int64(len(it.list.rows)) >= keep {
 				full = it.replace()
 				return keep > 0 && !full, nil
 			}
 			full = it.add()
-			if int64(len(it.rows)) == keep {
-				heap.Init((*sortHeap)(it))
+			if int64(len(it.list.rows)) == keep {
+				it.list.limit()
 			}
 			return !full, nil
 		})
@@ -130,7 +159,7 @@ func (it *sortIter) fill() error {
 		}
 	}
 	if it.files == nil {
-		slices.SortFunc(it.rows, it.order)
+		it.sort()
 		return nil
 	}
 	if err := it.spill(); err != nil {
@@ -139,30 +168,68 @@ func (it *sortIter) fill() error {
 	return it.files.merge()
 }
 
+// sort sorts the rows in memory.
+func (it *sortIter) sort() {
+	it.list.sort()
+	if it.n.unique {
+		it.unify()
+	}
+}
+
 // add keeps the row in the registers. full: the rows are to be spilled.
 func (it *sortIter) add() (full bool) {
-	row := make([]value.Value, len(it.n.save))
+	row := it.room()
 	for i, s := range it.n.save {
 		row[i] = record.Own(it.f.regs[s])
 	}
-	it.rows = append(it.rows, sortRow{row, it.seq})
+	it.list.add(it.prefix(), row)
 	n := rowSize(row)
 	it.mem += n
-	return it.f.keep(n, it.mem)
+	if it.f.keep(n, it.mem) {
+		return true
+	}
+	if it.n.unique && len(it.list.rows) >= it.crowded {
+		it.sort()
+		it.crowded = max(crowdedMin, 2*len(it.list.rows))
+	}
+	return false
+}
+
+// slabRows is for how many rows room is made at once, at most.
+const slabRows = 64
+
+// room returns room for a row.
+func (it *sortIter) room() []value.Value {
+	if last := len(it.spare) - 1; last >= 0 {
+		row := it.spare[last]
+		it.spare = it.spare[:last]
+		return row
+	}
+	width := len(it.n.save)
+	if len(it.slab) < width {
+		it.slab = make([]value.Value, width*min(len(it.list.rows)+1, slabRows))
+	}
+	row := it.slab[:width:width]
+	it.slab = it.slab[width:]
+	return row
+}
+
+// prefix returns that of the row in the registers.
+func (it *sortIter) prefix() uint64 {
+	first := &it.n.keys[0]
+	return first.prefix(it.f.regs[first.slot])
 }
 
 // replace puts the row in the registers in the place of the last one of the
 // heap, if it sorts before it. full: the rows are to be spilled.
 func (it *sortIter) replace() (full bool) {
-	if len(it.rows) == 0 {
+	if len(it.list.rows) == 0 {
 		return false
 	}
-	last := it.rows[0].vals
-	o := 0
-	for i := range it.n.keys {
-		if o = it.n.keys[i].order(it.f.regs[it.n.keys[i].slot], last[it.keys[i]]); o != 0 {
-			break
-		}
+	prefix, last := it.prefix(), it.list.get(0)
+	o := cmp.Compare(prefix, it.list.order[0].prefix)
+	for i := 0; i < len(it.n.keys) && o == 0; i++ {
+		o = it.n.keys[i].order(it.f.regs[it.n.keys[i].slot], last[it.list.at[i]])
 	}
 	if o >= 0 { // rows that sort alike stay in their order
 		return false
@@ -171,21 +238,11 @@ func (it *sortIter) replace() (full bool) {
 	for i, s := range it.n.save {
 		last[i] = record.Own(it.f.regs[s])
 	}
-	it.rows[0].seq = it.seq
 	n += rowSize(last)
-	heap.Fix((*sortHeap)(it), 0)
+	it.list.replaced(prefix, it.seq)
 	it.mem += n
 	return it.f.keep(n, it.mem)
 }
-
-// sortHeap has the row that sorts last on top.
-type sortHeap sortIter
-
-func (h *sortHeap) Len() int           { return len(h.rows) }
-func (h *sortHeap) Less(i, j int) bool { return (*sortIter)(h).order(h.rows[i], h.rows[j]) > 0 }
-func (h *sortHeap) Swap(i, j int)      { h.rows[i], h.rows[j] = h.rows[j], h.rows[i] }
-func (h *sortHeap) Push(any)           {}
-func (h *sortHeap) Pop() any           { return nil }
 
 // rowSize estimates the bytes that a row takes in a list of rows.
 func rowSize(row []value.Value) int64 {
@@ -197,32 +254,24 @@ func rowSize(row []value.Value) int64 {
 }
 
 // keyPositions maps the sort keys to positions in a saved row.
-func (it *sortIter) keyPositions() []int {
-	at := make([]int, len(it.n.keys))
-	for i := range it.n.keys {
-		at[i] = slices.Index(it.n.save, it.n.keys[i].slot)
+func (n *sortNode) keyPositions() []int {
+	at := make([]int, len(n.keys))
+	for i := range n.keys {
+		at[i] = slices.Index(n.save, n.keys[i].slot)
 	}
 	return at
-}
-
-func (it *sortIter) order(a, b sortRow) int {
-	for i := range it.n.keys {
-		if o := it.n.keys[i].order(a.vals[it.keys[i]], b.vals[it.keys[i]]); o != 0 {
-			return o
-		}
-	}
-	return a.seq - b.seq
 }
 
 func (it *sortIter) next() (bool, error) {
 	if it.files != nil {
 		return it.nextMerged()
 	}
-	if it.at >= len(it.rows) {
+	if it.at >= len(it.list.rows) {
 		return false, nil
 	}
+	row := it.list.get(it.at)
 	for i, s := range it.n.save {
-		it.f.regs[s] = it.rows[it.at].vals[i]
+		it.f.regs[s] = row[i]
 	}
 	it.at++
 	return true, it.f.tick()
@@ -230,8 +279,8 @@ func (it *sortIter) next() (bool, error) {
 
 func (it *sortIter) close() {
 	it.files.close()
-	clear(it.rows)
-	it.rows = nil
+	it.list.clear()
+	it.list, it.slab, it.spare, it.others, it.last = sortList{}, nil, nil, nil, nil
 	it.f.release(it.mem)
 	it.mem = 0
 }

@@ -36,10 +36,7 @@ func (it *distinctIter) sortRest() error {
 	if err != nil {
 		return err
 	}
-	clear(it.seen)
-	it.seen = nil
-	it.f.shrink(it.mem)
-	it.mem = 0
+	it.forget()
 	it.rest = newRowSorter(it.f, byNumber)
 	return firstOfEach(all, it.rest)
 }

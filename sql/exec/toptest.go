@@ -36,11 +36,11 @@ func (it *sortIter) topOf(in iter, kept int64) {
 
 // last reports whether the row sorts behind all that are kept.
 func (t *topTest) last(r *rowReader, row []byte) (bool, error) {
-	if len(t.sort.rows) < t.kept {
+	if len(t.sort.list.rows) < t.kept {
 		return false, nil
 	}
 	k, c := &t.sort.n.keys[0], r.cells[t.cell]
-	worst := &t.sort.rows[0].vals[t.sort.keys[0]]
+	worst := &t.sort.list.get(0)[t.sort.list.at[0]]
 	order := 0
 	if worst.Kind() == value.Int && !c.Missing() && c.Kind() == value.Int {
 		order = stdcmp.Compare(c.Int(row), worst.Int())
