@@ -117,6 +117,8 @@ var works = []work{
 	{name: "union-text", query: "SELECT name, pad FROM t UNION SELECT name || 'x', g FROM t"},
 	{name: "union-few", query: "SELECT g FROM t UNION SELECT x % 100 FROM t"},
 	{name: "except", query: "SELECT x FROM t EXCEPT SELECT id + 50000 FROM t"},
+	{name: "window-order", query: "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY x) AS n FROM t)"},
+	{name: "window-partition", query: "SELECT max(n) FROM (SELECT sum(x) OVER (PARTITION BY g ORDER BY pad, name) AS n FROM t)"},
 	{name: "order-indexed-limit", query: "SELECT id FROM t ORDER BY name DESC LIMIT 10"},
 	{name: "max-indexed", query: "SELECT max(name) FROM t"},
 }

@@ -187,7 +187,7 @@ type aggregateNode struct {
 	in     node
 	calls  []*aggCall
 	by     []*expr
-	keys   []sortKey // by, with the order of the groups
+	order  sortOrder // of the groups, by their keys
 	bare   []int
 	decide int  // the min or max call whose row gives the bare columns, -1 for none
 	first  bool // the first row that decides is the last one needed
@@ -331,19 +331,19 @@ func ownRow(vals []value.Value) []value.Value {
 
 // sortGroups puts the groups in the order of their keys, as SQLite's sorter does.
 func (it *aggregateIter) sortGroups() {
-	slices.SortStableFunc(it.groups, func(a, b *group) int {
-		return it.n.orderKeys(a.keys, b.keys)
-	})
-}
-
-// orderKeys orders the keys of groups.
-func (n *aggregateNode) orderKeys(a, b []value.Value) int {
-	for i := range n.keys {
-		if o := n.keys[i].order(a[i], b[i]); o != 0 {
-			return o
-		}
+	if len(it.groups) < 2 {
+		return
 	}
-	return 0
+	sorted := sortList{sortOrder: it.n.order}
+	for _, g := range it.groups {
+		sorted.add(g.keys)
+	}
+	sorted.sort()
+	groups := make([]*group, len(it.groups))
+	for i := range groups {
+		groups[i] = it.groups[sorted.order[i].row]
+	}
+	it.groups = groups
 }
 
 func (it *aggregateIter) next() (bool, error) {

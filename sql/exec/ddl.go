@@ -262,19 +262,27 @@ func columnsAs(cols []resultColumn) []schema.Column {
 	var out []schema.Column
 	names := make([]column, len(cols))
 	for i := range cols {
-		names[i].name = cols[i].name
+		if names[i].name = cols[i].stored; names[i].name == "" {
+			names[i].name = cols[i].name
+		}
 	}
 	uniqueNames(names)
 	for i, c := range cols {
 		col := schema.Column{Name: names[i].name}
-		if c.hasAff {
-			col.DeclType = map[value.Affinity]string{
-				value.AffinityText: "TEXT", value.AffinityNumeric: "NUM", value.AffinityInteger: "INT", value.AffinityReal: "REAL",
-			}[c.aff]
+		if c.hasAff && c.aff != value.AffinityBlob {
+			col.DeclType = affinityType(c.aff)
 		}
 		out = append(out, col)
 	}
 	return out
+}
+
+// affinityType is the type that a column made of an expression has for its
+// affinity.
+func affinityType(aff value.Affinity) string {
+	return map[value.Affinity]string{
+		value.AffinityBlob: "BLOB", value.AffinityText: "TEXT", value.AffinityNumeric: "NUM", value.AffinityInteger: "INT", value.AffinityReal: "REAL",
+	}[aff]
 }
 
 // alter is ALTER TABLE; after DROP COLUMN the rows are written anew.

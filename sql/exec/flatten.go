@@ -56,8 +56,11 @@ func (c *compiler) flatten(sc *scope, ref *ast.TableRef) (*source, error) {
 		}
 		x.missing.need()
 		col := column{name: items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}
-		if ref.Select != nil && items[i].written != "" {
-			col.name = items[i].written
+		switch it := &items[i]; {
+		case ref.Select != nil && it.written != "":
+			col.name = it.written
+		case ref.Select == nil && it.stored != "":
+			col.name = it.stored
 		}
 		if i < len(names) {
 			col.name = names[i]

@@ -294,7 +294,7 @@ func (c *compiler) viewSource(t *schema.Table) (*source, error) {
 		return nil, errorf("expected %d columns for '%s' but got %d", len(t.ViewColumns), t.Name, len(q.cols))
 	}
 	for i := range q.cols {
-		q.cols[i].written = ""
+		q.cols[i].written = q.cols[i].stored
 	}
 	src := c.querySource(q, t.ViewColumns)
 	src.label, src.db = t.Name, t.Database()

@@ -167,7 +167,7 @@ type eachIter struct {
 // open evaluates the values: each counts once, and NULL not at all.
 func (n *eachNode) open(f *frame) (iter, error) {
 	it := &eachIter{n: n, f: f}
-	it.vals = newRowSorter(f, func(a, b []value.Value) int { return compare(a[0], b[0], value.Binary) })
+	it.vals = newRowSorter(f, ascending(0))
 	if err := it.fill(); err != nil {
 		it.close()
 		return nil, err

@@ -40,7 +40,7 @@ func (c *compiler) jsonSource(name string, nArgs int) (*source, error) {
 	if nArgs > 2 {
 		return nil, errorf("too many arguments on %s() - max 2", name)
 	}
-	src := &source{slots: c.regs(jsonFirstHidden), used: make([]bool, len(fn.JSONColumns)), rowID: c.regs(1)[0], label: name}
+	src := &source{db: "main", slots: c.regs(jsonFirstHidden), used: make([]bool, len(fn.JSONColumns)), rowID: c.regs(1)[0], label: name}
 	for _, col := range fn.JSONColumns[:jsonFirstHidden] {
 		src.cols = append(src.cols, column{name: col, aff: value.AffinityBlob, hasAff: true})
 	}

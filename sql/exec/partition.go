@@ -40,7 +40,7 @@ func newPartition(it *windowIter, old *partition) *partition {
 
 // add takes the next row, which nobody else changes.
 func (p *partition) add(row []value.Value) error {
-	head := p.n == 0 || p.it.n.compareOrder(p.before, row) != 0
+	head := p.n == 0 || p.it.n.order.compare(p.before, row) != 0
 	if head {
 		p.nGroups++
 	}

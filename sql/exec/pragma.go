@@ -387,7 +387,11 @@ func columnsOf(s *schema.Schema, t *schema.Table) []schema.Column {
 	}
 	var out []schema.Column
 	for _, col := range src.cols {
-		out = append(out, schema.Column{Name: col.name, DeclType: col.declType})
+		declared := col.declType
+		if col.hasAff && (declared == "" || value.AffinityOf(declared) != col.aff) {
+			declared = affinityType(col.aff)
+		}
+		out = append(out, schema.Column{Name: col.name, DeclType: declared})
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/byokdb/byokdb/sql/value"
@@ -11,21 +10,20 @@ import (
 // in the order in which they were added.
 type rowSorter struct {
 	f     *frame
-	order func(a, b []value.Value) int
-	rows  [][]value.Value
+	list  sortList
 	mem   int64
 	at    int
 	files *merger // nil while all rows are in memory
 }
 
-func newRowSorter(f *frame, order func(a, b []value.Value) int) *rowSorter {
-	return &rowSorter{f: f, order: order}
+func newRowSorter(f *frame, order sortOrder) *rowSorter {
+	return &rowSorter{f: f, list: sortList{sortOrder: order}}
 }
 
 // put takes a row, which is the sorter's from then on and aliases nothing. full:
 // spill is to be called, outside of an operation of the transaction.
 func (s *rowSorter) put(row []value.Value) (full bool) {
-	s.rows = append(s.rows, row)
+	s.list.add(row)
 	n := rowSize(row)
 	s.mem += n
 	return s.f.keep(n, s.mem)
@@ -42,16 +40,16 @@ func (s *rowSorter) add(row []value.Value) error {
 
 // spill writes the rows in memory to a file.
 func (s *rowSorter) spill() error {
-	if len(s.rows) == 0 {
+	if len(s.list.rows) == 0 {
 		return nil
 	}
 	if s.files == nil {
-		s.files = &merger{f: s.f, width: len(s.rows[0]), order: s.order}
+		s.files = &merger{f: s.f, width: len(s.list.rows[0]), order: s.list.compare}
 	}
-	slices.SortStableFunc(s.rows, s.order)
+	s.list.sort()
 	run := s.files.begin(0)
-	for _, row := range s.rows {
-		if err := run.add(row); err != nil {
+	for i := range s.list.rows {
+		if err := run.add(s.list.get(i)); err != nil {
 			return err
 		}
 	}
@@ -61,8 +59,7 @@ func (s *rowSorter) spill() error {
 
 // drop forgets the rows in memory.
 func (s *rowSorter) drop() {
-	clear(s.rows)
-	s.rows = s.rows[:0]
+	s.list.clear()
 	s.f.shrink(s.mem)
 	s.mem = 0
 }
@@ -70,13 +67,13 @@ func (s *rowSorter) drop() {
 // sort ends the adding; next gives the rows.
 func (s *rowSorter) sort() error {
 	if s.files == nil {
-		slices.SortStableFunc(s.rows, s.order)
+		s.list.sort()
 		return nil
 	}
 	if err := s.spill(); err != nil {
 		return err
 	}
-	s.rows = nil
+	s.list.release()
 	return s.files.merge()
 }
 
@@ -86,11 +83,11 @@ func (s *rowSorter) next() ([]value.Value, error) {
 	if s.files != nil {
 		return s.files.next()
 	}
-	if s.at >= len(s.rows) {
+	if s.at >= len(s.list.rows) {
 		return nil, nil
 	}
 	s.at++
-	return s.rows[s.at-1], s.f.tick()
+	return s.list.get(s.at - 1), s.f.tick()
 }
 
 // close drops the rows and removes the files.
@@ -99,7 +96,7 @@ func (s *rowSorter) close() {
 		return
 	}
 	s.drop()
-	s.rows = nil
+	s.list.release()
 	s.files.close()
 	s.files = nil
 }
@@ -122,24 +119,12 @@ func keyed(f *frame, key []byte, number int64, slots []int) []value.Value {
 	return row
 }
 
-// byKey orders such rows by their keys, and those with the same by their numbers.
-func byKey(a, b []value.Value) int {
-	if o := compareKeys(a[keyedKey], b[keyedKey]); o != 0 {
-		return o
-	}
-	return byNumber(a, b)
-}
-
-func byNumber(a, b []value.Value) int {
-	x, y := a[keyedNumber].Int(), b[keyedNumber].Int()
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
-}
+// Orders of such rows.
+var (
+	byKey      = ascending(keyedKey, keyedNumber)
+	byKeyAlone = ascending(keyedKey)
+	byNumber   = ascending(keyedNumber)
+)
 
 func compareKeys(a, b value.Value) int {
 	return strings.Compare(a.Str(), b.Str())

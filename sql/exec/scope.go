@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"slices"
+
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
@@ -34,7 +36,7 @@ func (c *column) label() string {
 // slots[i], its row id (tables only) in rowID.
 type source struct {
 	name  string // alias or table name, as written
-	db    string // main or temp, of a table or view; "" for others
+	db    string // main or temp, of a table, view or function; "" for others
 	whole string // the name with the database that was written before it, for EXPLAIN QUERY PLAN
 	cols  []column
 	slots []int
@@ -204,10 +206,11 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 			if !ast.SameName(src.cols[i].name, name) || (table == "" && src.cols[i].hidden) {
 				continue
 			}
-			if found != nil {
+			if found == nil {
+				found = &match{sc: sc, src: src, col: i}
+			} else if found = found.joinedWith(sourceColumn{src, i}, name); found == nil {
 				return nil, errorf("ambiguous column name: %s", qualified(table, name))
 			}
-			found = &match{sc: sc, src: src, col: i}
 			break
 		}
 	}
@@ -227,6 +230,21 @@ func (sc *scope) lookupIn(db, table, name string) (*match, error) {
 		found = &match{sc: sc, src: src, col: -1}
 	}
 	return found, nil
+}
+
+// joinedWith is what a qualified name stands for that a further table of the same
+// name has, nil if USING of that table does not join the column.
+func (m *match) joinedWith(c sourceColumn, name string) *match {
+	if !slices.ContainsFunc(c.src.using, func(s string) bool { return ast.SameName(s, name) }) {
+		return nil
+	}
+	mrg := m.mrg
+	if mrg == nil {
+		first := []sourceColumn{{m.src, m.col}}
+		mrg = &mergedColumn{name: name, all: first, shown: first}
+	}
+	mrg.add(c.src, []sourceColumn{c})
+	return mrg.match(m.sc)
 }
 
 // qualify keeps the database that is written before a name.

@@ -14,9 +14,11 @@ type resultColumn struct {
 	collBy  collSource
 	missing *missingCollation
 	kinds   dataKinds
-	written string // see item
-	table   string // the stored table that it comes from, "" for an expression
-	cast    bool   // a CAST
+
+	written, stored string // see item
+
+	table string // the stored table that it comes from, "" for an expression
+	cast  bool   // a CAST
 }
 
 // query is a compiled SELECT: a node whose rows lie in the registers out.
@@ -88,7 +90,9 @@ type item struct {
 
 	named bool // by AS, or out of a star
 
-	written string // the name that a FROM clause around the query knows it by, "" for name
+	// The names that a FROM clause around the query, and a view or table made of it,
+	// know it by; "" for name.
+	written, stored string
 }
 
 func (c *compiler) core(parent *scope, s *ast.SelectQuery) (*query, error) {
@@ -131,7 +135,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			if rc.Alias != nil {
 				it.name, it.named = rc.Alias.Name, true
 			} else {
-				it.name, it.written = c.exprName(sc, rc.Expr)
+				c.nameItem(sc, &it)
 			}
 			items = append(items, it)
 			continue
@@ -147,6 +151,7 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 			if star.Table == nil {
 				items = append(items, sc.mergedBefore(src)...)
 			}
+			shared := sc.sharesName(src)
 			for i := range src.cols {
 				if star.Table == nil && src.cols[i].hidden || src.cols[i].input {
 					continue
@@ -165,6 +170,11 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 						return nil, errorf("ambiguous column name: %s", mrg.name)
 					}
 					m = mrg.match(sc)
+				} else if shared {
+					var err error
+					if m, err = sc.starMatch(src, i); err != nil {
+						return nil, err
+					}
 				}
 				items = append(items, item{m: m, name: src.cols[i].label(), named: true})
 			}
@@ -177,36 +187,6 @@ func (c *compiler) items(sc *scope, cols []*ast.ResultColumn) ([]item, error) {
 		}
 	}
 	return items, nil
-}
-
-// exprName names a result column without an alias as SQLite does: a column by
-// its own name, or as it is written where the query is one of a FROM clause,
-// anything else by its text.
-func (c *compiler) exprName(sc *scope, e ast.Expr) (name, written string) {
-	table := ""
-	var id *ast.Ident
-	switch n := ast.Unparen(e).(type) {
-	case *ast.Ident:
-		id = n
-	case *ast.QualifiedRef:
-		id = n.Parts[len(n.Parts)-1]
-		table = n.Parts[len(n.Parts)-2].Name
-	}
-	if id == nil {
-		return c.textToToken(e), ""
-	}
-	m, err := sc.lookup(table, id.Name)
-	switch {
-	case err != nil || m == nil:
-		return id.Name, id.Name
-	case m.mrg != nil:
-		return m.mrg.label(), id.Name
-	case m.col >= 0:
-		return m.src.cols[m.col].label(), id.Name
-	case m.src.table != nil && m.src.table.RowID >= 0:
-		return m.src.cols[m.src.table.RowID].name, id.Name
-	}
-	return "rowid", id.Name
 }
 
 // block compiles one SELECT core.
@@ -254,7 +234,7 @@ func (b *block) compile() (*query, error) {
 	n := b.c.join(b.sc, b.where, w)
 	if b.agg != nil {
 		an := b.c.aggregateNode(n, b.agg, b.groupBy)
-		an.subs, an.keys = b.subs, b.groupKeys
+		an.subs, an.order = b.subs, orderFrom(0, b.groupKeys)
 		if met := w.met != nil && *w.met; extreme {
 			an.first = met
 		} else {
@@ -495,7 +475,7 @@ func (b *block) finish(n node) (*query, error) {
 	p := &projectNode{in: n}
 	for i, x := range b.outs {
 		q.out = append(q.out, p.place(b.c, x))
-		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, missing: x.missing, kinds: x.kinds, written: b.items[i].written}
+		rc := resultColumn{column: column{name: b.items[i].name, aff: x.aff, hasAff: x.hasAff, coll: x.coll}, collBy: x.collBy, missing: x.missing, kinds: x.kinds, written: b.items[i].written, stored: b.items[i].stored}
 		if rc.declType, rc.table = b.origin(b.items[i]); rc.declType == "" {
 			rc.declType = x.decl
 		}

@@ -110,7 +110,7 @@ type sortIter struct {
 }
 
 func (n *sortNode) open(f *frame) (iter, error) {
-	it := &sortIter{n: n, f: f}
+	it := &sortIter{n: n, f: f, crowded: crowdedMin}
 	err := it.fill()
 	if err != nil {
 		it.close()
@@ -135,24 +135,24 @@ func (it *sortIter) fill() error {
 		return err
 	}
 	defer in.close()
-	it.list.keys, it.list.at = it.n.keys, it.n.keyPositions()
+	it.list.sortOrder = it.n.order()
 	it.topOf(in, keep)
-	for full := true; full; {
-		full = false
+	for crowded := true; crowded; {
+		crowded = false
 		err = walk(it.f, in, true, func() (bool, error) {
 			it.seq++
 			if keep >= 0 && int64(len(it.list.rows)) >= keep {
-				full = it.replace()
-				return keep > 0 && !full, nil
+				crowded = it.replace()
+				return keep > 0 && !crowded, nil
 			}
-			full = it.add()
+			crowded = it.add()
 			if int64(len(it.list.rows)) == keep {
 				it.list.limit()
 			}
-			return !full, nil
+			return !crowded, nil
 		})
-		if err == nil && full { // the walk has ended for that: in it, nothing can be written
-			err = it.spill()
+		if err == nil && crowded { // the walk has ended for that: in it, nothing can be written
+			err = it.makeRoom()
 		}
 		if err != nil {
 			return err
@@ -176,23 +176,31 @@ func (it *sortIter) sort() {
 	}
 }
 
-// add keeps the row in the registers. full: the rows are to be spilled.
-func (it *sortIter) add() (full bool) {
+// makeRoom drops rows that are alike, or spills all.
+func (it *sortIter) makeRoom() error {
+	full := it.f.keep(0, it.mem)
+	if it.n.unique {
+		n := len(it.list.rows)
+		it.sort()
+		it.crowded = max(crowdedMin, 2*len(it.list.rows))
+		if !full || len(it.list.rows) <= n/2 {
+			return nil
+		}
+	}
+	return it.spill()
+}
+
+// add keeps the row in the registers. crowded: room is to be made.
+func (it *sortIter) add() (crowded bool) {
 	row := it.room()
 	for i, s := range it.n.save {
 		row[i] = record.Own(it.f.regs[s])
 	}
-	it.list.add(it.prefix(), row)
+	it.list.add(row)
 	n := rowSize(row)
 	it.mem += n
-	if it.f.keep(n, it.mem) {
-		return true
-	}
-	if it.n.unique && len(it.list.rows) >= it.crowded {
-		it.sort()
-		it.crowded = max(crowdedMin, 2*len(it.list.rows))
-	}
-	return false
+	full := it.f.keep(n, it.mem)
+	return full || it.n.unique && len(it.list.rows) >= it.crowded
 }
 
 // slabRows is for how many rows room is made at once, at most.
@@ -221,8 +229,8 @@ func (it *sortIter) prefix() uint64 {
 }
 
 // replace puts the row in the registers in the place of the last one of the
-// heap, if it sorts before it. full: the rows are to be spilled.
-func (it *sortIter) replace() (full bool) {
+// heap, if it sorts before it. crowded: room is to be made.
+func (it *sortIter) replace() (crowded bool) {
 	if len(it.list.rows) == 0 {
 		return false
 	}
@@ -253,13 +261,12 @@ func rowSize(row []value.Value) int64 {
 	return n
 }
 
-// keyPositions maps the sort keys to positions in a saved row.
-func (n *sortNode) keyPositions() []int {
-	at := make([]int, len(n.keys))
-	for i := range n.keys {
-		at[i] = slices.Index(n.save, n.keys[i].slot)
+// order is that of saved rows.
+func (n *sortNode) order() (o sortOrder) {
+	for _, k := range n.keys {
+		o.add(k, slices.Index(n.save, k.slot))
 	}
-	return at
+	return o
 }
 
 func (it *sortIter) next() (bool, error) {
@@ -280,7 +287,8 @@ func (it *sortIter) next() (bool, error) {
 func (it *sortIter) close() {
 	it.files.close()
 	it.list.clear()
-	it.list, it.slab, it.spare, it.others, it.last = sortList{}, nil, nil, nil, nil
+	it.list.release()
+	it.slab, it.spare, it.others, it.last = nil, nil, nil, nil
 	it.f.release(it.mem)
 	it.mem = 0
 }

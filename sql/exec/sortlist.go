@@ -8,11 +8,10 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// sortList has the rows of a sort that are in memory. What is moved when they are
-// sorted is small and holds no pointers.
+// sortList has rows in memory, and sorts them. What is moved when they are sorted
+// is small and holds no pointers.
 type sortList struct {
-	keys  []sortKey
-	at    []int           // where a row has them
+	sortOrder
 	rows  [][]value.Value // as they came
 	order []sortEntry     // of them
 	spare []sortEntry     // of the same size, at most
@@ -28,8 +27,8 @@ type sortEntry struct {
 	row    uint32
 }
 
-func (l *sortList) add(prefix uint64, row []value.Value) {
-	l.order = append(l.order, sortEntry{prefix, uint32(len(l.rows))})
+func (l *sortList) add(row []value.Value) {
+	l.order = append(l.order, sortEntry{l.prefix(row), uint32(len(l.rows))})
 	l.rows = append(l.rows, row)
 }
 
@@ -42,13 +41,16 @@ func (l *sortList) clear() {
 	l.rows, l.order, l.came = l.rows[:0], l.order[:0], l.came[:0]
 }
 
-// compare orders rows by their prefixes and by all keys; rows that sort alike are
-// in the order in which they came.
-func (l *sortList) compare(a, b sortEntry) int {
+// release drops the room for rows, too.
+func (l *sortList) release() { *l = sortList{sortOrder: l.sortOrder} }
+
+// compareEntries orders rows by their prefixes and by all keys; rows that sort
+// alike are in the order in which they came.
+func (l *sortList) compareEntries(a, b sortEntry) int {
 	if a.prefix != b.prefix {
 		return cmp.Compare(a.prefix, b.prefix)
 	}
-	if o := l.compareRows(l.rows[a.row], l.rows[b.row]); o != 0 {
+	if o := l.compare(l.rows[a.row], l.rows[b.row]); o != 0 {
 		return o
 	}
 	if len(l.came) > 0 {
@@ -57,22 +59,15 @@ func (l *sortList) compare(a, b sortEntry) int {
 	return int(a.row) - int(b.row)
 }
 
-// compareRows orders two rows by all keys.
-func (l *sortList) compareRows(a, b []value.Value) int {
-	for i := range l.keys {
-		if o := l.keys[i].order(a[l.at[i]], b[l.at[i]]); o != 0 {
-			return o
-		}
-	}
-	return 0
-}
-
 func (l *sortList) sort() {
 	if len(l.came) > 0 {
-		slices.SortFunc(l.order, l.compare)
+		slices.SortFunc(l.order, l.compareEntries)
 		return
 	}
-	l.sortPart(l.order, sortPlace{})
+	if len(l.keys) > 0 {
+		l.sortPart(l.order, sortPlace{})
+		l.spare = nil
+	}
 }
 
 // sortPlace is where rows begin to differ: a key, and how many bytes of it are
@@ -88,7 +83,7 @@ const (
 // the same before it.
 func (l *sortList) sortPart(part []sortEntry, p sortPlace) {
 	if len(part) < radixMin {
-		slices.SortFunc(part, l.compare)
+		slices.SortFunc(part, l.compareEntries)
 		return
 	}
 	if len(l.spare) < len(part) {
@@ -110,7 +105,7 @@ func (l *sortList) sortPart(part []sortEntry, p sortPlace) {
 // sortAlike sorts rows that have the same prefix of what stands at a place.
 func (l *sortList) sortAlike(part []sortEntry, p sortPlace) {
 	if len(part) < radixMin || p.depth == sortDepthMax {
-		slices.SortFunc(part, l.compare)
+		slices.SortFunc(part, l.compareEntries)
 		return
 	}
 	next, further := l.differ(part, p)
@@ -123,7 +118,7 @@ func (l *sortList) sortAlike(part []sortEntry, p sortPlace) {
 		}
 		l.sortPart(part, next)
 	default:
-		slices.SortFunc(part, l.compare)
+		slices.SortFunc(part, l.compareEntries)
 	}
 }
 
@@ -211,11 +206,13 @@ func radixSort(list, spare []sortEntry) {
 // sortHeap has the row that sorts last on top.
 type sortHeap sortList
 
-func (h *sortHeap) Len() int           { return len(h.order) }
-func (h *sortHeap) Less(i, j int) bool { return (*sortList)(h).compare(h.order[i], h.order[j]) > 0 }
-func (h *sortHeap) Swap(i, j int)      { h.order[i], h.order[j] = h.order[j], h.order[i] }
-func (h *sortHeap) Push(any)           {}
-func (h *sortHeap) Pop() any           { return nil }
+func (h *sortHeap) Len() int { return len(h.order) }
+func (h *sortHeap) Less(i, j int) bool {
+	return (*sortList)(h).compareEntries(h.order[i], h.order[j]) > 0
+}
+func (h *sortHeap) Swap(i, j int) { h.order[i], h.order[j] = h.order[j], h.order[i] }
+func (h *sortHeap) Push(any)      {}
+func (h *sortHeap) Pop() any      { return nil }
 
 // limit begins to replace rows by better ones. All rows have come in their order.
 func (l *sortList) limit() {

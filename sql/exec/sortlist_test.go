@@ -36,8 +36,7 @@ func TestSortList(t *testing.T) {
 		l := &sortList{}
 		var columns [][]func() value.Value
 		for i := range width {
-			l.at = append(l.at, i)
-			l.keys = append(l.keys, sortKey{coll: value.Collation(r.IntN(3)), desc: r.IntN(3) == 0, nullsLast: r.IntN(2) == 0})
+			l.sortOrder.add(sortKey{coll: value.Collation(r.IntN(3)), desc: r.IntN(3) == 0, nullsLast: r.IntN(2) == 0}, i)
 			columns = append(columns, nil)
 			for range 1 + r.IntN(2) {
 				columns[i] = append(columns[i], kinds[r.IntN(len(kinds))])
@@ -51,9 +50,9 @@ func TestSortList(t *testing.T) {
 			}
 			row = append(row, value.NewInt(int64(i))) // no key
 			want = append(want, row)
-			l.add(l.keys[0].prefix(row[0]), row)
+			l.add(row)
 		}
-		slices.SortStableFunc(want, l.compareRows)
+		slices.SortStableFunc(want, l.compare)
 		l.sort()
 		for i := range want {
 			if got := l.get(i); &got[0] != &want[i][0] {

@@ -34,7 +34,7 @@ func (it *sortIter) unify() {
 	rows, freed := it.others[:0], int64(0)
 	for i := range l.order {
 		row := l.get(i)
-		if n := len(rows); n > 0 && l.order[i-1].prefix == l.order[i].prefix && l.compareRows(rows[n-1], row) == 0 {
+		if n := len(rows); n > 0 && l.order[i-1].prefix == l.order[i].prefix && l.compare(rows[n-1], row) == 0 {
 			freed += rowSize(row)
 			clear(row)
 			it.spare = append(it.spare, row)
@@ -46,7 +46,7 @@ func (it *sortIter) unify() {
 	l.rows, it.others = rows, l.rows
 	l.order = l.order[:0]
 	for i, row := range rows {
-		l.order = append(l.order, sortEntry{l.keys[0].prefix(row[l.at[0]]), uint32(i)})
+		l.order = append(l.order, sortEntry{l.prefix(row), uint32(i)})
 	}
 	it.mem -= freed
 	it.f.shrink(freed)

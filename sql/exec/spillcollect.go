@@ -168,7 +168,7 @@ func (it *aggregateIter) spillOne(g *group, call *aggCall, c *collection) error 
 		return nil
 	}
 	if c.sorter == nil {
-		c.sorter = newRowSorter(it.f, call.orderRows)
+		c.sorter = newRowSorter(it.f, call.rowOrder())
 	}
 	n := int64(0)
 	for _, row := range c.rows {
@@ -188,16 +188,8 @@ func (it *aggregateIter) forget(g *group, c *collection, n int64) {
 	it.f.shrink(n)
 }
 
-// orderRows orders the rows of a call with ORDER BY.
-func (call *aggCall) orderRows(a, b []value.Value) int {
-	n := len(call.args)
-	for i := range call.order {
-		if o := call.order[i].order(a[n+i], b[n+i]); o != 0 {
-			return o
-		}
-	}
-	return 0
-}
+// rowOrder is the order of the rows of a call with ORDER BY.
+func (call *aggCall) rowOrder() sortOrder { return orderFrom(len(call.args), call.order) }
 
 // finish gives a call what was collected for it.
 func (it *aggregateIter) finish(call *aggCall, c *collection, acc accumulator) error {
@@ -207,9 +199,13 @@ func (it *aggregateIter) finish(call *aggCall, c *collection, acc accumulator) e
 		}
 	}
 	if c.sorter == nil {
-		slices.SortStableFunc(c.rows, call.orderRows)
+		sorted := sortList{sortOrder: call.rowOrder()}
 		for _, row := range c.rows {
-			if err := it.stepLate(acc, row[:len(call.args)]); err != nil {
+			sorted.add(row)
+		}
+		sorted.sort()
+		for i := range c.rows {
+			if err := it.stepLate(acc, sorted.get(i)[:len(call.args)]); err != nil {
 				return err
 			}
 		}

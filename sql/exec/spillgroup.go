@@ -57,7 +57,7 @@ func (it *aggregateIter) putAside(keys []value.Value) error {
 	}
 	row = ownSpilled(row)
 	if it.aside.rows == nil {
-		it.aside.rows = newRowSorter(f, func(a, b []value.Value) int { return it.n.orderKeys(a, b) })
+		it.aside.rows = newRowSorter(f, it.n.order)
 	}
 	it.aside.spill = it.aside.rows.put(row)
 	return nil
@@ -106,7 +106,7 @@ func (it *aggregateIter) nextAside() (bool, error) {
 	case a.row == nil:
 		o = -1
 	case inMemory:
-		o = it.n.orderKeys(it.groups[it.at].keys, a.row)
+		o = it.n.order.compare(it.groups[it.at].keys, a.row)
 	}
 	if o <= 0 {
 		g := it.groups[it.at]
@@ -135,7 +135,7 @@ func (it *aggregateIter) nextAside() (bool, error) {
 func (it *aggregateIter) gatherAside(g *group) error {
 	a := &it.aside
 	var err error
-	for a.row != nil && it.n.orderKeys(a.row, g.keys) == 0 {
+	for a.row != nil && it.n.order.compare(a.row, g.keys) == 0 {
 		if err := it.stepAside(g, a.row[len(it.n.by):]); err != nil {
 			return err
 		}

@@ -86,7 +86,7 @@ func firstOfEach(from, to *rowSorter) error {
 
 // spill moves the right side's keys to a sorter.
 func (it *setIter) spill() error {
-	it.right = newRowSorter(it.f, func(a, b []value.Value) int { return compareKeys(a[keyedKey], b[keyedKey]) })
+	it.right = newRowSorter(it.f, byKeyAlone)
 	for key := range it.set {
 		n := int64(len(key) + 64)
 		it.f.release(n)

@@ -5,7 +5,7 @@ package exec
 // ones of all runs.
 func (it *sortIter) spill() error {
 	if it.files == nil {
-		it.files = &merger{f: it.f, width: len(it.n.save), order: it.list.compareRows}
+		it.files = &merger{f: it.f, width: len(it.n.save), order: it.list.compare}
 	}
 	it.sort()
 	run := it.files.begin(0)
@@ -24,7 +24,7 @@ func (it *sortIter) spill() error {
 func (it *sortIter) nextMerged() (bool, error) {
 	row, err := it.files.next()
 	for ; err == nil && row != nil && it.n.unique; row, err = it.files.next() {
-		if it.last == nil || it.list.compareRows(it.last, row) != 0 {
+		if it.last == nil || it.list.compare(it.last, row) != 0 {
 			it.last = append(it.last[:0], row...)
 			break
 		}

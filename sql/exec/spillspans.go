@@ -42,7 +42,7 @@ func (l *spanList) limit(f *frame) error {
 // spill moves the list to the sorter.
 func (l *spanList) spill(f *frame) error {
 	if l.sorter == nil {
-		l.sorter = newRowSorter(f, func(a, b []value.Value) int { return compareKeys(a[0], b[0]) })
+		l.sorter = newRowSorter(f, ascending(0))
 	}
 	for i, b := range l.list {
 		l.list[i] = bounds{}

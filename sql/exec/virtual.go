@@ -90,7 +90,7 @@ func (c *compiler) pragmaSource(name string, nArgs int) (*source, error) {
 	if nArgs > len(tp.hidden) {
 		return nil, errorf("too many arguments on %s() - max %d", name, len(tp.hidden))
 	}
-	src := &source{rowID: -1, slots: c.regs(len(tp.cols))}
+	src := &source{db: "main", rowID: -1, slots: c.regs(len(tp.cols))}
 	for _, name := range tp.cols {
 		src.cols = append(src.cols, column{name: name, aff: value.AffinityBlob, hasAff: true})
 	}

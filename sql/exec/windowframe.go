@@ -181,11 +181,11 @@ func (p *partition) within(near, i int, offset value.Value, preceding bool, want
 }
 
 func (p *partition) rangeKey() (*sortKey, int) {
-	n := p.it.n
-	if len(n.order) != 1 {
+	o := &p.it.n.order
+	if len(o.keys) != 1 {
 		return nil, 0
 	}
-	return &n.order[0], n.orderAt[0]
+	return &o.keys[0], o.at[0]
 }
 
 // shift moves a number by a distance in the direction of the order; other

@@ -11,15 +11,10 @@ import (
 type windowNode struct {
 	in        node
 	save      []int // registers of a row
-	partition []windowKey
-	order     []sortKey
-	orderAt   []int // positions of order in a saved row
+	partition sortOrder
+	order     sortOrder // within a partition
+	both      sortOrder
 	calls     []placedCall
-}
-
-type windowKey struct {
-	at   int // in a saved row
-	coll value.Collation
 }
 
 // placedCall is a call whose arguments lie in the saved row.
@@ -31,13 +26,15 @@ type placedCall struct {
 
 func newWindowNode(in node, g *windowGroup, placed *projectNode, rows []int) *windowNode {
 	slices.Sort(rows)
-	n := &windowNode{in: in, save: slices.Compact(rows), order: g.order}
+	n := &windowNode{in: in, save: slices.Compact(rows)}
 	at := func(x *expr) int { return slices.Index(n.save, placed.slotOf(x)) }
 	for _, x := range g.partition {
-		n.partition = append(n.partition, windowKey{at(x), x.coll})
+		n.partition.add(sortKey{coll: x.coll}, at(x))
+		n.both.add(sortKey{coll: x.coll}, at(x))
 	}
 	for _, k := range g.order {
-		n.orderAt = append(n.orderAt, at(k.x))
+		n.order.add(k, at(k.x))
+		n.both.add(k, at(k.x))
 	}
 	for _, call := range g.calls {
 		p := placedCall{windowCall: call, filter: -1}
@@ -76,12 +73,7 @@ func (it *windowIter) fill() error {
 		return err
 	}
 	defer in.close()
-	it.sorted = newRowSorter(it.f, func(a, b []value.Value) int {
-		if o := it.n.comparePartition(a, b); o != 0 {
-			return o
-		}
-		return it.n.compareOrder(a, b)
-	})
+	it.sorted = newRowSorter(it.f, it.n.both)
 	for {
 		ok, err := in.next()
 		if err != nil {
@@ -106,24 +98,6 @@ func (it *windowIter) fill() error {
 	}
 	it.ahead, err = it.sorted.next()
 	return err
-}
-
-func (n *windowNode) comparePartition(a, b []value.Value) int {
-	for _, k := range n.partition {
-		if o := compare(a[k.at], b[k.at], k.coll); o != 0 {
-			return o
-		}
-	}
-	return 0
-}
-
-func (n *windowNode) compareOrder(a, b []value.Value) int {
-	for i := range n.order {
-		if o := n.order[i].order(a[n.orderAt[i]], b[n.orderAt[i]]); o != 0 {
-			return o
-		}
-	}
-	return 0
 }
 
 func (it *windowIter) next() (bool, error) {
@@ -161,7 +135,7 @@ func (it *windowIter) nextPartition() error {
 	var first []value.Value
 	for it.ahead != nil {
 		row := it.ahead
-		if first != nil && it.n.comparePartition(first, row) != 0 {
+		if first != nil && it.n.partition.compare(first, row) != 0 {
 			break
 		}
 		if p.own {

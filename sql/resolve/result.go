@@ -208,7 +208,11 @@ func (r *resolver) columnName(res *result, i int) string {
 		default:
 			name = r.source(res.expr)
 		}
-		if m := res.match; m != nil && m.table != nil && !m.mixed { // resolved: its name as it was made
+		switch m := res.match; {
+		case m == nil || m.table == nil:
+		case m.mixed: // a call of coalesce
+			name = r.source(res.expr)
+		default: // resolved: its name as it was made
 			name = m.table.nameOf(m.col)
 		}
 	}

@@ -9,7 +9,8 @@ import (
 // prefixes.
 func TestPrefixOrders(t *testing.T) {
 	values := []Value{
-		{}, NewText(""), NewText("a"), NewText("a\x00"), NewText("A"), NewText("a "), NewText("a  b"), NewText("B"), NewText("[") /* between Z and a */, NewText("abcdefgh"),
+		{},
+		NewText(""), NewText("a"), NewText("a\x00"), NewText("A"), NewText("a "), NewText("a  b"), NewText("B"), NewText("["), NewText("abcdefgh"),
 		NewText("ABCDEFGH"), NewText("abcdefgi"), NewText("abcdefghi"), NewText("abcdefg       "), NewText("\xff\xff\xff\xff\xff\xff\xff\xff\xff"), NewText("é"), NewText("        "),
 		NewBlob(""), NewBlob("a"), NewBlob("\x00"), NewBlob("\x00\x00\x00\x00\x00\x00\x00\x00"), NewBlob("\xff\xff\xff\xff\xff\xff\xff\xff"), NewBlob("abcdefgh"), NewBlob("abcdefgi"),
 	}
