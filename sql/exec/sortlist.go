@@ -64,10 +64,29 @@ func (l *sortList) sort() {
 		slices.SortFunc(l.order, l.compareEntries)
 		return
 	}
-	if len(l.keys) > 0 {
-		l.sortPart(l.order, sortPlace{})
-		l.spare = nil
+	if len(l.keys) == 0 {
+		return
 	}
+	begin := sortPlace{}
+	if l.sameHeads() {
+		if next, further := l.differ(l.order, begin); further {
+			begin = next
+			l.prefixesAt(l.order, begin)
+		}
+	}
+	l.sortPart(l.order, begin)
+	l.spare = nil
+}
+
+// sameHeads reports whether all prefixes begin alike, so that there may be more
+// that tells the rows apart behind what they have in common.
+func (l *sortList) sameHeads() bool {
+	const head = 10 // bits: the class and a byte of text
+	if len(l.order) < radixMin {
+		return false
+	}
+	first := l.order[0].prefix >> (64 - head)
+	return !slices.ContainsFunc(l.order, func(e sortEntry) bool { return e.prefix>>(64-head) != first })
 }
 
 // sortPlace is where rows begin to differ: a key, and how many bytes of it are
@@ -82,6 +101,9 @@ const (
 // sortPart sorts rows whose prefixes are of what stands at a place, and which are
 // the same before it.
 func (l *sortList) sortPart(part []sortEntry, p sortPlace) {
+	if p.key == len(l.keys) {
+		return // all alike, and in the order in which they came
+	}
 	if len(part) < radixMin {
 		slices.SortFunc(part, l.compareEntries)
 		return
@@ -109,16 +131,22 @@ func (l *sortList) sortAlike(part []sortEntry, p sortPlace) {
 		return
 	}
 	next, further := l.differ(part, p)
-	switch {
-	case next.key == len(l.keys): // all alike, in the order in which they came
-	case further:
-		k, at := &l.keys[next.key], l.at[next.key]
-		for i := range part {
-			part[i].prefix = k.prefixAfter(l.rows[part[i].row][at], next.skip)
-		}
-		l.sortPart(part, next)
-	default:
+	if !further {
 		slices.SortFunc(part, l.compareEntries)
+		return
+	}
+	l.prefixesAt(part, next)
+	l.sortPart(part, next)
+}
+
+// prefixesAt takes the prefixes of what stands at a place.
+func (l *sortList) prefixesAt(part []sortEntry, p sortPlace) {
+	if p.key == len(l.keys) {
+		return
+	}
+	k, at := &l.keys[p.key], l.at[p.key]
+	for i := range part {
+		part[i].prefix = k.prefixAfter(l.rows[part[i].row][at], p.skip)
 	}
 }
 
