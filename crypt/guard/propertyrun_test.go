@@ -104,6 +104,7 @@ func (w *world) pass() {
 }
 
 func (d *database) close() {
+	d.w.do(func() { d.ending = true })
 	d.g.Close()
 	d.w.do(func() { d.closed = true })
 }
