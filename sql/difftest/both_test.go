@@ -320,7 +320,8 @@ func (b *both) fail(text string, sorted bool, kind kindOfDifference, what string
 var manyRows = regexp.MustCompile(`^UPDATE .* (FROM|WHERE [^i]|WHERE id [^=])|^UPDATE [^W]*$|^INSERT .* SELECT`)
 
 func eitherFault(code int) int {
-	if code == sqlerr.ConstraintNotNull {
+	switch code {
+	case sqlerr.ConstraintNotNull, sqlerr.ConstraintUnique, sqlerr.ConstraintPrimaryKey, sqlerr.ConstraintRowID:
 		return sqlerr.ConstraintCheck
 	}
 	return code
