@@ -319,6 +319,7 @@ func (b *both) fail(text string, sorted bool, kind kindOfDifference, what string
 // which one fails first, and for what, is nobody's promise.
 var manyRows = regexp.MustCompile(`^UPDATE .* (FROM|WHERE [^i]|WHERE id [^=])|^UPDATE [^W]*$|^INSERT .* SELECT`)
 
+// eitherFault makes one of the codes of what may be wrong with a row.
 func eitherFault(code int) int {
 	switch code {
 	case sqlerr.ConstraintNotNull, sqlerr.ConstraintUnique, sqlerr.ConstraintPrimaryKey, sqlerr.ConstraintRowID:

@@ -101,16 +101,16 @@ type sortIter struct {
 	slab []value.Value // room for the next rows
 
 	// Where rows are unique:
-	crowded int             // before more rows come these many are made so
-	spare   [][]value.Value // room of rows that went
-	others  [][]value.Value // what list.rows was before
-	last    []value.Value   // that was given
+	crowdedAt int             // before more rows come these many are made so
+	spare     [][]value.Value // room of rows that went
+	others    [][]value.Value // what list.rows was before
+	last      []value.Value   // that was given
 
 	files *merger // of the rows that did not fit into memory, or nil
 }
 
 func (n *sortNode) open(f *frame) (iter, error) {
-	it := &sortIter{n: n, f: f, crowded: crowdedMin}
+	it := &sortIter{n: n, f: f, crowdedAt: crowdedMin}
 	err := it.fill()
 	if err != nil {
 		it.close()
@@ -182,7 +182,7 @@ func (it *sortIter) makeRoom() error {
 	if it.n.unique {
 		n := len(it.list.rows)
 		it.sort()
-		it.crowded = max(crowdedMin, 2*len(it.list.rows))
+		it.crowdedAt = max(crowdedMin, 2*len(it.list.rows))
 		if !full || len(it.list.rows) <= n/2 {
 			return nil
 		}
@@ -200,7 +200,7 @@ func (it *sortIter) add() (crowded bool) {
 	n := rowSize(row)
 	it.mem += n
 	full := it.f.keep(n, it.mem)
-	return full || it.n.unique && len(it.list.rows) >= it.crowded
+	return full || it.n.unique && len(it.list.rows) >= it.crowdedAt
 }
 
 // slabRows is for how many rows room is made at once, at most.
