@@ -89,7 +89,7 @@ func (ins *inserter) nextRowID(f *frame) (next int64, last bool, err error) {
 		next, err = ins.freeRowID(rows)
 		return next, false, err
 	}
-	return max(greatest, 0) + 1, true, nil
+	return greatest + 1, true, nil
 }
 
 // freeRowID finds a gap from below when the greatest row id is taken.

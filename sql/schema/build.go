@@ -313,6 +313,7 @@ func (b *builder) primaryKey() error {
 	if !notNull {
 		ix := &Index{Unique: true, Origin: OriginPrimaryKey, Columns: b.pk, OnConflict: t.PKConflict}
 		b.unique = append([]*Index{ix}, b.unique...)
+		t.PKConflict = ast.ConflictDefault // the hidden rowid has none
 		return nil
 	}
 	for _, c := range dedupe(b.pk) {
