@@ -26,6 +26,7 @@ var turns = []struct {
 	{"TestShapes", TestShapes},
 	{"TestCollations", TestCollations},
 	{"TestUpserts", TestUpserts},
+	{"TestReplace", TestReplace},
 	{"TestCorrelated", TestCorrelated},
 	{"TestDocuments", TestDocuments},
 	{"TestCalendar", TestCalendar},

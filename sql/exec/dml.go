@@ -301,8 +301,22 @@ func conflictError(action ast.ConflictAction, err error) error {
 	return err
 }
 
+// writable fails in a program that was set off while a frame around it had the
+// table pinned.
+func (tg *target) writable(f *frame) error {
+	for _, p := range f.top().pinned {
+		if p.table == tg.t && p.by != f {
+			return sqlerr.New(sqlerr.ConstraintPinned, "constraint failed: triggers may not write to table %s while an UPDATE of it deletes a row in its way", tg.t.Name)
+		}
+	}
+	return nil
+}
+
 // put writes the row in the registers with its index records.
 func (tg *target) put(f *frame, key []byte) error {
+	if err := tg.writable(f); err != nil {
+		return err
+	}
 	rows, err := f.collection(tg.rows)
 	if err != nil {
 		return err
@@ -331,6 +345,9 @@ func (tg *target) put(f *frame, key []byte) error {
 
 // remove deletes the row in the registers with its index records.
 func (tg *target) remove(f *frame, key []byte) error {
+	if err := tg.writable(f); err != nil {
+		return err
+	}
 	f.forgetRowID(tg.t.Root)
 	for _, ti := range tg.indexes {
 		entry, _, _, err := tg.entry(f, ti, key)
@@ -374,26 +391,30 @@ func (tg *target) load(f *frame, key []byte) (bool, error) {
 // removeKey deletes another row than the one in the registers, which stay as
 // they are. Triggers see it if they are recursive; one that says IGNORE may keep
 // the row.
-func (tg *target) removeKey(f *frame, key []byte) (kept bool, err error) {
+func (tg *target) removeKey(f *frame, key []byte) (outcome, error) {
 	regs := tg.save(f)
 	defer tg.restore(f, regs)
 	ok, err := tg.load(f, key)
 	if err != nil || !ok {
-		return false, err
+		return free, err
 	}
-	if tg.ev[schema.Delete] == nil {
-		return false, tg.remove(f, key)
+	ev := tg.ev[schema.Delete]
+	if ev == nil {
+		return free, tg.remove(f, key)
 	}
-	if err = tg.removeRow(f, key, f.s.recursiveTriggers, nil); errors.Is(err, errSkip) {
-		return tg.load(f, key)
+	triggers := f.s.recursiveTriggers
+	if err := tg.removeRow(f, key, triggers, false, nil); err != nil && !errors.Is(err, errSkip) {
+		return free, err
 	}
-	return false, err
+	if ev.runsPrograms(triggers) {
+		return freed, nil
+	}
+	return free, nil
 }
 
-// removeRow deletes the row in the registers with all that this sets off;
-// removed is called before triggers that come after it. errSkip: a trigger
-// kept the row, or deleted it.
-func (tg *target) removeRow(f *frame, key []byte, triggers bool, removed func() error) error {
+// removeRow deletes the row in the registers with all that this sets off.
+// errSkip: a trigger kept the row, or deleted it.
+func (tg *target) removeRow(f *frame, key []byte, triggers, counts bool, returns *returning) error {
 	ev := tg.ev[schema.Delete]
 	if ev == nil {
 		ev = &events{}
@@ -420,13 +441,14 @@ func (tg *target) removeRow(f *frame, key []byte, triggers bool, removed func() 
 	if err := tg.remove(f, key); err != nil {
 		return err
 	}
+	if counts {
+		f.changes++
+	}
 	if err := ev.keys.act(f, old, nil); err != nil {
 		return err
 	}
-	if removed != nil {
-		if err := removed(); err != nil {
-			return err
-		}
+	if err := returns.add(f); err != nil {
+		return err
 	}
 	if !triggers {
 		return nil

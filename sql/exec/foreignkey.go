@@ -295,6 +295,11 @@ func (k *keyChecks) check(f *frame, old, new []value.Value, key []byte) error {
 	return nil
 }
 
+// acts reports whether foreign keys have actions.
+func (k *keyChecks) acts() bool {
+	return k != nil && slices.ContainsFunc(k.parents, func(pc *parentCheck) bool { return pc.action != nil })
+}
+
 // act runs the actions of the foreign keys to a row that was changed or, with
 // new nil, deleted.
 func (k *keyChecks) act(f *frame, old, new []value.Value) error {

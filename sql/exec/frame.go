@@ -64,6 +64,14 @@ type run struct {
 	firing     []*schema.Trigger     // under way, the innermost last; nil for actions of foreign keys
 	idle       map[*program][]*frame // to be used again; they hold no rows
 	violations int64                 // of immediate foreign keys
+	pinned     []pin                 // the innermost last
+}
+
+// pin keeps programs from writing to a table while a frame deletes a row of it that
+// is in the way of one that it changes.
+type pin struct {
+	table *schema.Table
+	by    *frame
 }
 
 // nextID returns the next row id of a table, if it is known. What a statement
@@ -110,15 +118,20 @@ func (f *frame) keepRowIDs() {
 	}
 }
 
-// usedRowID is called when a row was inserted.
+// usedRowID is called when a row was inserted. Programs may have made the next row
+// id known since that of the row was chosen.
 func (f *frame) usedRowID(root uint64, id int64) {
 	top := f.top()
 	switch {
-	case !top.nextKnown || top.nextOf != root || id != top.nextRowID:
+	case !top.nextKnown || top.nextOf != root:
+		if next, ok := top.nextIDs[root]; ok && id >= next {
+			f.forgetRowID(root)
+		}
+	case id < top.nextRowID:
 	case id == math.MaxInt64:
 		f.forgetRowID(root)
 	default:
-		top.nextRowID++
+		top.nextRowID = id + 1
 	}
 }
 

@@ -1,14 +1,10 @@
 package exec
 
 import (
-	"bytes"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
-	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
 
@@ -121,7 +117,7 @@ func (c *compiler) insertEvents(ins *inserter) (err error) {
 		return err
 	}
 	if !ins.view && ins.replaces() {
-		if ins.ev[schema.Delete], err = c.events(ins.target, schema.Delete, nil); err != nil {
+		if ins.ev[schema.Delete], err = c.replaceEvents(ins.target); err != nil {
 			return err
 		}
 	}
@@ -243,8 +239,7 @@ func (ins *inserter) insertRow(f *frame) error {
 		}
 	}
 	key := ins.key(f)
-	done, err := ins.unique(f, key, nil, ins.resolve)
-	if err != nil || done {
+	if o, err := ins.unique(f, key, nil, ins.resolve); err != nil || o == settled {
 		return err
 	}
 	if ev != nil {
@@ -315,126 +310,16 @@ func (ins *inserter) inserted(f *frame) error {
 	return ins.returns.add(f)
 }
 
-// resolver decides about a row that another one stands in the way of: done
-// means that nothing is left to do for it.
-type resolver func(f *frame, ix *schema.Index, other []byte) (done bool, err error)
-
-// unique looks for rows that the one in the registers may not stand beside.
-// own is the key of the row that it replaces, nil for none.
-func (tg *target) unique(f *frame, key, own []byte, resolve resolver) (bool, error) {
-	rows, err := f.collection(tg.rows)
-	if err != nil {
-		return false, err
-	}
-	for _, ti := range tg.order {
-		if ti == nil {
-			if bytes.Equal(key, own) {
-				continue
-			}
-			found, err := exists(rows, key)
-			if err != nil {
-				return false, err
-			}
-			if found {
-				if done, err := resolve(f, nil, key); done || err != nil {
-					return done, err
-				}
-			}
-			continue
-		}
-		entry, prefix, hasNull, err := tg.entry(f, ti, nil)
-		if err != nil {
-			return false, err
-		}
-		if entry == nil || hasNull {
-			continue
-		}
-		other, err := tg.holder(f, ti, entry[:prefix])
-		if err != nil {
-			return false, err
-		}
-		if other == nil || bytes.Equal(other, own) {
-			continue
-		}
-		if done, err := resolve(f, ti.ix, other); done || err != nil {
-			return done, err
-		}
-	}
-	return false, nil
-}
-
-// holder returns the key of the row that an index holds under these values.
-func (tg *target) holder(f *frame, ti *targetIndex, prefix []byte) ([]byte, error) {
-	c, err := f.collection(ti.coll)
-	if err != nil {
-		return nil, err
-	}
-	cur := c.Cursor(prefix, prefixEnd(prefix))
-	defer cur.Close() //nolint:errcheck // releases memory alone
-	if !cur.Next() {
-		return nil, cur.Err()
-	}
-	return bytes.Clone(rowKeyOfEntry(tg.t, cur.UnsafeKey(), cur.UnsafeValue())), nil
-}
-
 // resolve is what INSERT does about a conflict.
-func (ins *inserter) resolve(f *frame, ix *schema.Index, other []byte) (bool, error) {
+func (ins *inserter) resolve(f *frame, ix *schema.Index, other []byte) (outcome, error) {
 	for _, up := range ins.upserts {
 		if !up.any && (ix == nil) != up.table || !up.any && ix != nil && up.index != ix {
 			continue
 		}
 		if up.nothing {
-			return true, nil
+			return settled, nil
 		}
-		return true, ins.updateOther(f, up, ix, other)
+		return settled, ins.updateOther(f, up, ix, other)
 	}
 	return ins.conflicts(f, ix, other)
-}
-
-// conflicts applies the conflict action of the statement or the constraint.
-func (tg *target) conflicts(f *frame, ix *schema.Index, other []byte) (bool, error) {
-	own := tg.t.PKConflict
-	if ix != nil {
-		own = ix.OnConflict
-	}
-	switch action := tg.action(own); action {
-	case ast.ConflictIgnore:
-		return true, nil
-	case ast.ConflictReplace:
-		kept, err := tg.removeKey(f, other)
-		if kept && err == nil {
-			err = tg.uniqueError(ix)
-		}
-		return false, err
-	default:
-		return false, conflictError(action, tg.uniqueError(ix))
-	}
-}
-
-func (tg *target) uniqueError(ix *schema.Index) error {
-	t := tg.t
-	code := sqlerr.ConstraintUnique
-	var cols []int
-	switch {
-	case ix != nil && slices.ContainsFunc(ix.Columns, func(c schema.IndexColumn) bool { return c.Expr != nil }):
-		return sqlerr.New(code, "UNIQUE constraint failed: index '%s'", ix.Name)
-	case ix != nil:
-		if ix.Origin == schema.OriginPrimaryKey {
-			code = sqlerr.ConstraintPrimaryKey
-		}
-		for _, c := range ix.Columns {
-			cols = append(cols, c.Column)
-		}
-	case t.PrimaryKey != nil:
-		code, cols = sqlerr.ConstraintPrimaryKey, t.PrimaryKey
-	case t.RowID >= 0:
-		code, cols = sqlerr.ConstraintPrimaryKey, []int{t.RowID}
-	default:
-		return sqlerr.New(sqlerr.ConstraintRowID, "UNIQUE constraint failed: %s.rowid", t.Name)
-	}
-	var names []string
-	for _, c := range cols {
-		names = append(names, t.Name+"."+t.Columns[c].Name)
-	}
-	return sqlerr.New(code, "UNIQUE constraint failed: %s", strings.Join(names, ", "))
 }

@@ -16,16 +16,33 @@ type events struct {
 	keys          *keyChecks // nil: no foreign key is concerned
 }
 
+// runsPrograms reports whether a change may run programs, those of triggers if
+// they are to fire.
+func (ev *events) runsPrograms(triggers bool) bool {
+	return triggers && len(ev.before)+len(ev.after) > 0 || ev.keys.acts()
+}
+
 // events compiles what changes of one kind set off; nil when that is nothing.
 // changed are the columns that an UPDATE sets.
 func (c *compiler) events(tg *target, e schema.Event, changed []bool) (*events, error) {
+	return c.eventsUnder(tg.conflict, tg, e, changed)
+}
+
+// replaceEvents compiles what REPLACE sets off when it deletes a row.
+func (c *compiler) replaceEvents(tg *target) (*events, error) {
+	return c.eventsUnder(ast.ConflictReplace, tg, schema.Delete, nil)
+}
+
+// eventsUnder is events where all statements of triggers do about conflicts what
+// conflict says, unless it says nothing.
+func (c *compiler) eventsUnder(conflict ast.ConflictAction, tg *target, e schema.Event, changed []bool) (*events, error) {
 	ev := &events{}
 	if !c.noTriggers {
 		for _, g := range c.schema.Fires(tg.t) {
 			if g.Event != e || !concerns(g, tg.t, changed) {
 				continue
 			}
-			p, err := c.triggerProgram(g, tg)
+			p, err := c.triggerProgram(g, tg, conflict)
 			if err != nil {
 				return nil, err
 			}
@@ -78,8 +95,8 @@ func (a *assignments) changedColumns(tg *target) []bool {
 	return changed
 }
 
-func (c *compiler) triggerProgram(g *schema.Trigger, tg *target) (*program, error) {
-	return c.programOf(programKey{trigger: g, conflict: tg.conflict}, c.schema.Within(g.IsTemp()), func(c *compiler, p *program) (err error) {
+func (c *compiler) triggerProgram(g *schema.Trigger, tg *target, conflict ast.ConflictAction) (*program, error) {
+	return c.programOf(programKey{trigger: g, conflict: conflict}, c.schema.Within(g.IsTemp()), func(c *compiler, p *program) (err error) {
 		sc := c.programRows(p, tg.src, g.Event != schema.Insert, g.Event != schema.Delete)
 		c.outer = sc
 		if g.When != nil {

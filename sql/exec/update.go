@@ -127,8 +127,9 @@ func (a *assignments) assign(f *frame, tg *target) error {
 // change turns the row in the registers, stored under key, into the one that
 // the assignments say. The registers hold the new row afterwards.
 //
-// changed is called before the triggers that come after the change.
-func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resolve resolver, changed func() error) error {
+// What foreign keys set off comes before RETURNING, triggers after it; the change
+// counts before both.
+func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resolve resolver, returns *returning) error {
 	old := tg.save(f)
 	stored := old
 	if err := a.assign(f, tg); err != nil {
@@ -147,45 +148,47 @@ func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resol
 		}
 	}
 	newKey := tg.key(f)
-	done, err := tg.unique(f, newKey, key, resolve)
-	if err == nil && !done {
-		done, err = tg.replacedItself(f, key)
+	o, err := tg.unique(f, newKey, key, resolve)
+	if err == nil && o == freed {
+		stored, err = tg.stored(f, key)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if done {
+	case o == settled:
 		return errSkip
 	}
 	if ev == nil {
 		if err := tg.exchange(f, key, newKey, stored); err != nil {
 			return err
 		}
-		return changed()
+		f.changes++
+		return returns.add(f)
 	}
 	if err := tg.exchangeKeys(f, ev, key, newKey, old, stored); err != nil {
 		return err
 	}
+	f.changes++
 	after := tg.save(f)
 	if err := ev.keys.act(f, old, after); err != nil {
 		return err
 	}
-	if err := changed(); err != nil {
+	if err := returns.add(f); err != nil {
 		return err
 	}
 	return fireAll(f, ev.after, old, after)
 }
 
-// replacedItself reports whether the row under key, which is being changed, was
-// deleted by what deleting rows in its way set off.
-func (tg *target) replacedItself(f *frame, key []byte) (bool, error) {
-	if tg.ev[schema.Delete] == nil || !tg.replaces() {
-		return false, nil
-	}
+// stored returns the row under key, which is being changed, as what deleting rows
+// in its way set off has left it. errSkip: it is gone.
+func (tg *target) stored(f *frame, key []byte) ([]value.Value, error) {
 	regs := tg.save(f)
 	defer tg.restore(f, regs)
 	ok, err := tg.load(f, key)
-	return !ok, err
+	if err == nil && !ok {
+		err = errSkip
+	}
+	return tg.save(f), err
 }
 
 // beforeUpdate fires the triggers that come before the change. They may have
@@ -232,6 +235,9 @@ func (tg *target) exchangeKeys(f *frame, ev *events, key, newKey []byte, old, st
 
 // exchange writes the row in the registers in the place of the stored one.
 func (tg *target) exchange(f *frame, key, newKey []byte, stored []value.Value) error {
+	if err := tg.writable(f); err != nil {
+		return err
+	}
 	newEntries, err := tg.entries(f, newKey)
 	if err != nil {
 		return err
@@ -372,7 +378,7 @@ func (c *compiler) updateEvents(u *updater) (err error) {
 		return err
 	}
 	if u.replaces() {
-		u.ev[schema.Delete], err = c.events(u.target, schema.Delete, nil)
+		u.ev[schema.Delete], err = c.replaceEvents(u.target)
 	}
 	return err
 }
@@ -452,10 +458,20 @@ func (u *updater) updateRow(f *frame) error {
 			return err
 		}
 	}
-	return u.change(f, u.set, key, u.ev[schema.Update], u.conflicts, func() error {
-		f.changes++
-		return u.returns.add(f)
-	})
+	return u.change(f, u.set, key, u.ev[schema.Update], u.resolve, u.returns)
+}
+
+// resolve is what UPDATE does about a conflict. As in SQLite triggers may not
+// write to the table while they see a row deleted that an index has in the way.
+func (u *updater) resolve(f *frame, ix *schema.Index, other []byte) (outcome, error) {
+	ev := u.ev[schema.Delete]
+	if ix == nil && u.t.PrimaryKey == nil || ev == nil || !f.s.recursiveTriggers || len(ev.before)+len(ev.after) == 0 {
+		return u.conflicts(f, ix, other)
+	}
+	top := f.top()
+	top.pinned = append(top.pinned, pin{table: u.t, by: f})
+	defer func() { top.pinned = top.pinned[:len(top.pinned)-1] }()
+	return u.conflicts(f, ix, other)
 }
 
 // deleter is the plan of a DELETE.
@@ -491,7 +507,6 @@ func (c *compiler) delete(p *plan, n *ast.DeleteStmt) error {
 	}
 	d.node = c.join(sc, where, wanted{})
 	p.run = d.run
-	d.conflict = c.conflictOf(ast.ConflictDefault)
 	d.ev[schema.Delete], err = c.events(d.target, schema.Delete, nil)
 	return err
 }
@@ -517,11 +532,7 @@ func (d *deleter) run(f *frame) error {
 		if !ok {
 			continue
 		}
-		err = d.removeRow(f, key, true, func() error {
-			f.changes++
-			return d.returns.add(f)
-		})
-		if err != nil && !errors.Is(err, errSkip) {
+		if err := d.removeRow(f, key, true, true, d.returns); err != nil && !errors.Is(err, errSkip) {
 			return err
 		}
 	}

@@ -194,10 +194,7 @@ func (ins *inserter) updateOther(f *frame, up *upsert, ix *schema.Index, other [
 	if err := up.set.compute(f); err != nil {
 		return err
 	}
-	err = up.target.change(f, up.set, other, up.ev, up.target.conflicts, func() error {
-		f.changes++
-		return ins.returns.add(f)
-	})
+	err = up.target.change(f, up.set, other, up.ev, up.target.conflicts, ins.returns)
 	if errors.Is(err, errSkip) {
 		return nil
 	}

@@ -111,7 +111,6 @@ func (c *compiler) deleteView(p *plan, t *schema.Table, n *ast.DeleteStmt) error
 	if d.target, err = c.viewTarget(sc, t, n.Alias); err != nil {
 		return err
 	}
-	d.conflict = c.conflictOf(ast.ConflictDefault)
 	where, err := c.conditions(sc, n.Where)
 	if err != nil {
 		return err

@@ -45,6 +45,7 @@ const (
 	ConstraintTrigger    Code = Constraint | 7<<8  // 1811
 	ConstraintUnique     Code = Constraint | 8<<8  // 2067
 	ConstraintRowID      Code = Constraint | 10<<8 // 2579
+	ConstraintPinned     Code = Constraint | 11<<8 // 2835
 	ConstraintDataType   Code = Constraint | 12<<8 // 3091
 )
 
