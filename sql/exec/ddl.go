@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"bytes"
+
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/parse"
 	"github.com/byokdb/byokdb/sql/record"
@@ -143,6 +145,14 @@ func (f *frame) inner(fn func(c *compiler) (func(f *frame) error, error)) error 
 
 // fillIndex makes the records of a new index.
 func (f *frame) fillIndex(name string, table *schema.Table) error {
+	return f.indexed(name, table, func(f *frame, tg *target, ti *targetIndex, rows *query) error {
+		return rows.each(f, func() error { return tg.addEntry(f, ti) })
+	})
+}
+
+// indexed runs fn with an index of a table and a query of all of its rows, in a frame
+// of their own.
+func (f *frame) indexed(name string, table *schema.Table, fn func(f *frame, tg *target, ti *targetIndex, rows *query) error) error {
 	return f.inner(func(c *compiler) (func(*frame) error, error) {
 		tg, err := c.target(&scope{}, nameOf(table), nil)
 		if err != nil {
@@ -156,12 +166,11 @@ func (f *frame) fillIndex(name string, table *schema.Table) error {
 				ti = t
 			}
 		}
-		return func(f *frame) error {
-			return q.each(f, func() error { return tg.addEntry(f, ti) })
-		}, nil
+		return func(f *frame) error { return fn(f, tg, ti, q) }, nil
 	})
 }
 
+// addEntry makes the record of an index for the row in the registers.
 func (tg *target) addEntry(f *frame, ti *targetIndex) error {
 	key := tg.key(f)
 	entry, prefix, hasNull, err := tg.entry(f, ti, key)
@@ -173,7 +182,10 @@ func (tg *target) addEntry(f *frame, ti *targetIndex) error {
 		if err != nil {
 			return err
 		}
-		if other != nil {
+		switch {
+		case bytes.Equal(other, key):
+			return nil // it is there
+		case other != nil:
 			return tg.uniqueError(ti.ix)
 		}
 	}

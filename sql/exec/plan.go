@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -227,9 +226,8 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		return c.explain(p, n)
 	case *ast.AnalyzeStmt:
 		return c.analyze(p, n)
-	case *ast.ReindexStmt: // indexes are never out of order
-		p.run = func(*frame) error { return nil }
-		return c.reindexed(n.Name)
+	case *ast.ReindexStmt:
+		return c.reindex(p, n.Name)
 	case *ast.VacuumStmt:
 		return c.vacuum(p, n)
 	case *ast.CreateVirtualTableStmt:
@@ -238,19 +236,4 @@ func (c *compiler) statement(p *plan, stmt ast.Stmt) error {
 		return unsupported("attached databases")
 	}
 	return unsupported("this statement")
-}
-
-// reindexed refuses REINDEX of what is neither a collation nor a table or index.
-func (c *compiler) reindexed(q *ast.QualifiedName) error {
-	if q == nil || q.Schema == nil && slices.Contains([]string{"binary", "nocase", "rtrim"}, fold(q.Name.Name)) || c.catalogNamed(q) != "" {
-		return nil
-	}
-	in, err := c.database(q)
-	if err != nil {
-		return err
-	}
-	if in.Table(q.Name.Name) == nil && in.Index(q.Name.Name) == nil {
-		return errorf("unable to identify the object to be reindexed")
-	}
-	return nil
 }
