@@ -15,6 +15,7 @@ import (
 type replaceGen struct {
 	*gen
 	withoutRowID bool
+	child        bool // there is a table c, whose rows refer to those of t
 }
 
 func (g *replaceGen) chance(percent int) bool { return g.r.IntN(100) < percent }
@@ -26,7 +27,8 @@ func (g *replaceGen) any() string {
 }
 
 // tables returns the statements that make the table t, whose columns are id, u, v, w
-// and f.
+// and f. No action is SET NULL: where REPLACE compiles one, SQLite forgets to look for
+// parents.
 func (g *replaceGen) tables() []string {
 	onConflict := func() string {
 		return g.pick("", "", "", " ON CONFLICT REPLACE", " ON CONFLICT REPLACE", " ON CONFLICT IGNORE", " ON CONFLICT FAIL")
@@ -53,6 +55,11 @@ func (g *replaceGen) tables() []string {
 		"CREATE TABLE t(" + key + ", u INT UNIQUE" + onConflict() + ", " + unique("v") + ", w INT" + g.pick("", " DEFAULT 5", " CHECK (w <> 6)") +
 			", f INT" + g.pick("", " DEFAULT 1") + " UNIQUE" + onConflict() + foreign + ")" + end,
 		"CREATE TABLE log(n INTEGER PRIMARY KEY, what, a, b)",
+	}
+	if g.child = g.chance(40); g.child {
+		out = append(out, "CREATE TABLE c(id INTEGER PRIMARY KEY, p INT"+g.pick("", " DEFAULT 1", " DEFAULT 2")+" UNIQUE"+onConflict()+" REFERENCES t("+g.pick("id", "u")+")"+
+			g.pick("", " ON DELETE CASCADE", " ON DELETE SET DEFAULT")+g.pick("", " ON UPDATE CASCADE", " ON UPDATE SET DEFAULT")+
+			g.pick("", " DEFERRABLE INITIALLY DEFERRED")+", x)")
 	}
 	for i, on := range []string{"w", "w, v", "w WHERE v > 2", "w + u", "v"} {
 		if g.chance(25) {
@@ -93,7 +100,7 @@ func (g *replaceGen) step(row string, before bool) string {
 }
 
 func (g *replaceGen) trigger(i int) string {
-	event := g.pick("DELETE", "DELETE", "DELETE", "INSERT", "UPDATE", "UPDATE OF u, w")
+	table, event := "t", g.pick("DELETE", "DELETE", "DELETE", "INSERT", "UPDATE", "UPDATE OF u, w")
 	row := "OLD"
 	if event != "DELETE" {
 		row = "NEW"
@@ -106,10 +113,31 @@ func (g *replaceGen) trigger(i int) string {
 	// What is in the log ends what triggers set off.
 	when := " WHEN (SELECT count(*) FROM log) < " + g.pick("6", "10", "14")
 	body = " INSERT INTO log(what) VALUES ('g" + fmt.Sprint(i) + "');" + body
-	return fmt.Sprintf("CREATE TRIGGER g%d %s %s ON t%s BEGIN%s END", i, time, event, when, body)
+	if g.child && g.chance(40) { // its rows have other columns
+		table, event = "c", g.pick("DELETE", "UPDATE", "INSERT")
+		if event == "INSERT" {
+			body = strings.ReplaceAll(body, "OLD.", "NEW.")
+			when = strings.ReplaceAll(when, "OLD.", "NEW.")
+		}
+		if event == "DELETE" {
+			body = strings.ReplaceAll(body, "NEW.", "OLD.")
+		}
+		body = ofChild.Replace(body)
+	}
+	return fmt.Sprintf("CREATE TRIGGER g%d %s %s ON %s%s BEGIN%s END", i, time, event, table, when, body)
 }
 
+// ofChild puts columns of c in the place of those of t.
+var ofChild = strings.NewReplacer("OLD.u", "OLD.p", "OLD.f", "OLD.p", "OLD.v", "OLD.x", "OLD.w", "OLD.x", "NEW.u", "NEW.p", "NEW.f", "NEW.p", "NEW.v", "NEW.x", "NEW.w", "NEW.x")
+
 func (g *replaceGen) statement() string {
+	if g.child && g.chance(25) {
+		return g.pick(
+			"INSERT "+g.pick("", "OR REPLACE ", "OR IGNORE ")+"INTO c(id, p, x) VALUES ("+g.small()+", "+g.any()+", "+g.small()+")",
+			"INSERT "+g.pick("", "OR REPLACE ", "OR IGNORE ")+"INTO c(id, p, x) VALUES ("+g.small()+", "+g.small()+", "+g.small()+")",
+			"UPDATE "+g.pick("", "OR REPLACE ")+"c SET p = "+g.small()+" WHERE id = "+g.small(),
+			"DELETE FROM c WHERE id = "+g.small())
+	}
 	or := g.pick("", "OR REPLACE ", "OR REPLACE ", "OR REPLACE ", "OR IGNORE ", "OR FAIL ", "OR ABORT ")
 	row := "(" + g.small() + ", " + g.any() + ", " + g.any() + ", " + g.any() + ", " + g.pick("NULL", g.small()) + ")"
 	set := g.pick("u", "v", "w", "f", "id") + " = " + g.small()
@@ -174,6 +202,9 @@ func (g *replaceGen) life(t *testing.T) {
 		}
 		b.compare("SELECT * FROM t", false)
 		b.compare("SELECT * FROM log", false)
+		if g.child {
+			b.compare("SELECT * FROM c", false)
+		}
 		b.compare("SELECT changes(), total_changes()", false)
 		b.compare("PRAGMA integrity_check", false)
 		if t.Failed() {
