@@ -27,6 +27,7 @@ var turns = []struct {
 	{"TestCollations", TestCollations},
 	{"TestUpserts", TestUpserts},
 	{"TestReplace", TestReplace},
+	{"TestSavepoints", TestSavepoints},
 	{"TestCorrelated", TestCorrelated},
 	{"TestDocuments", TestDocuments},
 	{"TestCalendar", TestCalendar},

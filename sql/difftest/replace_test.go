@@ -187,6 +187,7 @@ func (g *replaceGen) life(t *testing.T) {
 	for _, q := range g.tables() {
 		b.change(q)
 	}
+	b.change("PRAGMA foreign_keys = " + g.pick("ON", "OFF"))
 	for range 5 {
 		b.change("INSERT OR IGNORE INTO t(id, u, v, w) VALUES (" + g.small() + ", " + g.any() + ", " + g.any() + ", " + g.any() + ")")
 	}
@@ -194,7 +195,6 @@ func (g *replaceGen) life(t *testing.T) {
 		b.change(g.trigger(i))
 	}
 	b.change("PRAGMA recursive_triggers = " + g.pick("ON", "ON", "ON", "OFF"))
-	b.change("PRAGMA foreign_keys = " + g.pick("ON", "OFF"))
 	for range 25 {
 		b.change(g.statement())
 		if broken, err := b.theirs("PRAGMA integrity_check"); err != nil || broken[0] != `"ok"` {

@@ -59,7 +59,7 @@ func (g *tempGen) statement() string {
 	case 10:
 		return "DELETE FROM " + g.known(g.name()) + " WHERE x = " + g.value()
 	case 11:
-		return "INSERT INTO " + g.known(g.name()) + " SELECT * FROM " + g.source() + " WHERE y > 1"
+		return "INSERT INTO " + g.known(g.name()) + " SELECT * FROM " + g.source() + " WHERE y > 1 ORDER BY x, y"
 	case 12:
 		return g.pick("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT s", "SAVEPOINT s", "ROLLBACK TO s", "ROLLBACK TO s", "RELEASE s")
 	default:

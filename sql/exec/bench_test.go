@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/byokdb/byokdb/sql/value"
@@ -58,6 +59,36 @@ func BenchmarkInsert(b *testing.B) {
 		if _, err := s.Exec(ctx, st, args); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkAutoIncrement inserts 100,000 rows into a table without and with AUTOINCREMENT.
+func BenchmarkAutoIncrement(b *testing.B) {
+	for _, how := range []string{"", " AUTOINCREMENT"} {
+		b.Run("PRIMARY KEY"+how, func(b *testing.B) {
+			s := openSession(b)
+			mustScript(b, s, "CREATE TABLE t(id INTEGER PRIMARY KEY"+how+", a)")
+			for b.Loop() {
+				mustScript(b, s, "INSERT INTO t(a) WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 100000) SELECT n FROM r")
+			}
+		})
+	}
+}
+
+// BenchmarkUpdate changes a column of 10,000 rows that no index of the table has.
+func BenchmarkUpdate(b *testing.B) {
+	for _, n := range []int{0, 1, 4} {
+		b.Run(fmt.Sprintf("%d unique indexes", n), func(b *testing.B) {
+			s := openSession(b)
+			mustScript(b, s, "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, c, d, e)")
+			for i := range n {
+				mustScript(b, s, fmt.Sprintf("CREATE UNIQUE INDEX i%d ON t(%c)", i, 'a'+i))
+			}
+			mustScript(b, s, "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 10000) INSERT INTO t(a, b, c, d, e) SELECT n, n, n, n, n FROM r")
+			for b.Loop() {
+				mustScript(b, s, "UPDATE t SET e = e + 1")
+			}
+		})
 	}
 }
 

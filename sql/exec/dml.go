@@ -24,7 +24,9 @@ type target struct {
 	defaults []*expr
 	// conflict is what the statement says for all constraints (INSERT OR …).
 	conflict ast.ConflictAction
-	order    []*targetIndex // see uniqueOrder
+	order    []*targetIndex // see uniqueOrder; of an UPDATE those that it may change
+	again    []*targetIndex // all, for a row that programs may have put others in the way of
+	changed  []*targetIndex // the indexes whose records an UPDATE may change beside the row's key
 	// ev is what changes set off, by schema.Event; nil for nothing.
 	ev [3]*events
 }
@@ -35,6 +37,7 @@ type targetIndex struct {
 	key   []keyColumn
 	exprs []*expr // by key column, nil for a plain one
 	where *expr   // partial
+	reads []int   // registers of the columns that decide about its records
 }
 
 type check struct {
@@ -104,8 +107,11 @@ func (c *compiler) indexExprs(own *scope, ti *targetIndex) (err error) {
 	c.deterministic = "an index"
 	defer func() { c.deterministic = "" }()
 	ti.exprs = make([]*expr, len(ti.key))
+	src, reads := own.sources[0], len(c.reads)
+	defer func() { ti.reads = append(ti.reads, c.reads[reads:]...) }()
 	for i, col := range ti.ix.Columns {
 		if col.Expr == nil {
+			ti.reads = append(ti.reads, src.slots[col.Column])
 			continue
 		}
 		if ti.exprs[i], err = c.expr(own, col.Expr); err != nil {
@@ -458,11 +464,15 @@ func (tg *target) removeRow(f *frame, key []byte, triggers, counts bool, returns
 
 // replaces reports whether a conflict may delete another row.
 func (tg *target) replaces() bool {
-	if tg.conflict != ast.ConflictDefault {
-		return tg.conflict == ast.ConflictReplace
+	return slices.ContainsFunc(tg.order, func(ti *targetIndex) bool { return tg.action(tg.ownAction(ti)) == ast.ConflictReplace })
+}
+
+// ownAction is what an index says about conflicts, or the key if ti is nil.
+func (tg *target) ownAction(ti *targetIndex) ast.ConflictAction {
+	if ti == nil {
+		return tg.t.PKConflict
 	}
-	return tg.t.PKConflict == ast.ConflictReplace ||
-		slices.ContainsFunc(tg.t.Indexes, func(ix *schema.Index) bool { return ix.OnConflict == ast.ConflictReplace })
+	return ti.ix.OnConflict
 }
 
 // conflictOf is what a statement says for all constraints; what set off the

@@ -65,6 +65,7 @@ type run struct {
 	idle       map[*program][]*frame // to be used again; they hold no rows
 	violations int64                 // of immediate foreign keys
 	pinned     []pin                 // the innermost last
+	sequences  []*sequence           // of AUTOINCREMENT tables that have been inserted into
 }
 
 // pin keeps programs from writing to a table while a frame deletes a row of it that
@@ -144,15 +145,6 @@ func (f *frame) forgetRowID(root uint64) {
 	}
 	delete(top.nextIDs, root)
 	delete(f.s.rowIDs, root)
-}
-
-// bumpSequence records the greatest row id of an AUTOINCREMENT table.
-func (f *frame) bumpSequence(t *schema.Table, id int64) error {
-	seq, found, err := schema.Sequence(f.tx, t)
-	if err != nil || found && id <= seq {
-		return err
-	}
-	return schema.SetSequence(f.tx, t, max(id, 0))
 }
 
 // subState is what a subquery that depends on nothing outside of itself gave.

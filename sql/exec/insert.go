@@ -63,7 +63,7 @@ func (c *compiler) insert(p *plan, n *ast.InsertStmt) error {
 		}
 		ins.upserts = append(ins.upserts, up)
 	}
-	ins.order = ins.uniqueOrder(ins.upserts)
+	ins.orderUnique(ins.upserts)
 	if ins.returns, err = c.returning(p, own, n.Returning); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (c *compiler) insertEvents(ins *inserter) (err error) {
 			updated := *ins.target
 			up.target = &updated
 			up.target.conflict = ast.ConflictAbort // as in SQLite it goes before what the INSERT says, and statements in triggers
-			up.target.order = up.target.uniqueOrder(nil)
+			up.target.orderChanged(up.set)
 			up.ev, err = c.events(up.target, schema.Update, up.set.changedColumns(up.target))
 			if err != nil {
 				return err
@@ -174,6 +174,11 @@ func (ins *inserter) columns(n *ast.InsertStmt) error {
 }
 
 func (ins *inserter) run(f *frame) error {
+	if ins.t.AutoIncrement && !ins.view {
+		if err := f.countsFrom0(ins.t); err != nil {
+			return err
+		}
+	}
 	if ins.query == nil {
 		return ins.row(f)
 	}
@@ -224,7 +229,7 @@ func (ins *inserter) insertRow(f *frame) error {
 		}
 		if ins.t.AutoIncrement { // an id counts as given out even if the row then gives way to another
 			id := f.regs[ins.src.rowID].Int()
-			if err := f.bumpSequence(ins.t, id); err != nil {
+			if err := f.gaveOut(ins.t, id); err != nil {
 				return err
 			}
 			f.usedRowID(ins.t.Root, id)

@@ -188,8 +188,20 @@ func (ch *childCheck) orphan(f *frame, row []value.Value) (bool, error) {
 func (f *frame) deleteBeforeDrop(n *ast.DropTableStmt) error {
 	return f.inner(func(c *compiler) (func(*frame) error, error) {
 		t := c.schema.Find(n.Name)
-		if t == nil || t.IsView() || len(c.schema.Of(t).References(t.Name)) == 0 && !f.mayMend(t) {
+		if t == nil || t.IsView() {
 			return func(*frame) error { return nil }, nil
+		}
+		if len(c.schema.Of(t).References(t.Name)) == 0 {
+			deferred := slices.ContainsFunc(t.ForeignKeys, func(k schema.ForeignKey) bool { return k.Deferred || f.s.deferForeignKeys })
+			mends := f.s.violations != violations{} // the rows may be among those that the transaction has to mend
+			if !deferred || !mends {
+				return func(in *frame) error {
+					if deferred {
+						in.s.changes = 0 // as if they had been deleted
+					}
+					return nil
+				}, nil
+			}
 		}
 		c.noTriggers = true
 		p := &plan{}
@@ -197,24 +209,18 @@ func (f *frame) deleteBeforeDrop(n *ast.DropTableStmt) error {
 			return nil, err
 		}
 		return func(in *frame) error {
+			in.s.changes = 0 // SQLite counts these too
 			if err := p.run(in); err != nil {
 				return err
 			}
 			if f.top().violations != 0 {
 				return errForeignKey()
 			}
-			in.s.changes = in.changes // SQLite counts these too
+			in.s.changes = in.changes
 			in.s.totalChanges += in.changes
 			return nil
 		}, nil
 	})
-}
-
-// mayMend reports whether the rows of a child are among the violations that
-// the transaction still has to mend.
-func (f *frame) mayMend(t *schema.Table) bool {
-	deferred := slices.ContainsFunc(t.ForeignKeys, func(k schema.ForeignKey) bool { return k.Deferred || f.s.deferForeignKeys })
-	return deferred && f.s.violations != violations{}
 }
 
 // checkReferences refuses a new column whose rows would have no parent.

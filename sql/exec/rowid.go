@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/byokdb/byokdb/engine"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -76,11 +75,11 @@ func (ins *inserter) nextRowID(f *frame) (next int64, last bool, err error) {
 		return 0, false, err
 	}
 	if ins.t.AutoIncrement {
-		seq, _, err := schema.Sequence(f.tx, ins.t)
+		seq, err := f.sequence(ins.t)
 		if err != nil {
 			return 0, false, err
 		}
-		greatest = max(greatest, seq)
+		greatest = max(greatest, seq.greatest)
 	}
 	if greatest == math.MaxInt64 {
 		if ins.t.AutoIncrement {

@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"slices"
+
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/value"
@@ -8,8 +10,72 @@ import (
 
 // sequenceName is the table of the greatest row ids that AUTOINCREMENT tables
 // ever had. Its rows are the counters that sql/schema keeps: it is there from
-// the first such table on, and has one row for each that ever had a row.
+// the first such table on, and has one row for each that was inserted into.
 const sequenceName = "sqlite_sequence"
+
+// sequence is the greatest row id that an AUTOINCREMENT table ever had, as a statement
+// knows it. It is stored when the statement ends.
+type sequence struct {
+	table    *schema.Table
+	greatest int64
+	known    bool // there was an INSERT into the table
+	changed  bool
+}
+
+func (f *frame) sequence(t *schema.Table) (*sequence, error) {
+	top := f.top()
+	for _, seq := range top.sequences {
+		if seq.table.Root == t.Root {
+			return seq, nil
+		}
+	}
+	greatest, known, err := schema.Sequence(f.tx, t)
+	if err != nil {
+		return nil, err
+	}
+	seq := &sequence{table: t, greatest: greatest, known: known}
+	top.sequences = append(top.sequences, seq)
+	return seq, nil
+}
+
+// countsFrom0 is called before an INSERT into an AUTOINCREMENT table, be it of no rows.
+func (f *frame) countsFrom0(t *schema.Table) error {
+	seq, err := f.sequence(t)
+	if err == nil && !seq.known {
+		seq.known, seq.changed = true, true
+	}
+	return err
+}
+
+// gaveOut notes a row id that an AUTOINCREMENT table has given out.
+func (f *frame) gaveOut(t *schema.Table, id int64) error {
+	seq, err := f.sequence(t)
+	if err == nil && (!seq.known || id > seq.greatest) {
+		seq.greatest, seq.known, seq.changed = max(id, 0), true, true
+	}
+	return err
+}
+
+// keepSequences stores what the statement has given out.
+func (f *frame) keepSequences() error {
+	for _, seq := range f.sequences {
+		if !seq.changed {
+			continue
+		}
+		if err := schema.SetSequence(f.tx, seq.table, seq.greatest); err != nil {
+			return err
+		}
+		seq.changed = false
+	}
+	return nil
+}
+
+// forgetSequence is called when the stored one of a table is changed by itself.
+func (f *frame) forgetSequence(t *schema.Table) {
+	top := f.top()
+	top.sequences = slices.DeleteFunc(top.sequences, func(seq *sequence) bool { return seq.table.Root == t.Root })
+	f.forgetRowID(t.Root)
+}
 
 // sequenceOf returns the schema whose sequenceName a name stands for, nil when it
 // stands for something else.
@@ -70,7 +136,7 @@ func (f *frame) writeSequence(database string, old, after []value.Value) error {
 				if err := schema.DropSequence(f.tx, t); err != nil {
 					return err
 				}
-				f.forgetRowID(t.Root)
+				f.forgetSequence(t)
 			}
 		}
 		if after == nil {
@@ -80,7 +146,7 @@ func (f *frame) writeSequence(database string, old, after []value.Value) error {
 		if t == nil || !t.AutoIncrement {
 			return unsupported("rows of sqlite_sequence for anything but a table with AUTOINCREMENT")
 		}
-		f.forgetRowID(t.Root)
+		f.forgetSequence(t)
 		return schema.SetSequence(f.tx, t, value.Cast(after[1], value.AffinityInteger).Int())
 	})
 }

@@ -488,6 +488,10 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	if !p.rows {
 		s.collsGen++
 	}
+	if kept := f.keepSequences(); kept != nil {
+		s.forget()
+		return errors.Join(err, kept, f.tx.RollbackTo(sp))
+	}
 	f.keepRowIDs()
 	if p.rows {
 		s.changes = f.changes

@@ -32,11 +32,7 @@ func (tg *target) unique(f *frame, key, own []byte, resolve resolver) (outcome, 
 	if err != nil || o != freed {
 		return o, err
 	}
-	order := tg.order
-	if tg.t.PrimaryKey == nil {
-		order = append([]*targetIndex{nil}, order...)
-	}
-	_, err = tg.meet(f, order, key, own, func(_ *frame, ix *schema.Index, _ []byte) (outcome, error) {
+	_, err = tg.meet(f, tg.again, key, own, func(_ *frame, ix *schema.Index, _ []byte) (outcome, error) {
 		return settled, tg.uniqueError(ix)
 	})
 	return freed, err

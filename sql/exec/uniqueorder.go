@@ -6,6 +6,46 @@ import (
 	"github.com/byokdb/byokdb/sql/ast"
 )
 
+// orderUnique says in which order a row is tested against the unique indexes.
+func (tg *target) orderUnique(upserts []*upsert) {
+	tg.order = tg.uniqueOrder(upserts)
+	tg.again = tg.order
+	if tg.t.PrimaryKey == nil {
+		tg.again = append([]*targetIndex{nil}, tg.order...)
+	}
+}
+
+// orderChanged is orderUnique for the indexes that assignments may change, which it
+// finds.
+func (tg *target) orderChanged(set *assignments) {
+	tg.orderUnique(nil)
+	changed := map[int]bool{}
+	for i, is := range set.changedColumns(tg) {
+		changed[tg.src.slots[i]] = is
+	}
+	for _, col := range set.cols {
+		if col < 0 {
+			changed[tg.src.rowID] = true
+		}
+	}
+	same := func(ti *targetIndex) bool {
+		return !slices.ContainsFunc(tg.readsOf(ti), func(slot int) bool { return changed[slot] })
+	}
+	if same(nil) || !tg.t.WithoutRowID && tg.t.PrimaryKey != nil { // with another key SQLite takes all for changed
+		tg.order = slices.DeleteFunc(slices.Clone(tg.order), same)
+	}
+	tg.changed = slices.DeleteFunc(slices.Clone(tg.indexes), same)
+}
+
+// readsOf returns the registers that decide about the record of an index, or about the
+// key if ti is nil.
+func (tg *target) readsOf(ti *targetIndex) []int {
+	if ti == nil {
+		return tg.keySlots()
+	}
+	return ti.reads
+}
+
 // uniqueOrder returns the unique indexes in the order in which a row is tested
 // against them; nil stands for the table's key. It decides which of several rows
 // in the way an ON CONFLICT clause or REPLACE meets first, and so is SQLite's:

@@ -148,9 +148,14 @@ func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resol
 		}
 	}
 	newKey := tg.key(f)
+	indexes := tg.changed
+	if !bytes.Equal(key, newKey) {
+		indexes = tg.indexes
+	}
 	o, err := tg.unique(f, newKey, key, resolve)
 	if err == nil && o == freed {
 		stored, err = tg.stored(f, key)
+		indexes = tg.indexes
 	}
 	switch {
 	case err != nil:
@@ -159,13 +164,13 @@ func (tg *target) change(f *frame, a *assignments, key []byte, ev *events, resol
 		return errSkip
 	}
 	if ev == nil {
-		if err := tg.exchange(f, key, newKey, stored); err != nil {
+		if err := tg.exchange(f, indexes, key, newKey, stored); err != nil {
 			return err
 		}
 		f.changes++
 		return returns.add(f)
 	}
-	if err := tg.exchangeKeys(f, ev, key, newKey, old, stored); err != nil {
+	if err := tg.exchangeKeys(f, ev, indexes, key, newKey, old, stored); err != nil {
 		return err
 	}
 	f.changes++
@@ -214,9 +219,9 @@ func (tg *target) beforeUpdate(f *frame, a *assignments, ev *events, key []byte,
 
 // exchangeKeys is exchange with foreign keys: the old row is gone when the
 // parents of the new one are looked for.
-func (tg *target) exchangeKeys(f *frame, ev *events, key, newKey []byte, old, stored []value.Value) error {
+func (tg *target) exchangeKeys(f *frame, ev *events, indexes []*targetIndex, key, newKey []byte, old, stored []value.Value) error {
 	if ev.keys == nil {
-		return tg.exchange(f, key, newKey, stored)
+		return tg.exchange(f, indexes, key, newKey, stored)
 	}
 	after := tg.save(f)
 	if err := ev.keys.check(f, old, nil, key); err != nil {
@@ -233,25 +238,26 @@ func (tg *target) exchangeKeys(f *frame, ev *events, key, newKey []byte, old, st
 	return tg.put(f, newKey)
 }
 
-// exchange writes the row in the registers in the place of the stored one.
-func (tg *target) exchange(f *frame, key, newKey []byte, stored []value.Value) error {
+// exchange writes the row in the registers in the place of the stored one; indexes are
+// those whose records may differ.
+func (tg *target) exchange(f *frame, indexes []*targetIndex, key, newKey []byte, stored []value.Value) error {
 	if err := tg.writable(f); err != nil {
 		return err
 	}
-	newEntries, err := tg.entries(f, newKey)
+	newEntries, err := tg.entries(f, indexes, newKey)
 	if err != nil {
 		return err
 	}
 	var oldEntries [][]byte
-	if len(tg.indexes) > 0 {
+	if len(indexes) > 0 {
 		after := tg.save(f)
 		tg.restore(f, stored)
-		if oldEntries, err = tg.entries(f, key); err != nil {
+		if oldEntries, err = tg.entries(f, indexes, key); err != nil {
 			return err
 		}
 		tg.restore(f, after)
 	}
-	for i, ti := range tg.indexes {
+	for i, ti := range indexes {
 		if bytes.Equal(oldEntries[i], newEntries[i]) {
 			continue
 		}
@@ -279,10 +285,10 @@ func (tg *target) restoreOnSkip(f *frame, err error, old []value.Value) {
 	}
 }
 
-// entries encodes the records of all indexes for the row in the registers.
-func (tg *target) entries(f *frame, key []byte) ([][]byte, error) {
-	out := make([][]byte, len(tg.indexes))
-	for i, ti := range tg.indexes {
+// entries encodes the records of indexes for the row in the registers.
+func (tg *target) entries(f *frame, indexes []*targetIndex, key []byte) ([][]byte, error) {
+	out := make([][]byte, len(indexes))
+	for i, ti := range indexes {
 		e, _, _, err := tg.entry(f, ti, key)
 		if err != nil {
 			return nil, err
@@ -345,7 +351,6 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 		return err
 	}
 	u.conflict = c.conflictOf(n.OrConflict)
-	u.order = u.uniqueOrder(nil)
 	if err := c.updateFrom(sc, n.From); err != nil {
 		return err
 	}
@@ -353,6 +358,7 @@ func (c *compiler) update(p *plan, n *ast.UpdateStmt) error {
 	if u.set, err = c.assignments(u.target, sc, n.Set); err != nil {
 		return err
 	}
+	u.orderChanged(u.set)
 	u.early = c.nSubs > subqueries || len(n.From) > 0
 	where, err := c.conditions(sc, n.Where)
 	if err != nil {
