@@ -66,6 +66,9 @@ func (c *compiler) reindexed(q *ast.QualifiedName) (concerns func(ix *schema.Ind
 		name, database := only.Name, only.Table.Database()
 		return func(ix *schema.Index) bool { return ix.Name == name && ix.Table.Database() == database }, nil
 	}
+	if slices.ContainsFunc(in.Tables, func(t *schema.Table) bool { return t.PrimaryKey != nil && ast.SameName(primaryName(t), q.Name.Name) }) {
+		return func(*schema.Index) bool { return false }, nil // the rows themselves are in its order
+	}
 	return nil, errorf("unable to identify the object to be reindexed")
 }
 
