@@ -378,10 +378,10 @@ func (pc *parentCheck) check(f *frame, row []value.Value, n int64, key []byte) e
 // countViolations adds to the counter that a constraint belongs to.
 func (f *frame) countViolations(deferred bool, n int64) {
 	switch {
-	case f.s.deferForeignKeys:
-		f.s.violations.immediate += n
 	case deferred:
 		f.s.violations.deferred += n
+	case f.s.deferForeignKeys:
+		f.s.violations.immediate += n
 	default:
 		f.top().violations += n
 	}

@@ -402,14 +402,12 @@ func indexList(s *schema.Schema, arg string) [][]value.Value {
 		return nil
 	}
 	var rows [][]value.Value
-	for _, ix := range slices.Backward(t.Indexes) {
+	for _, ix := range slices.Backward(t.Created()) {
+		if ix == nil {
+			ix = &schema.Index{Name: primaryName(t), Unique: true, Origin: schema.OriginPrimaryKey}
+		}
 		rows = append(rows, []value.Value{
 			integer(int64(len(rows))), text(ix.Name), boolean(ix.Unique), text(string(ix.Origin)), boolean(ix.Where != nil),
-		})
-	}
-	if t.PrimaryKey != nil {
-		rows = append(rows, []value.Value{
-			integer(int64(len(rows))), text(primaryName(t)), boolean(true), text(string(schema.OriginPrimaryKey)), boolean(false),
 		})
 	}
 	return rows

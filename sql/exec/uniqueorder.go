@@ -73,21 +73,32 @@ func (tg *target) uniqueOrder(upserts []*upsert) []*targetIndex {
 	if hasRowID && !keyReplaces {
 		add(nil)
 	}
-	for _, ti := range slices.Backward(tg.indexes) {
+	for _, ti := range slices.Backward(tg.created()) {
 		switch {
-		case !ti.ix.Unique:
-		case ti.ix.OnConflict == ast.ConflictReplace:
+		case ti != nil && !ti.ix.Unique:
+		case tg.ownAction(ti) == ast.ConflictReplace:
 			replacing = append(replacing, ti)
 		default:
 			add(ti)
 		}
-	}
-	if !hasRowID && tg.t.PKConflict != ast.ConflictReplace {
-		add(nil) // its index is the oldest
 	}
 	for _, ti := range replacing {
 		add(ti)
 	}
 	add(nil)
 	return order
+}
+
+// created returns the indexes in the order in which SQLite makes them; nil stands for
+// that of a primary key by which the rows are ordered.
+func (tg *target) created() []*targetIndex {
+	var out []*targetIndex
+	for _, ix := range tg.t.Created() {
+		var ti *targetIndex
+		if ix != nil {
+			ti = tg.indexes[slices.Index(tg.t.Indexes, ix)]
+		}
+		out = append(out, ti)
+	}
+	return out
 }

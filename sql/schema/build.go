@@ -21,6 +21,7 @@ type builder struct {
 	pkAuto bool // AUTOINCREMENT was written
 	pk     []IndexColumn
 	pkDesc bool // INTEGER PRIMARY KEY DESC on the column: no alias of the rowid
+	pkAt   int  // how many UNIQUE constraints were written before it
 	unique []*Index
 }
 
@@ -241,7 +242,7 @@ func (b *builder) setPK(cols []IndexColumn, auto bool, conflict ast.ConflictActi
 	if b.hasPK {
 		return sqlerr.Errorf("table \"%s\" has more than one primary key", b.t.Name)
 	}
-	b.hasPK, b.pk, b.pkAuto, b.t.PKConflict = true, cols, auto, conflict
+	b.hasPK, b.pk, b.pkAuto, b.t.PKConflict, b.pkAt = true, cols, auto, conflict, len(b.unique)
 	return nil
 }
 
@@ -302,6 +303,8 @@ func (b *builder) primaryKey() error {
 	case integer && !t.WithoutRowID:
 		t.RowID, t.AutoIncrement = b.pk[0].Column, b.pkAuto
 		return nil
+	case integer:
+		b.pkAt = len(b.unique)
 	}
 	notNull := true
 	for _, c := range b.pk {
@@ -324,6 +327,8 @@ func (b *builder) primaryKey() error {
 	return nil
 }
 
+func sameColumn(a, b IndexColumn) bool { return a.Column == b.Column && a.Collation == b.Collation }
+
 func dedupe(cols []IndexColumn) []IndexColumn {
 	var out []IndexColumn
 	for _, c := range cols {
@@ -339,29 +344,54 @@ func dedupe(cols []IndexColumn) []IndexColumn {
 // the primary key or each other.
 func (b *builder) uniqueIndexes() {
 	t := b.t
-	n := 0
+	n, at := 0, 0
 	if t.PrimaryKey != nil {
 		n = 1
 	}
 	for _, ix := range b.unique {
+		if ix.Origin == OriginUnique {
+			at++
+		}
 		if b.covered(ix) {
+			if at <= b.pkAt && slices.EqualFunc(ix.Columns, b.pk, sameColumn) { // SQLite has one index for both
+				b.pkAt = at - 1
+			}
 			continue
 		}
-		n++
+		if n++; ix.Origin == OriginUnique && at <= b.pkAt {
+			t.PKOrder++
+		}
 		ix.Table, ix.Name = t, fmt.Sprintf("sqlite_autoindex_%s_%d", t.Name, n)
 		t.Indexes = append(t.Indexes, ix)
 	}
 }
 
+// covered reports whether a constraint repeats the primary key or an index. What
+// one of them says about conflicts goes for both.
 func (b *builder) covered(ix *Index) bool {
-	same := func(a, c IndexColumn) bool { return a.Column == c.Column && a.Collation == c.Collation }
-	if b.t.RowID >= 0 && len(ix.Columns) == 1 && ix.Columns[0].Column == b.t.RowID {
+	t := b.t
+	if t.RowID >= 0 && len(ix.Columns) == 1 && ix.Columns[0].Column == t.RowID {
 		return true
 	}
-	if b.t.PrimaryKey != nil && slices.EqualFunc(ix.Columns, b.pk, same) {
-		return true
+	var said *ast.ConflictAction
+	if t.PrimaryKey != nil && slices.EqualFunc(ix.Columns, b.pk, sameColumn) {
+		said = &t.PKConflict
 	}
-	return slices.ContainsFunc(b.t.Indexes, func(o *Index) bool { return slices.EqualFunc(ix.Columns, o.Columns, same) })
+	for _, o := range t.Indexes {
+		if slices.EqualFunc(ix.Columns, o.Columns, sameColumn) {
+			said = &o.OnConflict
+		}
+	}
+	if said == nil {
+		return false
+	}
+	switch {
+	case *said == ast.ConflictDefault:
+		*said = ix.OnConflict
+	case ix.OnConflict != ast.ConflictDefault && ix.OnConflict != *said:
+		t.contradicts = true
+	}
+	return true
 }
 
 // buildIndex makes an index without root of a CREATE INDEX statement.

@@ -33,6 +33,9 @@ func CreateTable(tx *engine.Tx, s *Schema, st parse.Stmt) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.contradicts {
+		return nil, sqlerr.Errorf("conflicting ON CONFLICT clauses specified")
+	}
 	w, err := newWriter(tx, in.Place())
 	if err != nil {
 		return nil, err

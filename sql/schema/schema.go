@@ -12,6 +12,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/byokdb/byokdb/sql/ast"
 	"github.com/byokdb/byokdb/sql/value"
@@ -102,11 +103,13 @@ type Table struct {
 	PKCollations  []value.Collation
 	PKDesc        []bool             // what is said of them; rows come in ascending order
 	PKConflict    ast.ConflictAction // of the INTEGER PRIMARY KEY or of PrimaryKey
+	PKOrder       int                // how many UNIQUE constraints SQLite makes indexes of before that of the primary key
 	AutoIncrement bool
 	Indexes       []*Index // in order of creation
 	Checks        []Check
 	ForeignKeys   []ForeignKey
 	Triggers      []*Trigger // in order of creation
+	contradicts   bool       // two constraints of the same columns say different things about conflicts
 	Strict        bool
 	WithoutRowID  bool
 	Stats         *TableStats // nil: ANALYZE has not looked at it
@@ -159,6 +162,21 @@ type Object struct {
 	SQL   string // "" stands for NULL
 
 	id uint64
+}
+
+// Created returns the indexes in the order in which SQLite makes them; nil stands for
+// that of PrimaryKey, which has no records of its own.
+func (t *Table) Created() []*Index {
+	out := slices.Clone(t.Indexes)
+	var key *Index
+	switch {
+	case t.PrimaryKey != nil:
+	case len(out) > 0 && out[0].Origin == OriginPrimaryKey:
+		key, out = out[0], out[1:]
+	default:
+		return out
+	}
+	return slices.Insert(out, t.PKOrder, key)
 }
 
 // Table returns a table or view by name in any case, or nil.
