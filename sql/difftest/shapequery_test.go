@@ -113,7 +113,11 @@ func (g *shapeGen) collated(aliases []string) string {
 		return col() + as() + g.pick(" IN ", " NOT IN ") + "(" + val() + ", " + val() + as() + ", " + col() + as() + ")"
 	case 6:
 		s := g.any()
-		return col() + as() + g.pick(" IN ", " NOT IN ") + "(SELECT " + g.pick(s.names()...) + as() + " FROM " + s.name + ")"
+		left, right := col()+as(), g.pick(s.names()...)
+		if g.chance(40) { // with an index of the left column SQLite compares by its collation instead
+			left, right = "+"+left, right+" COLLATE "+g.collation()
+		}
+		return left + g.pick(" IN ", " NOT IN ") + "(SELECT " + right + " FROM " + s.name + ")"
 	case 7:
 		return col() + as() + g.pick(" BETWEEN ", " NOT BETWEEN ") + val() + as() + " AND " + g.pick(val(), col()) + as()
 	case 8:
