@@ -267,11 +267,7 @@ func (g *nameGen) use(b *both) {
 // TestAlterNames compares what ALTER TABLE makes of views and triggers, and whether
 // they work then.
 func TestAlterNames(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	n := *statements / 30
 	if testing.Short() {
 		n /= 8

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,6 +28,17 @@ var (
 	statements = flag.Int("statements", 3000, "how many generated statements to compare")
 	seed       = flag.Uint64("seed", 2, "seed of the generated statements; 0 for a random one")
 )
+
+// seeded returns the seed, a random one for 0, and says which.
+func seeded(t *testing.T) uint64 {
+	t.Helper()
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("seed %d", s)
+	return s
+}
 
 // both runs every statement on byokdb and on SQLite.
 type both struct {

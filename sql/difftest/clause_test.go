@@ -404,11 +404,7 @@ func (g *clauseGen) change() string {
 // TestGeneratedClauses compares joins by names, compounds, common table
 // expressions, subqueries in every clause, windows, and changes that return rows.
 func TestGeneratedClauses(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	for i, suite := range clauseSuites {
 		t.Run(suite.name, func(t *testing.T) {
 			g := &clauseGen{gen: &gen{r: rand.New(rand.NewPCG(s, 20+uint64(i))), bases: []string{"k1", "k2", "k3"}}, computed: suite.name == "computed", strict: suite.name == "strict"}

@@ -177,11 +177,7 @@ func (g *schemaGen) statement() string {
 }
 
 func TestGeneratedSchemas(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	nStatements := 0
 	for i := range *schemas {
 		b := openBoth(t)

@@ -181,11 +181,7 @@ var plannerSuites = []struct {
 }
 
 func TestPlans(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	for _, suite := range plannerSuites {
 		t.Run(suite.name, func(t *testing.T) {
 			g := &gen{r: rand.New(rand.NewPCG(s, 7))}

@@ -164,11 +164,7 @@ func (g *replaceGen) statement() string {
 // TestReplace compares what REPLACE leaves where the rows that it deletes set off
 // changes of the same table.
 func TestReplace(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	n := *statements / 25
 	if testing.Short() {
 		n /= 4

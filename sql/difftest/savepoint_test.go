@@ -91,11 +91,7 @@ var savepointLooks = []string{
 // TestSavepoints compares what transactions and savepoints leave of changes of rows
 // and of the schema.
 func TestSavepoints(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	n := *statements / 300
 	if testing.Short() {
 		n /= 4

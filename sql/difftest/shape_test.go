@@ -296,11 +296,7 @@ func (g *shapeGen) look(b *both) {
 // its part of the statements. All have the columns with.
 func onShapes(t *testing.T, stream uint64, part int, with []string, before func(g *shapeGen, b *both), step func(g *shapeGen, b *both)) {
 	t.Helper()
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	if testing.Short() {
 		part *= 8
 	}

@@ -287,11 +287,7 @@ var indexes = []string{
 }
 
 func TestGeneratedStatements(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	for name, ddl := range inOrder(map[string][]string{"plain": tables, "indexes": append(slices.Clone(tables), indexes...), "unique": uniqueTables}) {
 		t.Run(name, func(t *testing.T) {
 			g := &gen{r: rand.New(rand.NewPCG(s, 1))}

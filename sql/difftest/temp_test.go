@@ -83,11 +83,7 @@ var looks = []string{
 // TestTemporaryObjects makes, uses and drops objects of the same names in main
 // and in temp, inside and outside of transactions, on both.
 func TestTemporaryObjects(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	g := &tempGen{rand.New(rand.NewPCG(s, 77))}
 	worked := 0
 	for range max(*statements/200, 1) {

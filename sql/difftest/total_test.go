@@ -140,11 +140,7 @@ var inAnyOrder = strings.NewReplacer("sum(", "count(", "total(", "max(", "avg(",
 // TestTotals compares aggregates of one table: where a sum overflows, both say
 // so.
 func TestTotals(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
+	s := seeded(t)
 	for _, suite := range totalSuites {
 		t.Run(suite.name, func(t *testing.T) {
 			g := &gen{r: rand.New(rand.NewPCG(s, 11))}

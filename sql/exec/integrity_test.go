@@ -11,8 +11,8 @@ import (
 	"github.com/byokdb/byokdb/sql/value"
 )
 
-// emptied deletes all entries of an index.
-func emptied(t *testing.T, s *Session, index string) {
+// changeIndex changes the records of an index behind its table's back.
+func changeIndex(t *testing.T, s *Session, index string, change func(c *engine.Collection) error) {
 	t.Helper()
 	err := s.d.db.Update(func(tx *engine.Tx) error {
 		sc, err := s.d.schemaOf(tx)
@@ -23,6 +23,17 @@ func emptied(t *testing.T, s *Session, index string) {
 		if err != nil {
 			return err
 		}
+		return change(c)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// emptied deletes all entries of an index.
+func emptied(t *testing.T, s *Session, index string) {
+	t.Helper()
+	changeIndex(t, s, index, func(c *engine.Collection) error {
 		var keys [][]byte
 		cur := c.Cursor(nil, nil)
 		for cur.Next() {
@@ -35,9 +46,6 @@ func emptied(t *testing.T, s *Session, index string) {
 		}
 		return errors.Join(cur.Err(), cur.Close())
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestIntegrityCheckOfStoredKeys: tables without a row id, whose index entries

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/byokdb/byokdb/engine"
-	"github.com/byokdb/byokdb/sql/schema"
 	"github.com/byokdb/byokdb/sql/sqlerr"
 	"github.com/byokdb/byokdb/sql/value"
 )
@@ -14,23 +13,12 @@ import (
 // entered puts records into an index that no row accounts for.
 func entered(t *testing.T, s *Session, index string, entries map[string]string) {
 	t.Helper()
-	err := s.d.db.Update(func(tx *engine.Tx) error {
-		sc, err := s.d.schemaOf(tx)
-		if err != nil {
-			return err
-		}
-		c, err := tx.Collection(schema.IndexCollection(sc.Index(index).Root))
-		if err != nil {
-			return err
-		}
+	changeIndex(t, s, index, func(c *engine.Collection) (err error) {
 		for k, v := range entries {
 			err = errors.Join(err, c.Put([]byte(k), []byte(v)))
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestReindex: indexes that lack records and have others are in order again.
