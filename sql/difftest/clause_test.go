@@ -168,12 +168,17 @@ func (g *clauseGen) compound() string {
 
 // ctes defines c1 and c2, the second one of the first, and returns how columns
 // of them are compared. Which affinity and collation a column of a compound has is open
-// where those of its selects differ: then they are compared without.
+// where those of its selects differ: then they are compared without. Which one of
+// equal values a group has is open, too.
 func (g *clauseGen) ctes() (text string, equal func(a, b string) string) {
 	hint := func() string { return g.pick("", "", "MATERIALIZED ", "NOT MATERIALIZED ") }
 	equal = func(a, b string) string { return "+" + a + " COLLATE BINARY = +" + b }
 	first := "c1(p, q) AS " + hint() + "(" + g.compound() + ")"
+	grouped := func(a, b string) string {
+		return "(+" + a + " COLLATE NOCASE = +" + b + " OR rtrim(" + a + ") COLLATE NOCASE = rtrim(" + b + "))"
+	}
 	if g.chance(40) {
+		grouped = nil
 		first = "c1(p, q) AS " + hint() + "(" + g.arm() + ")"
 		equal = func(a, b string) string { return a + " = " + b }
 	}
@@ -184,6 +189,9 @@ func (g *clauseGen) ctes() (text string, equal func(a, b string) string) {
 		"SELECT c1.p, x.q FROM c1, c1 AS x WHERE "+equal("x.p", "c1.q"),
 		"WITH c1(p, q) AS (SELECT id, a FROM k2) SELECT p, q FROM c1",
 		"SELECT DISTINCT p, 1 AS q FROM c1")
+	if grouped != nil && (strings.HasSuffix(second, "GROUP BY p") || strings.HasPrefix(second, "SELECT DISTINCT")) {
+		equal = grouped
+	}
 	return "WITH " + first + ", c2 AS " + hint() + "(" + second + ") ", equal
 }
 

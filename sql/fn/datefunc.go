@@ -69,7 +69,7 @@ func (m *moment) appendTime(dst []byte) []byte {
 	if !m.subsecond {
 		return appendPadded(dst, int(m.second), 2)
 	}
-	ms := int(1000*m.second + 0.5)
+	ms := max(int(1000*m.second+0.5), 0) // 'localtime' before Julian day 0 gives negative ones
 	dst = append(appendPadded(dst, ms/1000, 2), '.')
 	return appendPadded(dst, ms%1000, 3)
 }

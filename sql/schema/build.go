@@ -394,12 +394,13 @@ func (b *builder) covered(ix *Index) bool {
 	return true
 }
 
-// buildIndex makes an index without root of a CREATE INDEX statement.
+// buildIndex makes an index without root of a CREATE INDEX statement. Of several
+// faults SQLite reports that of the first column, else that of WHERE.
 func buildIndex(n *ast.CreateIndexStmt, t *Table) (*Index, error) {
-	cols, err := indexColumns(n.Columns, t)
-	if err != nil && !slices.ContainsFunc(n.Columns, func(o *ast.OrderingTerm) bool { return isText(o.Expr, t) }) {
+	if _, err := indexColumns(n.Columns[:1], t); err != nil && !isText(n.Columns[0].Expr, t) {
 		return nil, err
 	}
+	cols, err := indexColumns(n.Columns, t)
 	if n.Where != nil {
 		if err := checkNames(n.Where, t, inPartialIndex); err != nil {
 			return nil, err
