@@ -182,14 +182,15 @@ func (g *clauseGen) ctes() (text string, equal func(a, b string) string) {
 		first = "c1(p, q) AS " + hint() + "(" + g.arm() + ")"
 		equal = func(a, b string) string { return a + " = " + b }
 	}
+	folded := "CASE typeof(p) WHEN 'text' THEN rtrim(lower(p)) ELSE p END AS p"
 	second := g.pick(
-		"SELECT p, count(*) AS q FROM c1 GROUP BY p",
+		"SELECT "+folded+", count(*) AS q FROM c1 GROUP BY c1.p",
 		"SELECT q AS p, p AS q FROM c1 WHERE "+g.expr([]string{"c1"}, 1),
 		"SELECT c1.p, k1.b AS q FROM c1 JOIN k1 ON "+equal("k1.a", "c1.p"),
 		"SELECT c1.p, x.q FROM c1, c1 AS x WHERE "+equal("x.p", "c1.q"),
 		"WITH c1(p, q) AS (SELECT id, a FROM k2) SELECT p, q FROM c1",
-		"SELECT DISTINCT p, 1 AS q FROM c1")
-	if grouped != nil && (strings.HasSuffix(second, "GROUP BY p") || strings.HasPrefix(second, "SELECT DISTINCT")) {
+		"SELECT DISTINCT "+folded+", 1 AS q FROM c1")
+	if grouped != nil && (strings.HasSuffix(second, "GROUP BY c1.p") || strings.HasPrefix(second, "SELECT DISTINCT")) {
 		equal = grouped
 	}
 	return "WITH " + first + ", c2 AS " + hint() + "(" + second + ") ", equal
