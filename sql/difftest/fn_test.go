@@ -4,6 +4,7 @@ import (
 	"iter"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -320,9 +321,28 @@ func checkAggregate(t *testing.T, judge *Database, name string, rows, more []val
 		params, sql = append(append([]value.Value{}, rows...), more...), ", ?"+string(rune('1'+len(rows)))
 	}
 	want, wantErr := judge.Query(aggregateQuery(name, len(rows), sql), params...)
-	if !sameError(err, wantErr) || err == nil && !Same(got, want[0][0], 0) {
-		t.Errorf("%s of %s and %s is %s; SQLite %v, %v", name, showAll(rows), showAll(more), result(got, err), want, wantErr)
+	switch {
+	case !sameError(err, wantErr):
+	case err != nil || Same(got, want[0][0], 0) || malformed(t, judge, params):
+		return
 	}
+	t.Errorf("%s of %s and %s is %s; SQLite %v, %v", name, showAll(rows), showAll(more), result(got, err), want, wantErr)
+}
+
+// malformed reports whether there is a blob among the values that looks like JSONB and
+// is not: of several rows SQLite may read memory behind it.
+func malformed(t *testing.T, judge *Database, vs []value.Value) bool {
+	t.Helper()
+	return slices.ContainsFunc(vs, func(v value.Value) bool {
+		if v.Kind() != value.Blob {
+			return false
+		}
+		rows, err := judge.Query("SELECT json_valid(?1, 4) AND NOT json_valid(?1, 8)", v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows[0][0].Int() != 0
+	})
 }
 
 func TestErrors(t *testing.T) {
