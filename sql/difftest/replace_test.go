@@ -117,7 +117,6 @@ func (g *replaceGen) trigger(i int) string {
 		table, event = "c", g.pick("DELETE", "UPDATE", "INSERT")
 		if event == "INSERT" {
 			body = strings.ReplaceAll(body, "OLD.", "NEW.")
-			when = strings.ReplaceAll(when, "OLD.", "NEW.")
 		}
 		if event == "DELETE" {
 			body = strings.ReplaceAll(body, "NEW.", "OLD.")

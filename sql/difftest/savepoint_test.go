@@ -11,7 +11,6 @@ import (
 // savepoints, and takes them back.
 type savepointGen struct {
 	*gen
-	n int
 }
 
 func (g *savepointGen) chance(percent int) bool { return g.r.IntN(100) < percent }
@@ -31,7 +30,6 @@ func (g *savepointGen) control() string {
 
 // schema changes the schema.
 func (g *savepointGen) schema() string {
-	g.n++
 	plain := g.pick("t1", "t2", "t3")
 	switch g.r.IntN(13) {
 	case 0, 1, 2:
@@ -63,7 +61,8 @@ func (g *savepointGen) schema() string {
 	}
 }
 
-// rows changes rows.
+// rows changes rows, but not OR FAIL: ids that it has given out before it fails are
+// kept here, and not in SQLite's sqlite_sequence.
 func (g *savepointGen) rows() string {
 	or := g.pick("", "", "", "OR REPLACE ", "OR IGNORE ", "OR ROLLBACK ", "OR ABORT ")
 	t := g.table()
@@ -81,8 +80,7 @@ func (g *savepointGen) rows() string {
 	}
 }
 
-// savepointLooks are compared now and then. Ids that a failed INSERT OR FAIL has given
-// out are kept here, and not in SQLite's sqlite_sequence.
+// savepointLooks are compared now and then.
 var savepointLooks = []string{
 	"SELECT type, name, tbl_name, sql FROM main.sqlite_master", "SELECT type, name, tbl_name, sql FROM temp.sqlite_master",
 	"SELECT * FROM t1", "SELECT * FROM t2", "SELECT * FROM main.t3", "SELECT * FROM temp.t3", "SELECT * FROM v1", "SELECT * FROM v2",

@@ -466,6 +466,8 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	if err == nil || errors.As(err, &act) && act.action == ast.ConflictFail {
 		if f.violations != 0 || s.tx == nil && s.violations.any() {
 			err = errForeignKey()
+		} else if kept := f.keepSequences(); kept != nil {
+			err = kept
 		}
 	}
 	switch {
@@ -487,10 +489,6 @@ func (s *Session) runStatement(f *frame, p *plan) error {
 	}
 	if !p.rows {
 		s.collsGen++
-	}
-	if kept := f.keepSequences(); kept != nil {
-		s.forget()
-		return errors.Join(err, kept, f.tx.RollbackTo(sp))
 	}
 	f.keepRowIDs()
 	if p.rows {

@@ -19,8 +19,10 @@ type events struct {
 // runsPrograms reports whether a change may run programs, those of triggers if
 // they are to fire.
 func (ev *events) runsPrograms(triggers bool) bool {
-	return triggers && len(ev.before)+len(ev.after) > 0 || ev.keys.acts()
+	return triggers && ev.hasTriggers() || ev.keys.acts()
 }
+
+func (ev *events) hasTriggers() bool { return ev != nil && len(ev.before)+len(ev.after) > 0 }
 
 // events compiles what changes of one kind set off; nil when that is nothing.
 // changed are the columns that an UPDATE sets.

@@ -470,8 +470,7 @@ func (u *updater) updateRow(f *frame) error {
 // resolve is what UPDATE does about a conflict. As in SQLite triggers may not
 // write to the table while they see a row deleted that an index has in the way.
 func (u *updater) resolve(f *frame, ix *schema.Index, other []byte) (outcome, error) {
-	ev := u.ev[schema.Delete]
-	if ix == nil && u.t.PrimaryKey == nil || ev == nil || !f.s.recursiveTriggers || len(ev.before)+len(ev.after) == 0 {
+	if ix == nil && u.t.PrimaryKey == nil || !f.s.recursiveTriggers || !u.ev[schema.Delete].hasTriggers() {
 		return u.conflicts(f, ix, other)
 	}
 	top := f.top()
