@@ -565,7 +565,10 @@ func TestPauseEndsABackup(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- db.Backup(context.Background(), g) }()
 	<-g.reached
-	runs := db.session.version.all()
+	s := db.session
+	s.mu.Lock() // compactions change the version
+	runs := s.version.all()
+	s.mu.Unlock()
 	key.set(crypt.ClassDenied)
 	if err := db.ProbeKey(t.Context()); err == nil || db.check() == nil {
 		t.Fatalf("the key still answers: %v", err)

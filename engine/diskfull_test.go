@@ -249,6 +249,7 @@ func TestRotateOnFullDisk(t *testing.T) {
 			if err := db.Compact(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			synctest.Wait() // what is obsolete makes no more room
 			fs.SetCapacity(fs.Used() + room)
 			err := db.RotateKey(t.Context())
 			if room == 0 && !errors.Is(err, ErrDiskFull) || room > 0 && err != nil {
